@@ -1,0 +1,54 @@
+"""The errors a user can cause. Each ends in one line and exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SenBenchError(Exception):
+    """Something the user can put right: the message says what was wrong and what would be right."""
+
+
+class UnknownNameError(SenBenchError):
+    """A name that is not registered, with the nearest names that are.
+
+    Args:
+        kind: What the name was meant to name, in the singular ("task", "model").
+        name: The name as given.
+        known: Every name that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+class ConfigError(SenBenchError):
+    """A preset or option with a value that cannot be used."""
+
+
+class WorldError(SenBenchError):
+    """A world asked for a size, object count or state that it does not have."""
+
+
+class DatasetError(SenBenchError):
+    """A store that is missing, not ours, incomplete, of another version or of another recipe."""
+
+
+class DeviceError(SenBenchError):
+    """A device that does not exist on this machine."""
+
+
+class CheckpointError(SenBenchError):
+    """A checkpoint that cannot be read, or that belongs to another run."""
+
+
+class NonFiniteError(SenBenchError):
+    """A latent, loss or score that is NaN or infinite."""
+
+
+class ResultsError(SenBenchError):
+    """A result table that cannot be read or does not have the documented columns."""
