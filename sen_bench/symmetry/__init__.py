@@ -1,0 +1,18 @@
+"""Finite groups, their representations, and how a group acts on a world, all as data.
+
+A :class:`Group` is its Cayley table. A :class:`Representation` gives a permutation or a matrix for every
+element and is checked to be a homomorphism when it is made. A :class:`Symmetry` names the representations
+by which a group acts on one world. All three round-trip through JSON; that JSON is stored in every dataset.
+
+Conventions, used everywhere in sen-bench:
+
+- An element is an integer; element 0 is the identity; ``cayley[a, b]`` is the product "first b, then a".
+- A permutation representation says where each index goes: ``(rho(g) x)[permutation[g, i]] = x[i]``, so
+  ``permutation[ab] = permutation[a][permutation[b]]``.
+- The generator of a cyclic group C_n is the counter-clockwise rotation by 360/n degrees.
+"""
+
+from sen_bench.symmetry._group import Group as Group
+from sen_bench.symmetry._group import SymmetryError as SymmetryError
+from sen_bench.symmetry._representation import Representation as Representation
+from sen_bench.symmetry._symmetry import Symmetry as Symmetry
