@@ -1,0 +1,259 @@
+"""Worlds of objects that move one cell at a time on a square grid, and the symmetry C_4 × S_O they share.
+
+States are int64 [..., O, 2], the (row, column) of every object. Action `4 * object + direction` moves one
+object one cell; a move off the grid or into an occupied cell does nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.envs.world import Elements, World
+from sen_bench.errors import WorldError
+from sen_bench.symmetry import Group, Representation, Symmetry
+
+DIRECTIONS = ("up", "right", "down", "left")
+
+OFFSETS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)], dtype=np.int64)
+"""int64 [4, 2]: the change of (row, column) in each direction, in the order of the public code."""
+
+IntArray = NDArray[np.int64]
+
+
+@functools.cache
+def grid_symmetry(grid_size: int, num_objects: int) -> Symmetry:
+    """The symmetry C_4 × S_O of a grid world: quarter turns of the grid times renamings of the objects.
+
+    Element `k * O! + p` is k counter-clockwise quarter turns and the p-th permutation of the objects. One
+    turn takes the cell (r, c) to (n - 1 - c, r) and direction d to d - 1 modulo 4.
+
+    Args:
+        grid_size: n, the cells on a side.
+        num_objects: O, the number of objects.
+
+    Returns:
+        A symmetry with the permutation representations "direction" (4), "object" (O), "action" (4·O) and
+        "cell" (n², index r·n + c). Twins are drawn from the three rotations that rename no object.
+    """
+    turns, renamings = Group.cyclic(4), Group.symmetric(num_objects)
+    group = Group.product(turns, renamings)
+    turn_of, renaming_of = np.divmod(np.arange(group.order), renamings.order)
+
+    directions = (np.arange(4) - np.arange(4)[:, None]) % 4
+    cells = np.arange(grid_size**2).reshape(grid_size, grid_size)
+    # rot90 brings to each cell the number of the cell that moves there: the inverse of "where i goes".
+    turned = np.stack([np.argsort(np.rot90(cells, k).ravel()) for k in range(4)])
+
+    direction = Representation(turns, "direction", permutation=directions).pullback(group, turn_of)
+    cell = Representation(turns, "cell", permutation=turned).pullback(group, turn_of)
+    obj = Representation.standard(renamings).pullback(group, renaming_of, "object")
+    return Symmetry(
+        group=group,
+        representations={
+            "direction": direction,
+            "object": obj,
+            "action": obj.tensor(direction, "action"),
+            "cell": cell,
+        },
+        twin_elements=tuple(k * renamings.order for k in (1, 2, 3)),
+        description=(
+            f"C4 x S{num_objects}: element k*{renamings.order}+p turns the grid by k*90 degrees"
+            " counter-clockwise, (r, c) -> (n-1-c, r) for each turn, and renames the objects by the p-th"
+            " permutation; actions 4*object+direction transform by 'object' x 'direction'"
+        ),
+    )
+
+
+def move_objects(states: IntArray, objects: IntArray, directions: IntArray, grid_size: int) -> IntArray:
+    """Moves one object of each state by one cell, unless that is off the grid or occupied.
+
+    Args:
+        states: int64 [..., O, 2].
+        objects: int64 [...], which object moves; broadcasts with the leading axes of `states`.
+        directions: int64 [...], an index into `OFFSETS`; broadcasts likewise.
+        grid_size: The cells on a side.
+
+    Returns:
+        int64 [..., O, 2], new memory.
+    """
+    objects, directions = np.broadcast_arrays(objects, directions)
+    lead = np.broadcast_shapes(states.shape[:-2], objects.shape)
+    moved = np.broadcast_to(states, lead + states.shape[-2:]).copy()
+    index = np.broadcast_to(objects, lead)[..., None, None]
+    goal = np.take_along_axis(moved, index, axis=-2) + OFFSETS[directions][..., None, :]
+    # The moving object itself never stands on its goal, so it need not be left out of the comparison.
+    blocked = (moved == goal).all(-1).any(-1) | ((goal < 0) | (goal >= grid_size)).any((-2, -1))
+    here = np.take_along_axis(moved, index, axis=-2)
+    np.put_along_axis(moved, index, np.where(blocked[..., None, None], here, goal), axis=-2)
+    return moved
+
+
+class GridWorld(World):
+    """A world of distinct objects on a square grid; a subclass renders it.
+
+    Args:
+        grid_size: The cells on a side.
+        num_objects: The number of objects.
+        render_mode: See `World`.
+
+    Raises:
+        WorldError: A size that is not a positive integer, or more objects than cells.
+    """
+
+    state_axes: ClassVar[tuple[str, ...]] = ("object", "coordinate")
+
+    object_names: ClassVar[tuple[str, ...]]
+    """What the objects look like, in order."""
+
+    def __init__(self, *, grid_size: int = 5, num_objects: int = 5, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        _check_positive("grid_size", grid_size)
+        _check_positive("num_objects", num_objects)
+        if num_objects > grid_size**2:
+            raise WorldError(f"{num_objects} objects do not fit on {grid_size**2} cells")
+        self.grid_size = int(grid_size)
+        self.num_objects = int(num_objects)
+        self.action_space = gymnasium.spaces.Discrete(4 * self.num_objects)
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """C_4 × S_O, see `grid_symmetry`; images transform in no known way."""
+        return grid_symmetry(self.grid_size, self.num_objects)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """{"grid_size": …, "num_objects": …}."""
+        return {"grid_size": self.grid_size, "num_objects": self.num_objects}
+
+    @property
+    def state_names(self) -> Mapping[str, tuple[str, ...]]:
+        """The objects' looks and ("row", "column"), the row counted from the top."""
+        return {"object": self.object_names[: self.num_objects], "coordinate": ("row", "column")}
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Object by object, what each action does: ("purple up", "purple right", …)."""
+        return tuple(
+            f"{name} {direction}"
+            for name in self.object_names[: self.num_objects]
+            for direction in DIRECTIONS
+        )
+
+    def sample_state(self, rng: np.random.Generator) -> IntArray:
+        """A placement without overlap, int64 [O, 2], uniform over all of them."""
+        cells = rng.choice(self.grid_size**2, size=self.num_objects, replace=False)
+        return np.stack(np.divmod(cells, self.grid_size), axis=-1)
+
+    def sample_action(self, rng: np.random.Generator, allowed: Sequence[int] | None = None) -> IntArray:
+        """One action, int64 [], uniform over all actions or over `allowed`.
+
+        Raises:
+            WorldError: `allowed` is empty or names an action that does not exist.
+        """
+        if allowed is None:
+            return np.asarray(rng.integers(4 * self.num_objects), dtype=np.int64)
+        choices = self.check_actions(allowed)
+        if choices.ndim != 1 or choices.size == 0:
+            raise WorldError("allowed actions must be a list of at least one action")
+        return np.asarray(choices[rng.integers(choices.size)])
+
+    def step_states(self, states: NDArray[Any], actions: NDArray[Any]) -> IntArray:
+        """The next states, int64 [..., O, 2]; leading axes of states and actions broadcast.
+
+        Raises:
+            WorldError: A state or action that this world does not have.
+        """
+        objects, directions = np.divmod(self.check_actions(actions), 4)
+        return move_objects(self.check_states(states), objects, directions, self.grid_size)
+
+    def transform_state(self, elements: Elements, states: NDArray[Any]) -> IntArray:
+        """g·s: turns the positions and renames the objects. Leading axes of elements and states broadcast."""
+        states = self.check_states(states)
+        elements = self.check_elements(elements)
+        group, n = self.symmetry.group, self.grid_size
+        cells = states[..., 0] * n + states[..., 1]
+        turned = self._permutation("cell")[elements[..., None], cells]
+        # What stands at index j afterwards is the object that the inverse sends j to.
+        source = self._permutation("object")[group.inverse[elements]]
+        cells = np.take_along_axis(turned, np.broadcast_to(source, turned.shape), axis=-1)
+        return np.stack(np.divmod(cells, n), axis=-1)
+
+    def transform_action(self, elements: Elements, actions: NDArray[Any]) -> IntArray:
+        """g·a, int64 [...]; leading axes of elements and actions broadcast."""
+        actions = self.check_actions(actions)
+        return np.asarray(self._permutation("action")[self.check_elements(elements), actions])
+
+    def check_states(self, states: NDArray[Any]) -> IntArray:
+        """States as int64 [..., O, 2].
+
+        Raises:
+            WorldError: Wrong shape or dtype, a position off the grid, or two objects on one cell.
+        """
+        array = np.asarray(states)
+        if array.dtype.kind not in "iu":
+            raise WorldError(f"states must be integers, not {array.dtype}")
+        if array.ndim < 2 or array.shape[-2:] != (self.num_objects, 2):
+            raise WorldError(
+                f"states must have the shape [..., {self.num_objects}, 2], not {list(array.shape)}"
+            )
+        outside = (array < 0) | (array >= self.grid_size)
+        if outside.any():
+            row, column = array[outside.any(-1)][0]
+            raise WorldError(
+                f"position ({row}, {column}) is off the grid; rows and columns go from 0 to"
+                f" {self.grid_size - 1}"
+            )
+        positions = array.astype(np.int64, copy=False)
+        cells = np.sort(positions[..., 0] * self.grid_size + positions[..., 1], axis=-1)
+        repeated = cells[..., 1:][cells[..., 1:] == cells[..., :-1]]
+        if repeated.size:
+            row, column = divmod(int(repeated[0]), self.grid_size)
+            raise WorldError(f"two objects stand on ({row}, {column}); a cell holds at most one")
+        return positions
+
+    def check_actions(self, actions: NDArray[Any] | Sequence[int]) -> IntArray:
+        """Actions as int64 [...].
+
+        Raises:
+            WorldError: Not integers, or not actions of this world.
+        """
+        array = np.asarray(actions)
+        if array.size and array.dtype.kind not in "iu":
+            raise WorldError(f"actions must be integers, not {array.dtype}")
+        if array.size and not (array.min() >= 0 and array.max() < 4 * self.num_objects):
+            wrong = array[(array < 0) | (array >= 4 * self.num_objects)].flat[0]
+            raise WorldError(
+                f"action {wrong} does not exist; actions go from 0 to {4 * self.num_objects - 1}"
+            )
+        return array.astype(np.int64, copy=False)
+
+    def check_elements(self, elements: Elements) -> IntArray:
+        """Group elements as int64 [...].
+
+        Raises:
+            WorldError: Not integers, or not elements of the group.
+        """
+        array, order = np.asarray(elements), self.symmetry.group.order
+        if array.size and array.dtype.kind not in "iu":
+            raise WorldError(f"group elements must be integers, not {array.dtype}")
+        if array.size and not (array.min() >= 0 and array.max() < order):
+            wrong = array[(array < 0) | (array >= order)].flat[0]
+            raise WorldError(f"group element {wrong} does not exist; elements go from 0 to {order - 1}")
+        return array.astype(np.int64, copy=False)
+
+    def _permutation(self, name: str) -> IntArray:
+        table = self.symmetry.representations[name].permutation
+        if table is None:
+            raise TypeError(f"{name} does not permute")
+        return table
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise WorldError(f"{name} must be a positive integer, not {value!r}")

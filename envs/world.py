@@ -1,0 +1,179 @@
+"""The contract of a world: a Gymnasium environment that knows its symmetry and renders batches of states.
+
+A world adds to `gymnasium.Env` pure, batched functions of states. They are what makes datasets
+reproducible and fast: an episode can be stepped first and rendered later, its twin is the transformed
+states rendered again, and a hard negative is any other state rendered.
+
+States are plain arrays. One state has the axes `state_axes`; every function below also takes batches of
+states, whose extra axes lead. Actions likewise, with `action_axes`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.errors import WorldError
+from sen_bench.symmetry import Symmetry
+
+State: TypeAlias = NDArray[Any]
+"""One state or a batch of them; the dtype is the world's."""
+
+Action: TypeAlias = NDArray[Any]
+"""One action or a batch of them: int64 (a single one has no axes) or float32."""
+
+Elements: TypeAlias = int | NDArray[np.int64]
+"""One group element, or an array of them that broadcasts with the leading axes of what it acts on."""
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+
+class World(gymnasium.Env[Pixels, Any], abc.ABC):
+    """A Gymnasium environment with a known symmetry.
+
+    A subclass sets the class variables, `observation_space` and `action_space`, and implements the
+    abstract methods. `reset`, `step` and `render` follow from them: no episode ends by itself, there is no
+    reward (0.0), and `info["state"]` is a copy of the ground truth.
+
+    Args:
+        render_mode: None, or "rgb_array" for `render` to return the current observation.
+
+    Raises:
+        WorldError: The render mode is another.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    world_id: ClassVar[str]
+    """The id the world is registered with, version included: "sen_bench/Blocks3D-v0"."""
+
+    renderer: ClassVar[Literal["exact", "backend"]]
+    """Whether equal states give equal pixels on every machine ("exact"), or on equal drivers ("backend")."""
+
+    state_axes: ClassVar[tuple[str, ...]]
+    """Names of the axes of one state."""
+
+    action_axes: ClassVar[tuple[str, ...]] = ()
+    """Names of the axes of one action; none where actions are discrete."""
+
+    def __init__(self, *, render_mode: str | None = None) -> None:
+        if render_mode not in {None, *self.metadata["render_modes"]}:
+            known = " or ".join(repr(mode) for mode in self.metadata["render_modes"])
+            raise WorldError(f"render_mode must be None or {known}, not {render_mode!r}")
+        self.render_mode = render_mode
+        self._state: State | None = None
+
+    @property
+    @abc.abstractmethod
+    def symmetry(self) -> Symmetry:
+        """The group, and its representations on states, actions and, where known, observations."""
+
+    @property
+    @abc.abstractmethod
+    def options(self) -> dict[str, Any]:
+        """The constructor's options, JSON-able: `make_world(world_id, **options)` rebuilds this world."""
+
+    @property
+    @abc.abstractmethod
+    def state_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Axis of a state -> what its entries are, in order: {"coordinate": ("row", "column"), …}."""
+
+    @property
+    @abc.abstractmethod
+    def action_names(self) -> tuple[str, ...]:
+        """What each discrete action does, or what each entry of a continuous action is."""
+
+    @abc.abstractmethod
+    def sample_state(self, rng: np.random.Generator) -> State:
+        """Draws one state from the initial distribution."""
+
+    @abc.abstractmethod
+    def sample_action(self, rng: np.random.Generator, allowed: Sequence[int] | None = None) -> Action:
+        """Draws one action uniformly.
+
+        Args:
+            rng: Where the randomness comes from.
+            allowed: The discrete actions to draw from; None for all of them.
+
+        Raises:
+            WorldError: `allowed` is empty or names an action that does not exist.
+        """
+
+    @abc.abstractmethod
+    def step_states(self, states: State, actions: Action) -> State:
+        """The next states; pure. Leading axes of states and actions broadcast."""
+
+    @abc.abstractmethod
+    def render_states(self, states: State) -> Pixels:
+        """The observations of states, uint8 [..., H, W, C]; pure."""
+
+    @abc.abstractmethod
+    def transform_state(self, elements: Elements, states: State) -> State:
+        """g·s: the states seen after the group elements. Leading axes broadcast."""
+
+    @abc.abstractmethod
+    def transform_action(self, elements: Elements, actions: Action) -> Action:
+        """g·a: `step(g·s, g·a) == g·step(s, a)`. Leading axes broadcast."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Pixels, dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: Reseeds the world's generator; equal seeds give equal episodes.
+            options: {"state": s} starts from s in place of a drawn state.
+
+        Returns:
+            The observation and {"state": ground truth}.
+
+        Raises:
+            WorldError: An unknown option, or a state that this world does not have.
+        """
+        super().reset(seed=seed)
+        given = dict(options or {})
+        start = given.pop("state", None)
+        if given:
+            raise WorldError(f"unknown reset option {next(iter(given))!r}; known: 'state'")
+        state = self.sample_state(self.np_random) if start is None else np.array(start)
+        if state.ndim != len(self.state_axes):
+            raise WorldError(
+                f"the state to reset to has {state.ndim} axes; one state has {len(self.state_axes)}"
+                f" ({', '.join(self.state_axes)})"
+            )
+        observation = self.render_states(state)
+        self._state = state
+        return observation, {"state": state.copy()}
+
+    def step(self, action: Any) -> tuple[Pixels, float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+        """Takes one action.
+
+        Args:
+            action: An element of `action_space`.
+
+        Returns:
+            Observation, reward (always 0), terminated and truncated (never) and {"state": ground truth}.
+
+        Raises:
+            WorldError: Before the first `reset`, or for an action outside `action_space`.
+        """
+        self._state = self.step_states(self._current_state(), np.asarray(action))
+        return self.render_states(self._state), 0.0, False, False, {"state": self._state.copy()}
+
+    def render(self) -> Pixels | None:
+        """The current observation [H, W, C] with `render_mode="rgb_array"`, else None.
+
+        Raises:
+            WorldError: Before the first `reset`.
+        """
+        return None if self.render_mode is None else self.render_states(self._current_state())
+
+    def _current_state(self) -> State:
+        if self._state is None:
+            raise WorldError("the world has no state yet; call reset() first")
+        return self._state

@@ -1,0 +1,46 @@
+"""Writing files so that a reader finds the old one or the new one, never a half."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Replaces a file in one step that survives a crash.
+
+    Args:
+        path: The file.
+        write: Writes the new contents to the path it is given, a temporary file in the same folder.
+
+    Raises:
+        OSError: As ``write`` or the file system raises it; the old file is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Has the operating system put a file, or the entries of a folder, on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no handle for folders and needs none
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move_aside(path: Path) -> Path:
+    """Renames a file or folder to the first free ``….old-N`` beside it, which is returned."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    return path.rename(aside)
