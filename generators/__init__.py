@@ -1,0 +1,11 @@
+"""Generators: from a recipe to a dataset.
+
+A `Recipe` says what to generate, `generate` writes it. Equal recipes give equal bytes, whatever the number
+of workers.
+"""
+
+from sen_bench.generators.generate import GenerationResult as GenerationResult
+from sen_bench.generators.generate import generate as generate
+from sen_bench.generators.recipe import GENERATOR_VERSION as GENERATOR_VERSION
+from sen_bench.generators.recipe import Policy as Policy
+from sen_bench.generators.recipe import Recipe as Recipe

@@ -1,0 +1,126 @@
+"""Episodes of a recipe, any range of them at a time: states and actions first, pixels afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.envs import World
+from sen_bench.errors import DatasetError
+from sen_bench.generators.recipe import Recipe
+
+# An episode's streams, by their key. New kinds of randomness get new keys, so that old ones stay as they are.
+_WORLD_STREAM, _POLICY_STREAM, _TWIN_STREAM = range(3)
+
+# States are rendered in batches: large enough to hide a call's overhead, small enough to be stopped soon.
+_RENDER_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Consecutive episodes, without their pixels.
+
+    Args:
+        seed: uint64 [episode], from which all of an episode's randomness follows.
+        state: [episode, horizon + 1, …].
+        action: [episode, horizon, …].
+    """
+
+    seed: NDArray[np.uint64]
+    state: NDArray[Any]
+    action: NDArray[Any]
+
+
+def episode_seed(recipe: Recipe, episode: int) -> np.uint64:
+    """The seed of one episode.
+
+    It is the first 64-bit word of `SeedSequence(seed, spawn_key=(split, episode))`, with the first four bytes
+    of the sha256 of the split's name as a number. So it depends on nothing but these three.
+    """
+    split = int.from_bytes(hashlib.sha256(recipe.split.encode()).digest()[:4], "big")
+    sequence = np.random.SeedSequence(recipe.seed, spawn_key=(split, episode))
+    return np.uint64(sequence.generate_state(1, np.uint64)[0])
+
+
+def _stream(seed: np.uint64, key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(key,)))
+
+
+def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> Episodes:
+    """The episodes from `start` up to `stop`, stepped side by side.
+
+    Each draws its initial state and its actions from two streams of its own, so it does not depend on which
+    other episodes are rolled out with it.
+    """
+    seeds = np.array([episode_seed(recipe, episode) for episode in range(start, stop)], dtype=np.uint64)
+    first = np.stack([world.sample_state(_stream(seed, _WORLD_STREAM)) for seed in seeds])
+    actions = np.stack([_draw_actions(world, recipe, _stream(seed, _POLICY_STREAM)) for seed in seeds])
+    states = np.empty((len(first), recipe.horizon + 1, *first.shape[1:]), first.dtype)
+    states[:, 0] = first
+    for t in range(recipe.horizon):
+        states[:, t + 1] = world.step_states(states[:, t], actions[:, t])
+    return Episodes(seeds, states, actions)
+
+
+def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDArray[Any]:
+    allowed = recipe.policy.allowed
+    return np.stack([np.asarray(world.sample_action(rng, allowed)) for _ in range(recipe.horizon)])
+
+
+def draw_elements(world: World, seeds: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The element of each episode's twin, uniform over the symmetry's twin elements, int64 [episode]."""
+    choices = np.array(world.symmetry.twin_elements, dtype=np.int64)
+    return np.array([_stream(seed, _TWIN_STREAM).choice(choices) for seed in seeds], dtype=np.int64)
+
+
+def twin_of(world: World, episodes: Episodes, elements: NDArray[np.int64]) -> Episodes:
+    """The same episodes after one group element each.
+
+    Args:
+        world: The world, whose dynamics commute with the group.
+        episodes: The episodes.
+        elements: int64 [episode].
+    """
+    each_step = elements[:, None]
+    return Episodes(
+        episodes.seed,
+        world.transform_state(each_step, episodes.state),
+        world.transform_action(each_step, episodes.action),
+    )
+
+
+def render(world: World, states: NDArray[Any], checkpoint: Callable[[], None]) -> NDArray[np.uint8]:
+    """The observations of states [episode, time, …], each distinct state drawn once.
+
+    Random walks stand still and come back: in 3D Blocks, a third of the frames of fifty long episodes repeat.
+
+    Args:
+        world: The world; its renderer is a pure function of the state.
+        states: [episode, time, …].
+        checkpoint: Called between batches; raises to stop.
+
+    Returns:
+        uint8 [episode, time, H, W, C].
+
+    Raises:
+        DatasetError: A state is not finite.
+    """
+    if states.dtype.kind == "f" and not np.isfinite(states).all():
+        raise DatasetError("the world stepped into a state that is not finite")
+    flat = np.ascontiguousarray(states).reshape(states.shape[0] * states.shape[1], -1)
+    # Compared as raw bytes, not as numbers: every kind of state sorts as fast, and no two are confused.
+    keys = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).ravel()
+    _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    distinct = states.reshape(-1, *states.shape[2:])[firsts]
+    frames: list[NDArray[np.uint8]] = []
+    for begin in range(0, len(distinct), _RENDER_BATCH):
+        checkpoint()
+        frames.append(world.render_states(distinct[begin : begin + _RENDER_BATCH]))
+    pixels = np.concatenate(frames)
+    frames.clear()
+    return pixels[inverse].reshape(*states.shape[:2], *pixels.shape[1:])

@@ -1,0 +1,127 @@
+"""Recipes: what to generate, as data that determines every byte of a dataset that is exact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from sen_bench.errors import ConfigError
+
+GENERATOR_VERSION = 1
+"""Changes whenever an equal recipe gives other contents than before."""
+
+_POLICIES = ("uniform",)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How actions are chosen.
+
+    Args:
+        kind: "uniform": every step independently and uniformly over the allowed actions.
+        allowed: The discrete actions to draw from; None for all of them.
+
+    Raises:
+        ConfigError: An unknown kind, or allowed actions that are empty, repeated or no actions.
+    """
+
+    kind: str = "uniform"
+    allowed: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _POLICIES:
+            raise ConfigError(f"unknown policy {self.kind!r}; known: {', '.join(_POLICIES)}")
+        if self.allowed is None:
+            return
+        allowed = tuple(_integer("an allowed action", action, smallest=0) for action in self.allowed)
+        if not allowed or len(set(allowed)) < len(allowed):
+            raise ConfigError("the allowed actions of a policy must be at least one, and all different")
+        object.__setattr__(self, "allowed", tuple(sorted(allowed)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to generate.
+
+    Args:
+        task: The task the dataset belongs to: "3d-blocks".
+        split: The split: "train", "eval". Splits draw from independent streams, even with equal seeds.
+        world_id: The environment, version included.
+        world_options: Its constructor's options, JSON-able.
+        episodes: How many episodes.
+        horizon: Steps in an episode; it has one frame more.
+        seed: Where all randomness comes from.
+        policy: How actions are chosen.
+        twin: Whether every episode is also seen after a group element.
+
+    Raises:
+        ConfigError: An empty name, a number that is no positive integer, options that are not JSON-able.
+    """
+
+    task: str
+    split: str
+    world_id: str
+    world_options: Mapping[str, Any] = field(default_factory=dict)
+    episodes: int = 1000
+    horizon: int = 100
+    seed: int = 0
+    policy: Policy = field(default_factory=Policy)
+    twin: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("task", "split", "world_id"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ConfigError(f"{name} must be a name, not {getattr(self, name)!r}")
+        for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0)):
+            object.__setattr__(self, name, _integer(name, getattr(self, name), smallest=smallest))
+        try:
+            options = json.loads(json.dumps(dict(self.world_options), allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"world options must be JSON-able: {error}") from error
+        object.__setattr__(self, "world_options", options)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal sha256 of the recipe as JSON with sorted keys."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as JSON-able data."""
+        data = asdict(self)
+        allowed = self.policy.allowed
+        data["policy"]["allowed"] = None if allowed is None else list(allowed)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_json`.
+
+        Raises:
+            ConfigError: The data is no recipe.
+        """
+        known = {item.name for item in fields(cls)}
+        try:
+            if unknown := set(data) - known:
+                raise ConfigError(f"a recipe has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
+            policy = dict(data["policy"])
+            allowed = policy.pop("allowed")
+            given = {name: value for name, value in data.items() if name != "policy"}
+            return cls(**given, policy=Policy(allowed=None if allowed is None else tuple(allowed), **policy))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"not a recipe: {error!r}") from error
+
+
+def _integer(name: str, value: object, *, smallest: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ConfigError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+    number = int(value.__index__())
+    if number < smallest:
+        raise ConfigError(f"{name} must be at least {smallest}, not {number}")
+    return number

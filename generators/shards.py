@@ -1,0 +1,163 @@
+"""One task of a generation: all arrays of one range of episodes, written as whole shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench._version import __version__
+from sen_bench.envs import World, make_world
+from sen_bench.errors import ConfigError
+from sen_bench.generators.episodes import draw_elements, render, roll_out, twin_of
+from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
+from sen_bench.store import ArraySpec, EpisodeBlocks, Receipt, symmetry_arrays, write_rows
+
+# The libraries that decide what is drawn, stepped, rendered and stored.
+_LIBRARIES = ("numpy", "numba", "gymnasium", "zarr", "numcodecs")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe comes to: the arrays and their blocks.
+
+    Args:
+        blocks: The ranges of episodes, one task each.
+        arrays: Every array that has a row per episode.
+        annotations: The arrays of the symmetry, with their contents.
+        attributes: What the root of the dataset says of itself.
+    """
+
+    blocks: EpisodeBlocks
+    arrays: tuple[ArraySpec, ...]
+    annotations: tuple[tuple[ArraySpec, NDArray[Any]], ...]
+    attributes: Mapping[str, Any]
+
+    @property
+    def frames(self) -> int:
+        """How many observations the dataset has, those of twins included."""
+        return sum(
+            spec.shape[0] * spec.shape[1]
+            for spec in self.arrays
+            if spec.path.rpartition("/")[2] == "observation"
+        )
+
+
+def plan(recipe: Recipe, world: World) -> Plan:
+    """Sizes up a recipe, by drawing one state and one action.
+
+    Raises:
+        ConfigError: The world has no twins, or an episode is too large to be stored.
+        WorldError: The policy allows actions that the world does not have.
+    """
+    if recipe.twin and not world.symmetry.twin_elements:
+        raise ConfigError(f"{recipe.world_id} has no group element to draw twins from; ask for no twin")
+    rng = np.random.default_rng(0)
+    state = world.sample_state(rng)
+    action = np.asarray(world.sample_action(rng, recipe.policy.allowed))
+    frame = world.render_states(state)
+    steps, frames = recipe.horizon, recipe.horizon + 1
+    blocks = EpisodeBlocks.for_episodes(recipe.episodes, frames * frame.nbytes)
+
+    states = "; ".join(f"{axis}: {', '.join(names)}" for axis, names in world.state_names.items())
+    actions = ", ".join(world.action_names)
+
+    def trajectory(folder: str, whose: str) -> tuple[ArraySpec, ...]:
+        return (
+            blocks.array(
+                f"{folder}observation",
+                (frames, *frame.shape),
+                frame.dtype.name,
+                ("frame", "height", "width", "channel"),
+                f"what is seen{whose}: frame t before and frame t + 1 after step t",
+            ),
+            blocks.array(
+                f"{folder}action",
+                (steps, *action.shape),
+                action.dtype.name,
+                ("step", *world.action_axes),
+                f"action of each step{whose}; {actions}",
+            ),
+            blocks.array(
+                f"{folder}state",
+                (frames, *state.shape),
+                state.dtype.name,
+                ("frame", *world.state_axes),
+                f"ground truth of each frame{whose}; {states}",
+            ),
+        )
+
+    arrays = [
+        *trajectory("", ""),
+        blocks.array("seed", (), "uint64", (), "seed from which all randomness of the episode follows"),
+    ]
+    if recipe.twin:
+        arrays += trajectory("twin/", " after the episode's group element")
+        arrays.append(blocks.array("twin/element", (), "int64", (), "group element of the episode's twin"))
+    return Plan(blocks, tuple(arrays), tuple(symmetry_arrays(world.symmetry)), _attributes(recipe, world))
+
+
+def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
+    """Root attributes. Nothing here may differ between two runs on one machine: no time, host or path."""
+    return {
+        "task": recipe.task,
+        "split": recipe.split,
+        "world_id": world.world_id,
+        "world_options": world.options,
+        "renderer": world.renderer,
+        "recipe": recipe.to_json(),
+        "recipe_digest": recipe.digest,
+        "generator_version": GENERATOR_VERSION,
+        "library_versions": {
+            "sen-bench": __version__,
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+        "symmetry": world.symmetry.to_json(),
+    }
+
+
+class ShardMaker:
+    """Makes shards of one dataset; kept by a worker from one task to the next.
+
+    Args:
+        root: The store, with the metadata of its arrays.
+        recipe: What to generate.
+        checkpoint: Called every now and then; raises to stop.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe, checkpoint: Callable[[], None]) -> None:
+        self._root = root
+        self._recipe = recipe
+        self._checkpoint = checkpoint
+        self._world = make_world(recipe.world_id, **recipe.world_options)
+
+    def make(self, start: int, stop: int) -> list[Receipt]:
+        """Generates and writes the episodes from `start` up to `stop`, one whole shard of every array."""
+        world, checkpoint = self._world, self._checkpoint
+        episodes = roll_out(world, self._recipe, start, stop)
+
+        def write(path: str, values: NDArray[Any]) -> Receipt:
+            checkpoint()
+            return write_rows(self._root, path, start, values)
+
+        receipts = [
+            write("seed", episodes.seed),
+            write("state", episodes.state),
+            write("action", episodes.action),
+            write("observation", render(world, episodes.state, checkpoint)),
+        ]
+        if self._recipe.twin:
+            elements = draw_elements(world, episodes.seed)
+            twin = twin_of(world, episodes, elements)
+            receipts += [
+                write("twin/element", elements),
+                write("twin/state", twin.state),
+                write("twin/action", twin.action),
+                write("twin/observation", render(world, twin.state, checkpoint)),
+            ]
+        return receipts

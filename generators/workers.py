@@ -1,0 +1,126 @@
+"""Running the shards of a dataset, in this process or in several."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.synchronize
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from sen_bench.errors import DatasetError
+from sen_bench.generators.recipe import Recipe
+from sen_bench.generators.shards import ShardMaker
+from sen_bench.store import Receipt
+
+
+def run_shards(
+    root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]], workers: int
+) -> Generator[tuple[tuple[int, int], list[Receipt]]]:
+    """Makes every shard; yields each range with its receipts as it is done, in no fixed order.
+
+    Args:
+        root: The store, with the metadata of its arrays.
+        recipe: What to generate.
+        ranges: The episodes of each shard.
+        workers: Processes; with 1 the work is done in this one.
+
+    Raises:
+        DatasetError: A worker process was killed.
+        Exception: Whatever a shard raises; the other workers are stopped first.
+    """
+    if workers == 1 or len(ranges) == 1:
+        maker = ShardMaker(root, recipe, checkpoint=lambda: None)
+        for start, stop in ranges:
+            yield (start, stop), maker.make(start, stop)
+        return
+
+    context = multiprocessing.get_context("spawn")
+    stop_event = context.Event()
+    pool = concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(ranges)), context, _start_worker, (root, recipe, stop_event)
+    )
+    try:
+        with _interrupts_held():  # the first submission starts the processes
+            futures = {pool.submit(_make_shard, *episodes): episodes for episodes in ranges}
+        for future in concurrent.futures.as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "a worker process was killed, perhaps for want of memory; try again with fewer workers"
+        ) from error
+    finally:
+        stop_event.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Lets Ctrl-C wait; processes started meanwhile never get it, not even while they import.
+
+    It reaches every process of the terminal, but the parent alone decides, and stops the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for it and ignores it
+    """Another shard failed, or the user interrupted."""
+
+
+class _Worker:
+    """What one worker process keeps between tasks."""
+
+    def __init__(self, root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
+        self._root = root
+        self._recipe = recipe
+        self._stop = stop
+        self._maker: ShardMaker | None = None
+
+    def make(self, start: int, stop: int) -> list[Receipt]:
+        self._checkpoint()
+        # The world is made by the first task, because an error in it then reaches the parent as it is.
+        if self._maker is None:
+            self._maker = ShardMaker(self._root, self._recipe, self._checkpoint)
+        return self._maker.make(start, stop)
+
+    def _checkpoint(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker(root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
+    global _worker  # noqa: PLW0603 — the only way from a pool's initializer to its tasks
+    _worker = _Worker(root, recipe, stop)
+    # For Windows, see `_interrupts_held`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Ends this process when its parent is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _make_shard(start: int, stop: int) -> list[Receipt]:
+    if _worker is None:
+        raise RuntimeError("_make_shard called outside a worker process")
+    return _worker.make(start, stop)

@@ -1,0 +1,22 @@
+"""The dataset format, version 1: a Zarr v3 group with its symmetry, its provenance and a manifest.
+
+A dataset is written once, row block by row block, by `create_store`, `write_rows` and `finish_store`, and
+read by `open_dataset`. The manifest comes last: a folder without one is not a dataset. See `docs/` for the
+format itself.
+"""
+
+from sen_bench.store._layout import FORMAT as FORMAT
+from sen_bench.store._layout import FORMAT_VERSION as FORMAT_VERSION
+from sen_bench.store._layout import ArraySpec as ArraySpec
+from sen_bench.store._layout import EpisodeBlocks as EpisodeBlocks
+from sen_bench.store._layout import symmetry_arrays as symmetry_arrays
+from sen_bench.store._manifest import MANIFEST as MANIFEST
+from sen_bench.store._manifest import FileRecord as FileRecord
+from sen_bench.store._manifest import Manifest as Manifest
+from sen_bench.store._manifest import row_digests as row_digests
+from sen_bench.store._reader import Dataset as Dataset
+from sen_bench.store._reader import open_dataset as open_dataset
+from sen_bench.store._writer import Receipt as Receipt
+from sen_bench.store._writer import create_store as create_store
+from sen_bench.store._writer import finish_store as finish_store
+from sen_bench.store._writer import write_rows as write_rows

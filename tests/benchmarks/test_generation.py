@@ -1,0 +1,64 @@
+"""Speed of generating a dataset, beside that of rendering its frames alone."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from sen_bench.envs import make_world
+from sen_bench.generators import Recipe, generate
+from sen_bench.generators.episodes import roll_out
+from sen_bench.store import Dataset
+
+RECIPE = Recipe(
+    task="3d-blocks", split="train", world_id="sen_bench/Blocks3D-v0", episodes=50, horizon=100, seed=0
+)
+FRAMES = RECIPE.episodes * (RECIPE.horizon + 1)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return generate(RECIPE, tmp_path_factory.mktemp("data") / "train.zarr").dataset
+
+
+def test_generate(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Frames a second with everything: stepping, rendering, compressing, hashing, syncing."""
+    world = make_world(RECIPE.world_id)
+    world.render_states(world.sample_state(np.random.default_rng(0)))  # tables and compiled code
+    numbers = itertools.count()
+    rendering = []
+
+    def prepare() -> tuple[tuple[Recipe, Path], dict[str, object]]:
+        # In the same run, so that the ratio holds on a busy machine: each distinct state drawn once.
+        states = roll_out(world, RECIPE, 0, RECIPE.episodes).state
+        distinct = np.unique(states.reshape(-1, *states.shape[2:]), axis=0)
+        begin = time.perf_counter()
+        world.render_states(distinct)
+        rendering.append(time.perf_counter() - begin)
+        return (RECIPE, tmp_path / f"{next(numbers)}.zarr"), {}
+
+    benchmark.pedantic(generate, setup=prepare, rounds=3)  # type: ignore[no-untyped-call]
+    if benchmark.stats is not None:
+        seconds = benchmark.stats.stats.min
+        benchmark.extra_info["frames_per_second"] = FRAMES / seconds
+        benchmark.extra_info["share_beside_rendering"] = 1 - min(rendering) / seconds
+
+
+def test_load(benchmark: BenchmarkFixture, dataset: Dataset) -> None:
+    """Decoding all observations into memory."""
+    values = benchmark(dataset.load, "observation")
+    if benchmark.stats is not None:
+        benchmark.extra_info["megabytes_per_second"] = values.nbytes / benchmark.stats.stats.min / 1e6
+
+
+def test_load_by_plain_zarr(benchmark: BenchmarkFixture, dataset: Dataset) -> None:
+    """The same by zarr's own pipeline, the oracle of ours."""
+    values = np.asarray(benchmark(lambda: dataset.array("observation")[...]))
+    np.testing.assert_array_equal(values, dataset.load("observation"))
+    if benchmark.stats is not None:
+        benchmark.extra_info["megabytes_per_second"] = values.nbytes / benchmark.stats.stats.min / 1e6
