@@ -1,0 +1,148 @@
+"""What every world model offers to training and evaluation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+SIGMA = 0.5
+"""Length scale of the latent energy (paper, section 3; C-SWM)."""
+
+
+class WorldModel(nn.Module, ABC):
+    """Pixels to embedding to latent, and the latent one action later (paper, section 3).
+
+    A model is three maps: the embedding network S (`embed`), the encoder E (`encode`) and the transition T
+    (`transition`). For the models with a symmetric embedding, E and T are equivariant by construction and
+    `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs.
+
+    Embeddings and latents are float32 also under `torch.autocast`, so that losses, distances and rankings are
+    computed in float32; a float64 model keeps float64.
+
+    Args:
+        embedding_shape: Shape of one embedding, without the batch axis.
+        latent_shape: Shape of one latent, without the batch axis.
+        equivariant: Whether E and T are equivariant by construction.
+    """
+
+    def __init__(
+        self, *, embedding_shape: tuple[int, ...], latent_shape: tuple[int, ...], equivariant: bool
+    ) -> None:
+        super().__init__()
+        self._embedding_shape = embedding_shape
+        self._latent_shape = latent_shape
+        self._equivariant = equivariant
+
+    @property
+    def embedding_shape(self) -> tuple[int, ...]:
+        """Shape of one embedding v, without the batch axis."""
+        return self._embedding_shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent z, without the batch axis."""
+        return self._latent_shape
+
+    @property
+    def equivariant(self) -> bool:
+        """Whether E and T are equivariant by construction, and `transform_latent` is defined."""
+        return self._equivariant
+
+    @abstractmethod
+    def embed(self, observation: Tensor) -> Tensor:
+        """The embedding network S.
+
+        Args:
+            observation: Images, float `[B, C, H, W]` in [0, 1]; any memory format.
+
+        Returns:
+            Embeddings v, `[B, *embedding_shape]`.
+        """
+
+    @abstractmethod
+    def encode(self, embedding: Tensor) -> Tensor:
+        """The encoder E.
+
+        Args:
+            embedding: Embeddings v, `[B, *embedding_shape]`.
+
+        Returns:
+            Latents z, `[B, *latent_shape]`.
+        """
+
+    @abstractmethod
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        """The transition T: the next latent, not the difference.
+
+        Args:
+            latent: Latents z, `[B, *latent_shape]`.
+            action: One action a sample, as the task stores them.
+
+        Returns:
+            Predicted next latents z', `[B, *latent_shape]`.
+        """
+
+    @abstractmethod
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        """The energy of two latents: the squared distance times 0.5/σ².
+
+        Args:
+            latent: Latents, `[B, *latent_shape]`.
+            other: Latents to compare with, of the same shape.
+
+        Returns:
+            One non-negative number a sample, `[B]`.
+        """
+
+    @abstractmethod
+    def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
+        """The group's action on embeddings, ρ_V(g) v.
+
+        Args:
+            elements: Group elements, int64 `[B]`.
+            embedding: Embeddings v, `[B, *embedding_shape]`.
+
+        Returns:
+            Transformed embeddings, of the same shape.
+        """
+
+    def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
+        """The group's action on latents, ρ_Z(g) z, where the model has one (`equivariant`).
+
+        Args:
+            elements: Group elements, int64 `[B]`.
+            latent: Latents z, `[B, *latent_shape]`.
+
+        Returns:
+            Transformed latents, of the same shape.
+
+        Raises:
+            NotImplementedError: The group does not act on the latents of this model.
+        """
+        raise NotImplementedError(f"the group does not act on the latents of {type(self).__name__}")
+
+    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The predicted next latent T(E(S(observation)), action), `[B, *latent_shape]`."""
+        return self.transition(self.encode(self.embed(observation)), action)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many trainable numbers a model has."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """`x` in float32 where it is narrower than that, else `x` itself."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def apply_in_full_precision(layer: nn.Module, x: Tensor) -> Tensor:
+    """`layer(x)` in float32 or float64, also within `torch.autocast`.
+
+    For the narrow last layers: they cost next to nothing, and their results enter losses and rankings.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return cast("Tensor", layer(full_precision(x)))

@@ -1,0 +1,128 @@
+"""The models' layers as textbooks write them: slow, dense, and with the same parameters as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines import e2cnn_compat
+from sen_bench.baselines.interaction import InteractionNetwork
+from sen_bench.baselines.layers import C4Linear
+from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines.objects import ObjectEncoder, ObjectModel
+from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution, SteerableEmbedding
+
+
+def circulant(weight: Tensor) -> Tensor:
+    """The matrix `[4·out, 4·in]` of a group convolution over C4: block (g, h) is weight[(g - h) % 4]."""
+    return torch.cat([torch.cat([weight[(g - h) % 4] for h in range(4)], dim=1) for g in range(4)], dim=0)
+
+
+def dense_c4_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`c4_linear` by one matrix product with the circulant matrix."""
+    y = nn.functional.linear(x.flatten(-2), circulant(weight), bias.repeat(4))
+    return y.view(*x.shape[:-1], -1)
+
+
+def linear(layer: nn.Linear | C4Linear, x: Tensor) -> Tensor:
+    """The layer in its dense form."""
+    if isinstance(layer, C4Linear):
+        return dense_c4_linear(x, layer.weight, layer.bias)
+    return nn.functional.linear(x, layer.weight, layer.bias)
+
+
+def textbook_encoder(encoder: ObjectEncoder, features: Tensor) -> Tensor:
+    """E, one dense layer after the other."""
+    hidden = torch.relu(linear(encoder.first, features))
+    return linear(encoder.last, torch.relu(encoder.norm(linear(encoder.second, hidden))))
+
+
+def textbook_interaction(network: InteractionNetwork, latent: Tensor, action: Tensor) -> Tensor:
+    """T's change, with the whole edge network applied to every ordered pair of different objects."""
+    num_objects = latent.shape[1]
+    messages = latent.new_zeros(*latent.shape[:-1], network.edge_out.bias.shape[0])
+    if num_objects > 1:
+        pairs = [
+            torch.cat([latent[:, i], latent[:, j]], dim=-1)
+            for i in range(num_objects)
+            for j in range(num_objects)
+            if j != i
+        ]
+        hidden = linear(network.edge_hidden, torch.relu(linear(network.edge_in, torch.stack(pairs, dim=1))))
+        edges = linear(network.edge_out, torch.relu(network.edge_norm(hidden)))
+        messages = edges.view(len(edges), num_objects, num_objects - 1, *edges.shape[2:]).sum(dim=2)
+    nodes = torch.cat([latent, messages, action], dim=-1)
+    hidden = linear(network.node_hidden, torch.relu(linear(network.node_in, nodes)))
+    return linear(network.node_out, torch.relu(network.node_norm(hidden)))
+
+
+def textbook_orbits(maps: Tensor) -> Tensor:
+    """Orbits of pixels under quarter turns, followed pixel by pixel: `[..., n, n]` to `[..., 4, orbits]`."""
+    side = maps.shape[-1]
+    starts = [(r, c) for r in range(side // 2) for c in range((side + 1) // 2)]
+    if side % 2:
+        starts.insert(0, (side // 2, side // 2))
+    columns = []
+    for start in starts:
+        r, c = start
+        fibre = []
+        for _ in range(4):
+            fibre.append(maps[..., r, c])
+            # Turned once more, the pixel that arrives here is the one that lies clockwise of it.
+            r, c = c, side - 1 - r
+        columns.append(torch.stack(fibre, dim=-1))
+    return torch.stack(columns, dim=-1)
+
+
+def textbook_object_step(model: ObjectModel, observation: Tensor, action: Tensor) -> Tensor:
+    """The predicted next latent of an object model, with E and T in their textbook forms."""
+    embedding = model.embed(observation)
+    features = textbook_orbits(embedding) if model.equivariant else embedding.flatten(2)
+    latent = textbook_encoder(model.encoder, features)
+    num_objects = embedding.shape[1]
+    one_hot = torch.zeros(len(action), num_objects, 4, dtype=latent.dtype)
+    for sample, number in enumerate(action.tolist()):
+        one_hot[sample, number // 4, number % 4] = 1
+    return latent + textbook_interaction(
+        model.network, latent, one_hot[..., None] if model.equivariant else one_hot
+    )
+
+
+def e2cnn_embedding(ours: SteerableEmbedding, *, image_channels: int, num_objects: int, fields: int) -> Any:
+    """e2cnn's own network of R2Conv, InnerBatchNorm and ReLU, with the parameters of ours; no sigmoid."""
+    modules = e2cnn_compat.nn
+    space = e2cnn_compat.gspaces.Rot2dOnR2(4)
+    colours = modules.FieldType(space, image_channels * [space.trivial_repr])
+    regular = modules.FieldType(space, fields * [space.regular_repr])
+    maps = modules.FieldType(space, num_objects * [space.trivial_repr])
+    with e2cnn_compat.silenced():
+        layers = [
+            module
+            for in_type in (colours, regular, regular)
+            for module in (
+                modules.R2Conv(in_type, regular, kernel_size=3, padding=1, recompute=True),
+                modules.InnerBatchNorm(regular),
+                modules.ReLU(regular),
+            )
+        ]
+        layers.append(modules.R2Conv(regular, maps, kernel_size=3, padding=1, recompute=True))
+        theirs = modules.SequentialModule(*layers)
+    with torch.no_grad():
+        for layer, own in zip(layers, ours.layers, strict=True):
+            if isinstance(own, SteerableConvolution):
+                layer.weights.copy_(own.weights)
+                layer.bias.copy_(own.bias)
+            if isinstance(own, FieldBatchNorm):
+                getattr(layer, "batch_norm_[4]").load_state_dict(own.norm.state_dict())
+    return theirs
+
+
+def contrastive_loss(model: WorldModel, observation: Tensor, action: Tensor, following: Tensor) -> Tensor:
+    """The paper's contrastive loss, with negatives from the batch shifted by one."""
+    latent = model.encode(model.embed(observation))
+    target = model.encode(model.embed(following))
+    positive = model.distance(model.transition(latent, action), target).mean()
+    negative = torch.relu(1 - model.distance(latent, latent.roll(1, dims=0))).mean()
+    return positive + negative

@@ -1,0 +1,152 @@
+"""e2cnn on this NumPy, and our steerable convolutions against its own."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sen_bench.baselines import e2cnn_compat
+from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution, SteerableEmbedding
+from sen_bench.errors import SenBenchError
+from tests.oracles.dense_layers import e2cnn_embedding
+
+SIZES = {"image_channels": 3, "num_objects": 5, "fields": 4}
+
+
+def _images(side: int = 9, *, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def _trained_embedding() -> SteerableEmbedding:
+    """An embedding whose batch norms and biases have left their initial values, in float64."""
+    torch.manual_seed(0)
+    embedding = SteerableEmbedding(**SIZES).double()
+    with torch.no_grad():
+        for parameter in embedding.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    for seed in range(3):
+        embedding(_images() + seed)
+    return embedding
+
+
+def _roll_fields(x: Tensor, turns: int, fields: int) -> Tensor:
+    """The group's action on regular fields `[B, 4·fields, H, W]`: turns the maps and shifts the fibre."""
+    # The fibre of g lies at channels g·fields to (g + 1)·fields - 1.
+    return torch.rot90(x, turns, (-2, -1)).roll(turns * fields, dims=1)
+
+
+def test_another_version_of_e2cnn_is_refused_by_one_line_that_says_what_to_install() -> None:
+    e2cnn_compat.check_version("0.2.3")
+    with pytest.raises(SenBenchError, match=r"e2cnn 0\.2\.4 .* pip install e2cnn==0\.2\.3") as caught:
+        e2cnn_compat.check_version("0.2.4")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_mended_array_copies_only_if_needed_and_the_rest_is_numpy() -> None:
+    mended = e2cnn_compat.utils.np
+    x = np.arange(3)
+    assert mended.array(x, copy=False) is x
+    assert mended.array(x) is not x
+    assert mended.array(2.5, copy=False) == 2.5
+    assert mended.cos is np.cos
+
+
+@pytest.mark.parametrize("space", ["Rot2dOnR2", "FlipRot2dOnR2"])
+def test_bases_of_rotations_and_reflections_can_be_built_and_hashed(space: str) -> None:
+    gspace = getattr(e2cnn_compat.gspaces, space)(4)
+    regular = e2cnn_compat.nn.FieldType(gspace, [gspace.regular_repr])
+    with e2cnn_compat.silenced():
+        layer = e2cnn_compat.nn.R2Conv(regular, regular, kernel_size=3)
+        again = e2cnn_compat.nn.R2Conv(regular, regular, kernel_size=3)
+    assert layer.basisexpansion == again.basisexpansion
+
+
+@pytest.mark.parametrize("name", e2cnn_compat.MENDED_BASES)
+def test_a_mended_basis_hashes_by_its_four_attributes(name: str) -> None:
+    kind = getattr(e2cnn_compat.irreps_basis, name)
+
+    def basis(mu: float) -> object:
+        made = kind.__new__(kind)
+        made.in_irrep, made.out_irrep, made.mu, made.gamma = "in", "out", np.array([mu]), 0.0
+        return made
+
+    assert hash(basis(1.0)) == hash(basis(1.0)) != hash(basis(2.0))
+
+
+def test_the_embedding_is_e2cnns_own_network() -> None:
+    ours = _trained_embedding()
+    theirs = e2cnn_embedding(ours, **SIZES).double()
+    images = _images()
+    for mode in (True, False):
+        ours.train(mode)
+        theirs.train(mode)
+        with torch.no_grad():
+            expected = theirs(e2cnn_compat.nn.GeometricTensor(images, theirs.in_type)).tensor
+        # e2cnn samples its basis in float32.
+        torch.testing.assert_close(ours(images), torch.sigmoid(expected), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_embedding_commutes_with_turning_the_image(turns: int, training: bool) -> None:  # noqa: FBT001
+    embedding = _trained_embedding().train(training)
+    for side in (8, 9):
+        images = _images(side)
+        torch.testing.assert_close(
+            embedding(torch.rot90(images, turns, (-2, -1))),
+            torch.rot90(embedding(images), turns, (-2, -1)),
+            rtol=0,
+            atol=1e-12,
+        )
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_every_layer_commutes_with_the_group(turns: int) -> None:
+    fields = SIZES["fields"]
+    regular = torch.randn(2, 4 * fields, 9, 9, dtype=torch.float64)
+    for layer in _trained_embedding().layers:
+        trivial_in = isinstance(layer, SteerableConvolution) and layer.in_fields == 3
+        trivial_out = isinstance(layer, SteerableConvolution) and layer.out_fields == 5
+        x = _images() if trivial_in else regular
+        turned = torch.rot90(x, turns, (-2, -1)) if trivial_in else _roll_fields(x, turns, fields)
+        y = layer(x)
+        expected = torch.rot90(y, turns, (-2, -1)) if trivial_out else _roll_fields(y, turns, fields)
+        torch.testing.assert_close(layer(turned), expected, rtol=0, atol=1e-11)
+
+
+def test_a_checkpoint_of_either_mode_loads_in_either_mode() -> None:
+    images = _images()
+    trained = _trained_embedding()
+    expected = trained.eval()(images)
+    for saved_training in (True, False):
+        state = copy.deepcopy(trained.train(saved_training).state_dict())
+        for loaded_training in (True, False):
+            fresh = SteerableEmbedding(**SIZES).double().train(loaded_training)
+            fresh.load_state_dict(state)
+            assert torch.equal(fresh.eval()(images), expected)
+
+
+def test_a_checkpoint_holds_no_derived_buffers() -> None:
+    names = {name.rsplit(".", 1)[-1] for name in SteerableEmbedding(**SIZES).state_dict()}
+    assert names == {"weights", "bias", "weight", "running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_casting_one_layer_leaves_another_alone_and_loses_nothing() -> None:
+    one, other = (SteerableConvolution(4, 4, in_regular=True, out_regular=True) for _ in range(2))
+    exact = one.double().basis
+    assert other.basis.dtype == torch.float32
+    assert torch.equal(one.float().double().basis, exact)
+    assert not torch.equal(exact.float().double(), exact)
+
+
+def test_field_batch_norm_gives_every_field_mean_0_and_variance_1() -> None:
+    x = 3 + 2 * torch.randn(8, 12, 5, 5, dtype=torch.float64)
+    y = FieldBatchNorm(3).double()(x).unflatten(1, (4, 3))
+    torch.testing.assert_close(y.mean(dim=(0, 1, 3, 4)), torch.zeros(3).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        y.var(dim=(0, 1, 3, 4), correction=0), torch.ones(3).double(), rtol=0, atol=1e-4
+    )

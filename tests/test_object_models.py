@@ -1,0 +1,387 @@
+"""Object models: sizes, equivariance for every group element, and the same function as in textbooks."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork
+from sen_bench.baselines.layers import C4Linear
+from sen_bench.baselines.model import WorldModel, apply_in_full_precision, full_precision, parameter_count
+from sen_bench.baselines.objects import KINDS, ObjectModel, build_object_model
+from sen_bench.envs.grid import grid_symmetry
+from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.symmetry import Group, Representation, Symmetry
+from tests.oracles.dense_layers import (
+    contrastive_loss,
+    linear,
+    textbook_interaction,
+    textbook_object_step,
+)
+
+EQUIVARIANT = ("sen", "full")
+PAPER_SHAPE = (50, 50, 3)
+
+
+def _model(kind: str, *, side: int = 6, objects: int = 5, **widths: int) -> ObjectModel:
+    torch.manual_seed(0)
+    sizes = {"embedding_channels": 3, "hidden": 6} | widths
+    return build_object_model(
+        kind, symmetry=grid_symmetry(5, objects), observation_shape=(side, side, 3), **sizes
+    )
+
+
+def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def _repeated(x: Tensor, times: int) -> Tensor:
+    return x.expand(times, *x.shape[1:])
+
+
+def _count(*modules: nn.Module) -> int:
+    return sum(parameter_count(module) for module in modules)
+
+
+@pytest.mark.parametrize(
+    ("kind", "embedding", "encoder", "edge", "node", "total"),
+    [
+        ("sen", 21_029, 905_218, 529_664, 530_434, 1_986_345),
+        ("none", 21_029, 1_545_218, 528_896, 530_434, 2_625_577),
+        ("full", 13_205, 905_218, 529_664, 530_434, 1_978_521),
+    ],
+)
+def test_parameter_counts_are_the_papers(
+    kind: str, embedding: int, encoder: int, edge: int, node: int, total: int
+) -> None:
+    model = build_object_model(kind, symmetry=grid_symmetry(5, 5), observation_shape=PAPER_SHAPE)
+    network = model.network
+    assert _count(model.embedding) == embedding
+    assert _count(model.encoder) == encoder
+    assert _count(network.edge_in, network.edge_hidden, network.edge_norm, network.edge_out) == edge
+    assert _count(network.node_in, network.node_hidden, network.node_norm, network.node_out) == node
+    assert parameter_count(model) == total
+
+
+def test_frozen_parameters_are_not_counted() -> None:
+    layer = nn.Linear(3, 2)
+    layer.bias.requires_grad = False
+    assert parameter_count(layer) == 6
+
+
+@pytest.mark.parametrize("kind", ["sen", "none"])
+def test_convolutions_start_xavier_uniform_with_biases_0(kind: str) -> None:
+    model = _model(kind, embedding_channels=32)
+    for layer in model.embedding.modules():
+        if isinstance(layer, nn.Conv2d):
+            assert layer.bias is not None
+            assert not layer.bias.any()
+            bound = math.sqrt(6 / (9 * (layer.in_channels + layer.out_channels)))
+            assert 0.95 * bound < layer.weight.abs().max() <= bound
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("objects", [1, 2, 5])
+@pytest.mark.parametrize("side", [1, 5, 6])
+def test_shapes_are_those_announced(kind: str, objects: int, side: int) -> None:
+    model = _model(kind, side=side, objects=objects)
+    observation = _random(4, 3, side, side, dtype=torch.float32)
+    embedding = model.embed(observation)
+    latent = model.encode(embedding)
+    following = model.transition(latent, torch.arange(4))
+    assert embedding.shape == (4, *model.embedding_shape) == (4, objects, side, side)
+    assert 0 < embedding.min() <= embedding.max() < 1
+    per_object = (2,) if kind == "none" else (4, 2)
+    assert latent.shape == following.shape == (4, *model.latent_shape) == (4, objects, *per_object)
+    assert torch.equal(model.eval()(observation, torch.arange(4)), model(observation, torch.arange(4)))
+
+
+@pytest.mark.parametrize("kind", EQUIVARIANT)
+@pytest.mark.parametrize("side", [5, 6])
+def test_the_encoder_is_equivariant_for_every_element(kind: str, side: int) -> None:
+    model = _model(kind, side=side).double()
+    elements = torch.arange(480)
+    embedding = _repeated(_random(1, 5, side, side), 480)
+    latent = model.encode(embedding)
+    moved = model.encode(model.transform_embedding(elements, embedding))
+    torch.testing.assert_close(moved, model.transform_latent(elements, latent), rtol=0, atol=1e-12)
+    # Not because the encoder is constant.
+    assert (moved - latent).abs().amax(dim=(1, 2, 3))[1:].min() > 1e-3
+
+
+@pytest.mark.parametrize("kind", EQUIVARIANT)
+@pytest.mark.parametrize("objects", [1, 2, 5])
+def test_the_transition_is_equivariant_for_every_element_and_action(kind: str, objects: int) -> None:
+    model = _model(kind, objects=objects).double()
+    symmetry = grid_symmetry(5, objects)
+    moves = symmetry.representations["action"].permutation
+    assert moves is not None
+    elements = torch.arange(symmetry.group.order)
+    latent = _repeated(_random(1, *model.latent_shape), len(elements))
+    for action in range(4 * objects):
+        following = model.transition(latent, torch.full_like(elements, action))
+        moved = model.transition(model.transform_latent(elements, latent), torch.tensor(moves[:, action]))
+        torch.testing.assert_close(moved, model.transform_latent(elements, following), rtol=0, atol=1e-12)
+        assert (following - latent).abs().min() > 0
+
+
+@pytest.mark.parametrize("kind", EQUIVARIANT)
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_every_linear_layer_is_equivariant(kind: str, turns: int) -> None:
+    model = _model(kind).double()
+    layers = [
+        layer
+        for part in (model.encoder, model.network)
+        for layer in part.children()
+        if isinstance(layer, C4Linear)
+    ]
+    assert len(layers) == 9
+    for layer in layers:
+        x = _random(3, 4, layer.weight.shape[-1])
+        torch.testing.assert_close(layer(x.roll(-turns, -2)), layer(x).roll(-turns, -2), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_full_carries_a_turned_image_to_a_turned_prediction(turns: int) -> None:
+    model = _model("full", side=9).double().eval()
+    element = torch.full((2,), turns * 120)
+    moves = grid_symmetry(5, 5).representations["action"].permutation
+    assert moves is not None
+    observation, action = _random(2, 3, 9, 9), torch.tensor([2, 17])
+    moved = model(torch.rot90(observation, turns, (-2, -1)), torch.tensor(moves[turns * 120])[action])
+    torch.testing.assert_close(
+        moved, model.transform_latent(element, model(observation, action)), rtol=0, atol=1e-12
+    )
+
+
+def test_none_is_not_equivariant_and_says_so() -> None:
+    model = _model("none").double()
+    assert not model.equivariant
+    latent = _random(1, 5, 2)
+    with pytest.raises(NotImplementedError, match="ObjectModel"):
+        model.transform_latent(torch.tensor([0]), latent)
+    # Its objects are interchangeable all the same: the graph network does not number them.
+    renamed = model.transition(latent.roll(1, dims=1), torch.tensor([4]))
+    torch.testing.assert_close(renamed, model.transition(latent, torch.tensor([0])).roll(1, dims=1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_transform_by_turning_maps_and_permuting_objects(kind: str) -> None:
+    symmetry = grid_symmetry(5, 5)
+    renaming = symmetry.representations["object"].permutation
+    assert renaming is not None
+    model = _model(kind, side=5).double()
+    embedding = _random(480, 5, 5, 5)
+    moved = model.transform_embedding(torch.arange(480), embedding)
+    for g in range(480):
+        expected = torch.empty(5, 5, 5, dtype=torch.float64)
+        for i in range(5):
+            expected[renaming[g, i]] = torch.rot90(embedding[g, i], g // 120)
+        assert torch.equal(moved[g], expected)
+
+
+def test_latents_transform_by_the_direction_and_object_representations() -> None:
+    symmetry = grid_symmetry(5, 3)
+    direction, renaming = (symmetry.representations[name].permutation for name in ("direction", "object"))
+    assert direction is not None
+    assert renaming is not None
+    latent = _random(24, 3, 4, 2)
+    moved = _model("sen", objects=3).transform_latent(torch.arange(24), latent)
+    for g in range(24):
+        for i in range(3):
+            for d in range(4):
+                assert torch.equal(moved[g, renaming[g, i], direction[g, d]], latent[g, i, d])
+
+
+def test_transforming_does_not_depend_on_the_memory_format() -> None:
+    model = _model("sen").double()
+    embedding, elements = _random(4, 5, 6, 6), torch.tensor([0, 130, 255, 479])
+    strided = embedding.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(
+        model.transform_embedding(elements, strided), model.transform_embedding(elements, embedding)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
+)
+@pytest.mark.parametrize("objects", [1, 2, 5])
+@pytest.mark.parametrize("kind", ["sen", "none"])
+def test_the_model_is_the_textbook_model_with_its_gradients(
+    kind: str, objects: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    model = _model(kind, objects=objects, hidden=16).to(dtype)
+    observation, action = _random(8, 3, 6, 6, dtype=dtype), torch.arange(8) % (4 * objects)
+    predictions, gradients = [], []
+    for step in (model.forward, lambda *inputs: textbook_object_step(model, *inputs)):
+        model.zero_grad()
+        predicted = step(observation, action)
+        torch.autograd.backward([predicted.square().sum()])
+        predictions.append(predicted.detach())
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    torch.testing.assert_close(predictions[0], predictions[1], rtol=tolerance, atol=tolerance)
+    used = sum(1 for _ in model.parameters()) - (8 if objects == 1 else 0)
+    assert len(gradients[0]) == len(gradients[1]) == used
+    for ours, textbook in zip(*gradients, strict=True):
+        scale = max(1.0, textbook.abs().max().item())
+        torch.testing.assert_close(ours, textbook, rtol=tolerance, atol=10 * tolerance * scale)
+
+
+@pytest.mark.parametrize("family", [C4_EQUIVARIANT, ORDINARY], ids=["c4", "ordinary"])
+def test_messages_come_from_the_others_only_and_from_all_of_them(family: Any) -> None:
+    torch.manual_seed(0)
+    network = InteractionNetwork(family, latent_channels=2, action_channels=1, hidden=5).double()
+    latent, action = _random(1, 4, 4, 2), torch.zeros(1, 4, 4, 1, dtype=torch.float64)
+    expected = textbook_interaction(network, latent, action)
+    torch.testing.assert_close(network(latent, action), expected, rtol=0, atol=1e-12)
+    for moved in range(1, 4):
+        other = latent.clone()
+        other[:, moved] += 1
+        assert (network(other, action) - expected)[:, 0].abs().max() > 1e-4
+    # Alone, an object receives nothing: its change is the node network of itself and zeros.
+    alone, still = latent[:, :1], action[:, :1]
+    features = torch.cat([alone, alone.new_zeros(1, 1, 4, 5), still], dim=-1)
+    hidden = network.node_norm(linear(network.node_hidden, linear(network.node_in, features).relu()))
+    torch.testing.assert_close(
+        network(alone, still), linear(network.node_out, hidden.relu()), rtol=0, atol=1e-12
+    )
+
+
+def test_distance_is_twice_the_squared_distance_averaged_over_objects() -> None:
+    latent, other = torch.zeros(2, 5, 4, 2), torch.zeros(2, 5, 4, 2)
+    other[0, 0, 3, 1] = 3
+    other[1, :, 0, 0] = 2
+    # 0.5 / 0.5² = 2; the first sample has 9 at one of 5 objects, the second 4 at each.
+    assert _model("sen").distance(latent, other).tolist() == pytest.approx([2 * 9 / 5, 2 * 4])
+    assert _model("none").distance(latent[..., 0], other[..., 0]).tolist() == pytest.approx([0, 2 * 4])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_autocast_losses_stay_float32_and_near_and_every_parameter_learns(kind: str) -> None:
+    model = _model(kind, embedding_channels=8, hidden=32, side=10)
+    observation, action = _random(8, 3, 10, 10, dtype=torch.float32), torch.arange(8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding = model.embed(observation)
+        latent = model.encode(embedding)
+        following = model.transition(latent, action)
+        loss = contrastive_loss(model, observation, action, observation.flip(0))
+    for result in (embedding, latent, following, loss):
+        assert result.dtype == torch.float32
+    exact = model.embed(observation)
+    torch.testing.assert_close(embedding, exact, rtol=0, atol=0.05)
+    torch.testing.assert_close(latent, model.encode(exact), rtol=0, atol=0.1)
+    torch.autograd.backward([loss])
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.dtype == torch.float32
+        assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64], ids=str)
+def test_full_precision_widens_only_what_is_narrow(dtype: torch.dtype) -> None:
+    wide = dtype if dtype == torch.float64 else torch.float32
+    x = torch.ones(2, 3, dtype=dtype)
+    assert full_precision(x).dtype == wide
+    layer = nn.Linear(3, 4, dtype=wide)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert apply_in_full_precision(layer, x).dtype == wide
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_memory_format_of_images_does_not_matter(kind: str) -> None:
+    model = _model(kind).double().eval()
+    frames = _random(4, 6, 6, 3)
+    strided = frames.permute(0, 3, 1, 2)
+    torch.testing.assert_close(model.embed(strided), model.embed(strided.contiguous()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_either_mode_loads_in_either_mode(kind: str) -> None:
+    trained, observation, action = _model(kind), _random(4, 3, 6, 6, dtype=torch.float32), torch.arange(4)
+    trained(observation, action)
+    expected = trained.eval()(observation, action)
+    for saved_training in (True, False):
+        state = copy.deepcopy(trained.train(saved_training).state_dict())
+        for loaded_training in (True, False):
+            torch.manual_seed(1)
+            fresh = build_object_model(
+                kind,
+                symmetry=grid_symmetry(5, 5),
+                observation_shape=(6, 6, 3),
+                embedding_channels=3,
+                hidden=6,
+            ).train(loaded_training)
+            fresh.load_state_dict(state)
+            assert torch.equal(fresh.eval()(observation, action), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpoints_hold_parameters_and_batch_statistics_only(kind: str) -> None:
+    model = _model(kind)
+    extra = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
+    assert {name.rsplit(".", 1)[-1] for name in extra} == {
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_is_the_same_model(kind: str) -> None:
+    model, observation, action = _model(kind), _random(4, 3, 6, 6, dtype=torch.float32), torch.arange(4)
+    model(observation, action)
+    for mode in (True, False):
+        model.train(mode)
+        assert torch.equal(copy.deepcopy(model)(observation, action), model(observation, action))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(kind: str) -> None:
+    model = _model(kind, embedding_channels=8, hidden=32, side=10)
+    batch = (
+        _random(16, 3, 10, 10, dtype=torch.float32),
+        torch.arange(16),
+        _random(16, 3, 10, 10, seed=1, dtype=torch.float32),
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
+    before = contrastive_loss(model, *batch)
+    torch.autograd.backward([before])
+    optimizer.step()
+    with torch.no_grad():
+        after = contrastive_loss(model, *batch)
+    assert after < before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_widths_are_configurable(kind: str) -> None:
+    small, wide, deep = _model(kind), _model(kind, hidden=12), _model(kind, embedding_channels=6)
+    assert parameter_count(small.embedding) == parameter_count(wide.embedding)
+    assert parameter_count(small.embedding) < parameter_count(deep.embedding)
+    assert parameter_count(small.encoder) < parameter_count(wide.encoder)
+    assert parameter_count(small.encoder) == parameter_count(deep.encoder)
+
+
+def test_mistakes_are_refused_by_one_line() -> None:
+    symmetry = grid_symmetry(5, 5)
+
+    def build(kind: str = "sen", **options: Any) -> WorldModel:
+        settings: dict[str, Any] = {"symmetry": symmetry, "observation_shape": PAPER_SHAPE} | options
+        return build_object_model(kind, **settings)
+
+    with pytest.raises(UnknownNameError, match="did you mean 'sen'"):
+        build("senn")
+    with pytest.raises(ConfigError, match="square images, not 40x50"):
+        build(observation_shape=(40, 50, 3))
+    with pytest.raises(ConfigError, match="hidden must be at least 1, not 0"):
+        build(hidden=0)
+    with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not -3"):
+        build(embedding_channels=-3)
+    group = Group.cyclic(4)
+    turns_only = Symmetry(group, {"direction": Representation.regular(group)}, twin_elements=(1,))
+    with pytest.raises(ConfigError, match="permutation representation 'object'; this one has direction"):
+        build(symmetry=turns_only)
