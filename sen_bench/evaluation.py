@@ -1,0 +1,296 @@
+"""Scores a trained world model on the episodes of an evaluation split and their twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.errors import ConfigError
+from sen_bench.metrics import (
+    DistanceInvarianceError,
+    EquivarianceError,
+    distance_invariance_error,
+    is_collapsed,
+    latent_spread,
+    random_order,
+    rank_predictions,
+    require_finite,
+    separation,
+    twin_pairs,
+)
+
+HORIZONS = (1, 5, 10)
+"""Steps ahead at which grid worlds are scored; the paper's tables show 10."""
+
+
+class Episodes(Protocol):
+    """Evaluation episodes, each with its twin: the same episode seen after a group element.
+
+    Every `index` is an int64 tensor of episode numbers on `device`.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are wanted and given."""
+
+    @property
+    def horizon(self) -> int:
+        """Actions in an episode, T."""
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+
+    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
+        """Frame 0 … T of some episodes, float32 `[B, C, H, W]` in [0, 1]."""
+
+    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
+        """All actions of some episodes, `[B, T, ...]`."""
+
+    def elements(self, index: slice) -> Tensor:
+        """The group element g of each twin, int64 `[B]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonScores:
+    """The scores of one model at one horizon (science: §4); shares are in [0, 1].
+
+    Attributes:
+        horizon: Steps predicted ahead, p.
+        episodes: How many episodes were ranked, N; chance is about k / N for H@k.
+        hits_at_1: Share of true latents whose prediction ranks first; tied predictions share their mean rank.
+        hits_at_5: The same for rank 5 or better.
+        hits_at_10: The same for rank 10 or better.
+        mrr: Mean reciprocal rank, from mean ranks over ties.
+        hits_at_1_optimistic: H@1 by the public code's tie rule, which a collapsed encoder wins.
+        mrr_optimistic: MRR by the public code's tie rule.
+        ee_embedding: EE(S) on the first observations and their twins; the same at every horizon.
+        die_embedding: DIE(S) on random pairs of first observations; the same at every horizon.
+        die_model: DIE of p-step predictions against random true latents p steps ahead.
+        latent_spread: RMS distance of the true latents p steps ahead from their mean.
+        separation: Mean over random pairs of those latents of min(1, energy / margin).
+        collapsed: Whether `separation` says that the encoder has collapsed.
+    """
+
+    horizon: int
+    episodes: int
+    hits_at_1: float
+    hits_at_5: float
+    hits_at_10: float
+    mrr: float
+    hits_at_1_optimistic: float
+    mrr_optimistic: float
+    ee_embedding: float
+    die_embedding: float
+    die_model: float
+    latent_spread: float
+    separation: float
+    collapsed: bool
+
+
+def evaluate(
+    model: WorldModel,
+    episodes: Episodes,
+    *,
+    horizons: Sequence[int] = HORIZONS,
+    chunk: int = 256,
+    seed: int = 0,
+    autocast: torch.dtype | None = None,
+    margin: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[HorizonScores]:
+    """Scores a model at several horizons.
+
+    Every frame that is needed is embedded once. Latents are kept for all episodes, embeddings only for one
+    chunk, so memory does not grow with the size of the maps. The scores depend on `chunk` only as far as the
+    model's own arithmetic depends on the size of a batch.
+
+    Args:
+        model: On the device of `episodes`; scored in evaluation mode, and left in the mode it came in.
+        episodes: The evaluation episodes and their twins.
+        horizons: Numbers of steps to predict ahead, each at most `episodes.horizon`.
+        chunk: Episodes that go through the model at a time.
+        seed: Of the random pairs of DIE and of `separation`.
+        autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
+        margin: Of the hinge, the scale of `separation`.
+        progress: Called with episodes done and in total after each chunk.
+
+    Returns:
+        One entry a horizon, in the order of `horizons`.
+
+    Raises:
+        ConfigError: A horizon the episodes do not have, or too few episodes to rank.
+        NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
+    """
+    _check(episodes, horizons, chunk)
+    elements = episodes.elements(slice(None))
+    order = random_order(elements, seed=seed)
+    pairs = twin_pairs(elements, order)
+    # Unlike the pairs of DIE, those of the separation may differ in the element of their twins.
+    shuffled = random_order(torch.zeros_like(elements), seed=seed)
+    original = _Rollouts(model, episodes, sorted(set(horizons)), twin=False)
+    twin = _Rollouts(model, episodes, sorted(set(horizons)), twin=True)
+    scores = []
+    with _scoring(model):
+        with _precision(episodes.device, autocast):
+            errors = _roll_out_all(model, original, twin, elements, order, chunk=chunk, progress=progress)
+        for horizon in horizons:
+            true, predicted = original.checked(horizon)
+            ranking = rank_predictions(true, predicted)
+            apart = separation(model.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
+            scores.append(
+                HorizonScores(
+                    horizon=horizon,
+                    episodes=len(true),
+                    hits_at_1=ranking.hits_at(1),
+                    hits_at_5=ranking.hits_at(5),
+                    hits_at_10=ranking.hits_at(10),
+                    mrr=ranking.mrr(),
+                    hits_at_1_optimistic=ranking.hits_at(1, "optimistic"),
+                    mrr_optimistic=ranking.mrr("optimistic"),
+                    ee_embedding=errors[0],
+                    die_embedding=errors[1],
+                    die_model=_die_of_model(original, twin, horizon, pairs),
+                    latent_spread=latent_spread(true),
+                    separation=apart,
+                    collapsed=is_collapsed(apart),
+                )
+            )
+    return scores
+
+
+class _Rollouts:
+    """Latents of all episodes, or of all their twins, filled chunk by chunk in any order.
+
+    Attributes:
+        true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
+        predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
+    """
+
+    def __init__(self, model: WorldModel, episodes: Episodes, horizons: Sequence[int], *, twin: bool) -> None:
+        self._model = model
+        self._episodes = episodes
+        self._horizons = horizons
+        self._twin = twin
+        self._whose = " of the twins" if twin else ""
+        self.true: dict[int, Tensor] = {}
+        self.predicted: dict[int, Tensor] = {}
+
+    def add(self, index: Tensor) -> Tensor:
+        """Rolls some episodes out and encodes their true frames at the horizons.
+
+        Args:
+            index: Which episodes, int64 `[B]`.
+
+        Returns:
+            The embeddings of their first observations, `[B, *embedding_shape]`.
+
+        Raises:
+            NonFiniteError: One of those embeddings is NaN or infinite.
+        """
+        embedding = self._model.embed(self._episodes.observations(index, 0, twin=self._twin))
+        require_finite(embedding, f"embeddings of first observations{self._whose}")
+        actions = self._episodes.actions(index, twin=self._twin)
+        latent = self._model.encode(embedding)
+        self._keep(self.true, 0, index, latent)
+        for step in range(1, self._horizons[-1] + 1):
+            latent = self._model.transition(latent, actions[:, step - 1])
+            if step in self._horizons:
+                observation = self._episodes.observations(index, step, twin=self._twin)
+                self._keep(self.true, step, index, self._model.encode(self._model.embed(observation)))
+                self._keep(self.predicted, step, index, latent)
+        return embedding
+
+    def checked(self, horizon: int) -> tuple[Tensor, Tensor]:
+        """True and predicted latents at a horizon, `[N, ...]` each.
+
+        Raises:
+            NonFiniteError: One of them is NaN or infinite.
+        """
+        true, predicted = self.true[horizon], self.predicted[horizon]
+        steps = f"{horizon} step{'s' if horizon > 1 else ''}"
+        require_finite(true, f"true latents{self._whose}, {steps}")
+        require_finite(predicted, f"predicted latents{self._whose}, {steps}")
+        return true, predicted
+
+    def _keep(self, kept: dict[int, Tensor], frame: int, index: Tensor, latent: Tensor) -> None:
+        if frame not in kept:
+            kept[frame] = latent.new_empty(len(self._episodes), *latent.shape[1:])
+        kept[frame][index] = latent
+
+
+def _check(episodes: Episodes, horizons: Sequence[int], chunk: int) -> None:
+    if len(episodes) < 2:
+        raise ConfigError(f"{len(episodes)} evaluation episode(s): ranking needs at least 2")
+    if not horizons or min(horizons) < 1 or max(horizons) > episodes.horizon:
+        raise ConfigError(
+            f"evaluation horizons {', '.join(map(str, horizons)) or '(none)'}: the episodes have "
+            f"{episodes.horizon} steps, so each must be 1 to {episodes.horizon}"
+        )
+    if chunk < 1:
+        raise ConfigError(f"evaluation chunk {chunk}: must be at least 1 episode")
+
+
+@contextmanager
+def _scoring(model: WorldModel) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager[object]:
+    """Autocast for the passes through the model; distances and scores are never narrow."""
+    return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
+
+
+def _roll_out_all(
+    model: WorldModel,
+    original: _Rollouts,
+    twin: _Rollouts,
+    elements: Tensor,
+    order: Tensor,
+    *,
+    chunk: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[float, float]:
+    """Sends every episode and its twin through the model once, and measures EE(S) and DIE(S) on the way.
+
+    In this order the pairs of DIE(S) are neighbours, so no embedding is made twice or kept for long.
+    """
+    equivariance, invariance = EquivarianceError(), DistanceInvarianceError()
+    # The last episode of the chunk before: a pair of neighbours may lie across the cut.
+    last: tuple[Tensor, Tensor, Tensor] | None = None
+    for begin in range(0, len(order), chunk):
+        index = order[begin : begin + chunk]
+        element, embedding, of_twin = elements[index], original.add(index), twin.add(index)
+        equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
+        invariance.update_reference(embedding)
+        if last is not None:
+            element, embedding, of_twin = (
+                torch.cat([tail, x]) for tail, x in zip(last, (element, embedding, of_twin), strict=True)
+            )
+        first, second = twin_pairs(element, torch.arange(len(element), device=element.device))
+        invariance.update(embedding[first], embedding[second], of_twin[first], of_twin[second])
+        last = (element[-1:], embedding[-1:].clone(), of_twin[-1:].clone())
+        if progress is not None:
+            progress(min(begin + chunk, len(order)), len(order))
+    return equivariance.value(), invariance.value()
+
+
+def _die_of_model(original: _Rollouts, twin: _Rollouts, horizon: int, pairs: tuple[Tensor, Tensor]) -> float:
+    """DIE of predictions against randomly paired true latents, by the mean norm of the first latents."""
+    true, predicted = original.checked(horizon)
+    twin_true, twin_predicted = twin.checked(horizon)
+    first, second = pairs
+    return distance_invariance_error(
+        predicted[first], true[second], twin_predicted[first], twin_true[second], reference=original.true[0]
+    )

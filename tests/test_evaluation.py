@@ -1,0 +1,304 @@
+"""Evaluation with models whose scores are known exactly."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.errors import ConfigError, NonFiniteError
+from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.metrics import random_order, twin_pairs
+
+STEPS = 10
+
+
+class WalkEpisodes:
+    """Random walks in the plane, seen as the 1×1 image of their two coordinates; twins by quarter turns.
+
+    Coordinates are whole numbers, so that every distance of equal points is exactly equal.
+    """
+
+    device = torch.device("cpu")
+    horizon = STEPS
+
+    def __init__(self, episodes: int, *, seed: int = 0, distinct: bool = True) -> None:
+        rng = np.random.default_rng(seed)
+        steps = torch.from_numpy(rng.integers(-3, 4, (episodes, STEPS, 2))).float()
+        start = torch.from_numpy(rng.integers(-3, 4, (episodes, 1, 2))).float()
+        if distinct:
+            # Far apart from each other: no two episodes meet, and the prediction for one is nearest to it.
+            start[:, 0, 0] += 1000 * torch.arange(episodes)
+        self._elements = torch.from_numpy(rng.integers(1, 4, episodes))
+        states = torch.cat([start, start + steps.cumsum(1)], dim=1)
+        self._states = {False: states, True: rotate(self._elements, states)}
+        self._actions = {False: steps, True: rotate(self._elements, steps)}
+        self.asked: list[tuple[int, bool, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def observations(self, index: slice | Tensor, frame: int, *, twin: bool) -> Tensor:
+        states = self._states[twin][index, frame]
+        self.asked.extend((int(i), twin, frame) for i in torch.arange(len(self))[index])
+        return states[:, :, None, None]
+
+    def actions(self, index: slice | Tensor, *, twin: bool) -> Tensor:
+        return self._actions[twin][index]
+
+    def elements(self, index: slice | Tensor) -> Tensor:
+        return self._elements[index]
+
+
+def rotate(elements: Tensor, vectors: Tensor) -> Tensor:
+    """Turns vectors `[B, ..., 2]` by as many quarters as the element says; whole numbers stay whole."""
+    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    powers = torch.stack([torch.linalg.matrix_power(quarter, k) for k in range(4)])
+    return torch.einsum("bij,b...j->b...i", powers[elements], vectors)
+
+
+class PlaneModel(WorldModel):
+    """Knows the plane: S and E are the identity, T adds the step. Subclasses spoil one part each."""
+
+    def __init__(self) -> None:
+        super().__init__(embedding_shape=(2,), latent_shape=(2,), equivariant=True)
+        self.inner = nn.BatchNorm1d(2)
+        self.modes: set[tuple[bool, bool]] = set()
+
+    def embed(self, observation: Tensor) -> Tensor:
+        self.modes.add((self.inner.training, torch.is_inference_mode_enabled()))
+        return observation.flatten(1)
+
+    def encode(self, embedding: Tensor) -> Tensor:
+        return embedding
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        return latent + action
+
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent - other).square().sum(dim=1)
+
+    def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
+        return rotate(elements, embedding)
+
+
+class Standing(PlaneModel):
+    """Predicts that nothing ever moves."""
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002
+        return latent
+
+
+class Collapsed(PlaneModel):
+    def encode(self, embedding: Tensor) -> Tensor:
+        return torch.full_like(embedding, 0.3)
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002
+        return latent.clone()
+
+
+class Skewed(PlaneModel):
+    """Its embedding shrinks the first axis, so it is neither equivariant nor keeps distances invariant."""
+
+    def embed(self, observation: Tensor) -> Tensor:
+        return super().embed(observation) * torch.tensor([0.5, 1.0])
+
+
+class Exploding(PlaneModel):
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        moved = super().transition(latent, action)
+        return torch.where(latent[:, :1] > 2500, torch.full_like(moved, math.nan), moved)
+
+
+def as_dict(scores: HorizonScores) -> dict[str, Any]:
+    return {name: getattr(scores, name) for name in HorizonScores.__dataclass_fields__}
+
+
+def test_perfect_model_scores_perfectly() -> None:
+    for scores in evaluate(PlaneModel(), WalkEpisodes(50), chunk=7):
+        assert scores.episodes == 50
+        assert scores.hits_at_1 == scores.hits_at_5 == scores.hits_at_10 == scores.mrr == 1
+        assert scores.hits_at_1_optimistic == scores.mrr_optimistic == 1
+        assert scores.ee_embedding == 0
+        assert scores.die_embedding == pytest.approx(0, abs=1e-7)
+        assert scores.die_model == pytest.approx(0, abs=1e-7)
+        assert scores.separation == 1
+        assert not scores.collapsed
+
+
+def test_collapsed_model_is_at_chance_and_named_so() -> None:
+    for scores in evaluate(Collapsed(), WalkEpisodes(99)):
+        assert scores.hits_at_1 == scores.hits_at_5 == scores.hits_at_10 == 0
+        assert scores.mrr == pytest.approx(1 / 50)
+        assert scores.hits_at_1_optimistic == scores.mrr_optimistic == 1
+        assert scores.latent_spread == pytest.approx(0, abs=1e-12)
+        assert scores.separation == 0
+        assert scores.collapsed
+
+
+def test_scores_of_each_horizon_are_those_of_its_own_frames() -> None:
+    """Against numpy on the true walks: the standing model's prediction is the first frame."""
+    episodes = WalkEpisodes(80, distinct=False)
+    states = episodes._states[False].numpy()
+    for scores in evaluate(Standing(), episodes, horizons=(3, 1, 10), chunk=9):
+        distances = ((states[:, None, scores.horizon] - states[None, :, 0]) ** 2).sum(-1)
+        own = distances.diagonal()[:, None]
+        ranks = 1 + (distances < own).sum(1) + ((distances == own).sum(1) - 1) / 2
+        assert scores.hits_at_5 == pytest.approx((ranks <= 5).mean())
+        assert scores.hits_at_10 == pytest.approx((ranks <= 10).mean())
+        assert scores.mrr == pytest.approx((1 / ranks).mean())
+        spread = states[:, scores.horizon] - states[:, scores.horizon].mean(0)
+        assert scores.latent_spread == pytest.approx(math.sqrt((spread**2).sum(1).mean()), rel=1e-6)
+
+
+def test_every_action_enters_the_prediction_in_its_turn() -> None:
+    """A perfect model of walks that meet is wrong nowhere: others rank as near only where they really are."""
+    episodes = WalkEpisodes(400, distinct=False)
+    for scores in evaluate(PlaneModel(), episodes, chunk=64):
+        states = episodes._states[False][:, scores.horizon]
+        ranks = 1 + ((states[:, None] == states[None]).all(dim=2).sum(dim=1).double() - 1) / 2
+        assert ranks.max() > 1
+        assert scores.mrr == pytest.approx(float((1 / ranks).mean()), rel=1e-12)
+        assert scores.hits_at_1 == pytest.approx(float((ranks == 1).double().mean()), rel=1e-12)
+        assert scores.mrr_optimistic == 1
+
+
+def test_horizons_come_back_in_the_order_asked_for() -> None:
+    assert [s.horizon for s in evaluate(PlaneModel(), WalkEpisodes(4), horizons=(5, 1, 5))] == [5, 1, 5]
+
+
+def test_embedding_errors_equal_their_definition() -> None:
+    episodes = WalkEpisodes(60, distinct=False)
+    first, twin = episodes._states[False][:, 0].double(), episodes._states[True][:, 0].double()
+    skew = torch.tensor([0.5, 1.0], dtype=torch.float64)
+    elements = episodes.elements(slice(None))
+    norm = (first * skew).norm(dim=1).mean()
+    ee = (rotate(elements, (first * skew).float()) - twin * skew).norm(dim=1).mean() / norm
+    i, j = twin_pairs(elements, random_order(elements, seed=3))
+    die = (((first[i] - first[j]) * skew).norm(dim=1) - ((twin[i] - twin[j]) * skew).norm(dim=1)).abs().mean()
+    for scores in evaluate(Skewed(), episodes, seed=3, chunk=11):
+        assert scores.ee_embedding == pytest.approx(float(ee), rel=1e-6)
+        assert scores.ee_embedding > 0.1
+        assert scores.die_embedding == pytest.approx(float(die / norm), rel=1e-6)
+
+
+def test_model_error_pairs_a_prediction_with_another_true_latent_of_the_same_horizon() -> None:
+    episodes = WalkEpisodes(60, distinct=False)
+    skew = torch.tensor([0.5, 1.0], dtype=torch.float64)
+    original, twin = (episodes._states[t].double() * skew for t in (False, True))
+    i, j = twin_pairs(episodes.elements(slice(None)), random_order(episodes.elements(slice(None)), seed=5))
+
+    class SkewedStanding(Skewed, Standing):
+        pass
+
+    for scores in evaluate(SkewedStanding(), episodes, seed=5, chunk=60):
+        p = scores.horizon
+        apart = (original[i, 0] - original[j, p]).norm(dim=1) - (twin[i, 0] - twin[j, p]).norm(dim=1)
+        expected = apart.abs().mean() / original[:, 0].norm(dim=1).mean()
+        assert scores.die_model == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_equivariant_but_wrong_model_has_no_invariance_error() -> None:
+    """DIE pairs are seen after the same element; pairs of different elements would differ."""
+    episodes = WalkEpisodes(60, distinct=False)
+    for scores in evaluate(Standing(), episodes):
+        assert scores.die_embedding == pytest.approx(0, abs=1e-7)
+        assert scores.die_model == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize("model", [PlaneModel, Standing, Skewed, Collapsed])
+def test_scores_do_not_depend_on_the_chunk(model: type[PlaneModel]) -> None:
+    episodes = WalkEpisodes(53, distinct=False)
+    whole = [as_dict(s) for s in evaluate(model(), episodes, chunk=53)]
+    for chunk in (1, 2, 10, 52, 1000):
+        for part, expected in zip(evaluate(model(), episodes, chunk=chunk), whole, strict=True):
+            assert as_dict(part) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_seed_decides_the_random_pairs_only() -> None:
+    episodes = WalkEpisodes(60, distinct=False)
+    one, again, other = (as_dict(evaluate(Skewed(), episodes, seed=s)[2]) for s in (1, 1, 2))
+    assert one == again
+    assert {name for name in one if one[name] != other[name]} <= {"die_embedding", "die_model", "separation"}
+    assert one["die_model"] != other["die_model"]
+
+
+def test_every_needed_frame_is_seen_once_and_no_other() -> None:
+    episodes = WalkEpisodes(20)
+    evaluate(PlaneModel(), episodes, horizons=(10, 2), chunk=6)
+    wanted = [(i, twin, frame) for i in range(20) for twin in (False, True) for frame in (0, 2, 10)]
+    assert sorted(episodes.asked) == wanted
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_model_is_scored_in_evaluation_mode_and_left_as_it_came(training: bool) -> None:  # noqa: FBT001
+    model = PlaneModel()
+    model.train(training)
+    evaluate(model, WalkEpisodes(4))
+    assert model.modes == {(False, True)}
+    assert model.training is model.inner.training is training
+    with pytest.raises(NonFiniteError):
+        evaluate(broken := Exploding().train(training), WalkEpisodes(4))
+    assert broken.training is training
+
+
+def test_non_finite_latents_are_named_with_their_horizon() -> None:
+    # Episodes 3, 4 and 5 start beyond 2500; the twins come later.
+    with pytest.raises(NonFiniteError, match=r"^predicted latents, 1 step: 3 of 6 episodes not finite$"):
+        evaluate(Exploding(), WalkEpisodes(6))
+
+
+def test_non_finite_embeddings_are_named() -> None:
+    class Broken(PlaneModel):
+        def embed(self, observation: Tensor) -> Tensor:
+            return super().embed(observation) / 0
+
+    with pytest.raises(NonFiniteError, match=r"^embeddings of first observations: 4 of 4 episodes"):
+        evaluate(Broken(), WalkEpisodes(6), chunk=4)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "options", "message"),
+    [
+        (
+            5,
+            {"horizons": (1, 11)},
+            "evaluation horizons 1, 11: the episodes have 10 steps, so each must be 1 to 10",
+        ),
+        (5, {"horizons": (0,)}, "evaluation horizons 0: "),
+        (5, {"horizons": ()}, r"evaluation horizons \(none\): "),
+        (1, {}, r"1 evaluation episode\(s\): ranking needs at least 2"),
+        (5, {"chunk": 0}, "evaluation chunk 0"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(episodes: int, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluate(PlaneModel(), WalkEpisodes(episodes), **options)
+
+
+def test_progress_counts_every_episode() -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(PlaneModel(), WalkEpisodes(10), chunk=4, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(4, 10), (8, 10), (10, 10)]
+
+
+def test_autocast_reaches_the_model_and_leaves_scores_finite() -> None:
+    class Mixed(PlaneModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dtypes: set[torch.dtype] = set()
+
+        def embed(self, observation: Tensor) -> Tensor:
+            product = observation.flatten(1) @ torch.eye(2)
+            self.dtypes.add(product.dtype)
+            return product.float()
+
+    model = Mixed()
+    scores = evaluate(model, WalkEpisodes(10), autocast=torch.bfloat16)
+    assert model.dtypes == {torch.bfloat16}
+    assert all(math.isfinite(value) for score in scores for value in as_dict(score).values())
