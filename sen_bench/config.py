@@ -1,0 +1,167 @@
+"""Presets and resolved settings: TOML in, validated models out, one digest per configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sen_bench.errors import ConfigError, UnknownNameError
+
+Precision = Literal["float32", "bfloat16"]
+OnCollapse = Literal["continue", "stop", "restart"]
+
+#: Width options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
+ModelOptions = dict[str, int]
+
+
+class _Strict(BaseModel):
+    """Settings are immutable, and a key that is not known is an error rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitSize(_Strict):
+    """How much of a split a preset uses; what is not given is as in the paper."""
+
+    episodes: Annotated[int, Field(gt=0)] | None = None
+    horizon: Annotated[int, Field(gt=0)] | None = None
+
+
+class TrainingConfig(_Strict):
+    """How a model is trained. The defaults are the paper's.
+
+    Attributes:
+        epochs: Passes over the training transitions.
+        batch_size: Transitions in a batch.
+        learning_rate: Of Adam.
+        hinge: Margin of the negative term of the loss.
+        precision: ``float32``, or ``bfloat16`` for autocast in the networks; losses stay float32.
+        on_collapse: What follows when all latents have become equal.
+    """
+
+    epochs: Annotated[int, Field(gt=0)] = 100
+    batch_size: Annotated[int, Field(ge=2)] = 1024
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
+    hinge: Annotated[float, Field(gt=0)] = 1.0
+    precision: Precision = "float32"
+    on_collapse: OnCollapse = "continue"
+
+
+class EvaluationConfig(_Strict):
+    """How a model is scored.
+
+    Attributes:
+        horizons: Numbers of steps ahead that are predicted and ranked.
+        seed: Draws the random pairs of the distance invariance errors.
+    """
+
+    horizons: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (1, 5, 10)
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class TaskPreset(_Strict):
+    """What a preset says about one task."""
+
+    data: dict[str, SplitSize] = Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    models: dict[str, ModelOptions] = Field(default_factory=dict)
+
+
+class Preset(_Strict):
+    """A named set of sizes for the tasks it mentions."""
+
+    name: str
+    description: str
+    tasks: dict[str, TaskPreset]
+
+    def for_task(self, task: str) -> TaskPreset:
+        """What the preset says about a task.
+
+        Raises:
+            ConfigError: If it says nothing.
+        """
+        if task not in self.tasks:
+            raise ConfigError(f"preset {self.name!r} has no section [tasks.{task}]")
+        return self.tasks[task]
+
+
+class RunConfig(_Strict):
+    """Everything that decides the numbers of a run, except its seed, its datasets and its device."""
+
+    task: str
+    train_split: str
+    model: str
+    model_options: ModelOptions
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+
+    @property
+    def digest(self) -> str:
+        """The digest of all settings; the same for every seed."""
+        return _digest(self.model_dump(mode="json"))
+
+    @property
+    def weights_digest(self) -> str:
+        """The digest of what decides the weights after an epoch: all but the evaluation and how many epochs.
+
+        A run can therefore be trained on under settings that ask for more epochs.
+        """
+        return _digest(self.model_dump(mode="json", exclude={"evaluation": True, "training": {"epochs"}}))
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of settings, whatever the order of their keys."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def preset_names() -> list[str]:
+    """The names of the presets that come with the package."""
+    folder = resources.files("sen_bench.presets")
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_preset(name_or_path: str) -> Preset:
+    """Reads a preset by its name, or from a TOML file of the user's own.
+
+    Args:
+        name_or_path: A name of :func:`preset_names`, or a path that ends in ``.toml``.
+
+    Raises:
+        UnknownNameError: If there is no preset of that name.
+        ConfigError: If the file cannot be read, is no TOML, or has a key or value that is not allowed.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        name = path.stem
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the preset {path}: {error}") from error
+    elif name_or_path in preset_names():
+        name = name_or_path
+        text = (resources.files("sen_bench.presets") / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise UnknownNameError("preset", name_or_path, preset_names())
+    try:
+        return Preset.model_validate({"name": name, **tomllib.loads(text)})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"preset {name_or_path}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of a validation error, in one line, with the key it is about."""
+    problem: dict[str, Any] = dict(error.errors()[0])
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']} (got {problem['input']!r})"

@@ -1,0 +1,132 @@
+"""Datasets on a device: uint8 frames held there whole, batches gathered and normalised there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sen_bench.errors import DatasetError
+from sen_bench.store import Dataset
+
+
+def _pixels(frames: Tensor) -> Tensor:
+    """Uint8 ``[B, H, W, C]`` to float32 ``[B, C, H, W]`` in [0, 1]; channels stay last in memory."""
+    return frames.permute(0, 3, 1, 2).float().div_(255)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions as a model takes them.
+
+    Attributes:
+        observation: float32 ``[B, C, H, W]`` in [0, 1].
+        action: ``[B, …]`` as stored.
+        next_observation: float32 ``[B, C, H, W]``.
+    """
+
+    observation: Tensor
+    action: Tensor
+    next_observation: Tensor
+
+
+class Transitions:
+    """The transitions of a training split, resident on a device.
+
+    Args:
+        observation: uint8 ``[N, T+1, H, W, C]``.
+        action: ``[N, T, …]``.
+        device: Where they are held from now on.
+    """
+
+    def __init__(self, observation: Tensor, action: Tensor, device: torch.device) -> None:
+        self._frames = observation.to(device)
+        self._actions = action.to(device)
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, device: torch.device) -> Transitions:
+        """Loads a split into the memory of a device."""
+        return cls(
+            torch.from_numpy(dataset.load("observation")), torch.from_numpy(dataset.load("action")), device
+        )
+
+    def __len__(self) -> int:
+        """How many transitions there are: episodes × steps."""
+        return self._actions.shape[0] * self._actions.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transitions are."""
+        return self._frames.device
+
+    def batch(self, index: Tensor) -> Batch:
+        """Gathers transitions.
+
+        Args:
+            index: int64 ``[B]`` on the same device; transition ``episode * T + step``.
+        """
+        horizon = self._actions.shape[1]
+        episode = torch.div(index, horizon, rounding_mode="floor")
+        frames = self._frames.flatten(0, 1)
+        # Each episode has one frame more than it has steps.
+        first = index + episode
+        return Batch(_pixels(frames[first]), self._actions.flatten(0, 1)[index], _pixels(frames[first + 1]))
+
+
+class Episodes:
+    """The episodes of an evaluation split and their twins; frames go to the device as they are asked for.
+
+    Args:
+        dataset: A split that has a twin.
+        device: Where the tensors that are asked for go.
+
+    Raises:
+        DatasetError: If the dataset has no twin.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        if not dataset.has_twin:
+            raise DatasetError(f"{dataset.path} has no twin, which evaluation needs: use an eval split")
+        self.device = device
+        self._frames = {
+            twin: torch.from_numpy(dataset.load(f"{prefix}observation")) for twin, prefix in _TWIN.items()
+        }
+        self._actions = {
+            twin: torch.from_numpy(dataset.load(f"{prefix}action")).to(device)
+            for twin, prefix in _TWIN.items()
+        }
+        self._elements = torch.from_numpy(dataset.load("twin/element").astype("int64")).to(device)
+
+    def __len__(self) -> int:
+        """How many episodes there are."""
+        return len(self._elements)
+
+    @property
+    def horizon(self) -> int:
+        """How many steps an episode has."""
+        return int(self._actions[False].shape[1])
+
+    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
+        """One frame of some episodes.
+
+        Args:
+            index: Which episodes.
+            frame: Which of the ``T+1`` frames.
+            twin: Whether to take the twins' frames.
+
+        Returns:
+            float32 ``[B, C, H, W]`` in [0, 1] on the device.
+        """
+        return _pixels(self._frames[twin][index.to("cpu"), frame].to(self.device))
+
+    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
+        """The actions of some episodes, ``[B, T, …]`` on the device."""
+        return self._actions[twin][index]
+
+    def elements(self, index: slice) -> Tensor:
+        """The group elements that lead from the episodes to their twins, int64 ``[B]`` on the device."""
+        return self._elements[index]
+
+
+_TWIN = {False: "", True: "twin/"}

@@ -1,0 +1,62 @@
+"""The device a model runs on: found by its name, described for result rows, prepared for training."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+import torch
+
+from sen_bench.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Args:
+        name: ``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ….
+
+    Raises:
+        DeviceError: If this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:N or mps") from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = int(name.partition(":")[2] or 0)
+        if index < count:
+            return torch.device("cuda", index)
+        raise DeviceError(
+            f"there is no device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
+        )
+    if device.type == "mps" and torch.backends.mps.is_available():
+        return device
+    raise DeviceError(f"there is no device {name!r} on this machine; use --device cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """What a result row says about the device: ``cpu``, or the GPU's product name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def prepare_device(device: torch.device) -> None:
+    """Makes a process ready to train and score on a device, as far as that is the process's business.
+
+    On a CPU under glibc, memory that tensors free is kept in place of being returned to the kernel after
+    every step and faulted in again at the next: 1.4 times the speed for 1.4 times the memory, measured on
+    the 3D Blocks model ``sen`` on one core. Elsewhere nothing is done.
+    """
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+# The parameters of mallopt(3), from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4

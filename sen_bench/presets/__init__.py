@@ -1,0 +1,1 @@
+"""The presets: how large a run is, as TOML files."""

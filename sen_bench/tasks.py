@@ -1,0 +1,194 @@
+"""The registry of tasks: each ties a world, its splits, its models and its horizons together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines.objects import build_object_model
+from sen_bench.config import EvaluationConfig, RunConfig, SplitSize, TaskPreset
+from sen_bench.envs import World, make_world
+from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.generators import Policy, Recipe
+
+#: Builds an untrained model: called with ``symmetry``, ``observation_shape`` and the width options.
+ModelBuilder = Callable[..., WorldModel]
+
+LEFT = 3
+"""The direction left in the actions of grid worlds, which are numbered ``4 * object + direction``."""
+
+DEFAULT_DATA_SEED = 0
+"""Seed of the datasets of record; splits differ all the same, because the split enters every draw."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a task at the paper's size.
+
+    Attributes:
+        episodes: How many episodes.
+        horizon: Steps in an episode.
+        purpose: In words, what it is for.
+        twin: Whether every episode is stored with its twin.
+        policy: Which actions are drawn.
+    """
+
+    episodes: int
+    horizon: int
+    purpose: str
+    twin: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the benchmark.
+
+    Attributes:
+        name: What it is called on the command line.
+        title: What it is called in the paper.
+        world_id: The Gymnasium id of its world.
+        world_options: The options of the world.
+        splits: By name. ``train`` and ``eval`` are there always.
+        models: By name, what builds each model.
+    """
+
+    name: str
+    title: str
+    world_id: str
+    splits: Mapping[str, Split]
+    models: Mapping[str, ModelBuilder]
+    world_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def world(self) -> World:
+        """A new instance of the world."""
+        return make_world(self.world_id, **self.world_options)
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            UnknownNameError: If the task has none.
+        """
+        if name not in self.splits:
+            raise UnknownNameError(f"split of {self.name}", name, self.splits)
+        return self.splits[name]
+
+    def check_models(self, names: list[str]) -> list[str]:
+        """The names given, or all models where none is; in the order of the task.
+
+        Raises:
+            UnknownNameError: If the task has no such model.
+        """
+        for name in names:
+            if name not in self.models:
+                raise UnknownNameError(f"model of {self.name}", name, self.models)
+        return [name for name in self.models if not names or name in names]
+
+    def recipe(self, split: str, size: SplitSize | None = None, *, seed: int = DEFAULT_DATA_SEED) -> Recipe:
+        """What to generate for a split.
+
+        Args:
+            split: Its name.
+            size: Episodes and steps, where they are not to be the paper's.
+            seed: The seed of the dataset.
+
+        Raises:
+            UnknownNameError: If the task has no such split.
+        """
+        spec = self.split(split)
+        size = size or SplitSize()
+        return Recipe(
+            task=self.name,
+            split=split,
+            world_id=self.world_id,
+            world_options=dict(self.world_options),
+            episodes=spec.episodes if size.episodes is None else size.episodes,
+            horizon=spec.horizon if size.horizon is None else size.horizon,
+            seed=seed,
+            policy=spec.policy,
+            twin=spec.twin,
+        )
+
+    def build_model(self, name: str, options: Mapping[str, int]) -> WorldModel:
+        """Makes an untrained model.
+
+        Raises:
+            UnknownNameError: If the task has no such model.
+            ConfigError: If the model has no such option.
+        """
+        self.check_models([name])
+        world = self.world()
+        shape = world.observation_space.shape
+        try:
+            return self.models[name](symmetry=world.symmetry, observation_shape=shape, **options)
+        except TypeError as error:
+            raise ConfigError(f"model {name!r} of {self.name}: {error}") from error
+
+    def run_config(self, model: str, train_split: str, preset: TaskPreset) -> RunConfig:
+        """The resolved settings of a run.
+
+        Raises:
+            UnknownNameError: If the task has no such model or split, or the preset names one it has not.
+            ConfigError: If a horizon is longer than the episodes it is measured on.
+        """
+        self.check_models([model, *preset.models])
+        for split in (train_split, *preset.data):
+            self.split(split)
+        self._check_horizons(preset.evaluation, preset.data.get("eval"))
+        return RunConfig(
+            task=self.name,
+            train_split=train_split,
+            model=model,
+            model_options=preset.models.get(model, {}),
+            training=preset.training,
+            evaluation=preset.evaluation,
+        )
+
+    def _check_horizons(self, evaluation: EvaluationConfig, size: SplitSize | None) -> None:
+        steps = self.recipe("eval", size).horizon
+        longest = max(evaluation.horizons)
+        if longest > steps:
+            raise ConfigError(
+                f"{self.name} is to be evaluated {longest} steps ahead, but its eval episodes have {steps};"
+                " shorten evaluation.horizons or lengthen data.eval.horizon in the preset"
+            )
+
+
+_BLOCKS_3D = Task(
+    name="3d-blocks",
+    title="3D Blocks",
+    world_id="sen_bench/Blocks3D-v0",
+    splits={
+        "train": Split(1000, 100, "training"),
+        "eval": Split(10_000, 10, "evaluation, with twins", twin=True),
+        "train-limited": Split(
+            100_000,
+            1,
+            "training without the direction left (generalisation from limited actions)",
+            policy=Policy(allowed=tuple(action for action in range(20) if action % 4 != LEFT)),
+        ),
+    },
+    models={kind: partial(build_object_model, kind) for kind in ("sen", "full", "none")},
+)
+
+_TASKS = {task.name: task for task in (_BLOCKS_3D,)}
+
+
+def task_names() -> list[str]:
+    """The names of all tasks, in the order of the paper."""
+    return list(_TASKS)
+
+
+def get_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        UnknownNameError: If there is none.
+    """
+    if name not in _TASKS:
+        raise UnknownNameError("task", name, _TASKS)
+    return _TASKS[name]

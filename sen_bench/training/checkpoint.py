@@ -1,0 +1,98 @@
+"""The state of a training run between two epochs, on disk."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sen_bench.errors import CheckpointError
+from sen_bench.files import write_atomically
+
+#: Raised when the contents change; a checkpoint of another version is refused.
+FORMAT_VERSION = 1
+
+
+@dataclass
+class Checkpoint:
+    """Everything an epoch starts from. What is random is derived from the seed, so no generator is stored.
+
+    Attributes:
+        identity: What the run is (task, model, seed, digests); a checkpoint of another run is refused.
+        epoch: Epochs finished in this attempt.
+        attempt: How often training was restarted after a collapse.
+        step: Optimiser steps in this attempt.
+        transitions_seen: Transitions trained on in all attempts.
+        seconds: Wall time of all attempts.
+        streak: Collapsed steps in a row.
+        collapsed: Whether the model is collapsed.
+        stopped: Whether training ended early because of that.
+        model: State dict.
+        optimizer: State dict.
+    """
+
+    identity: dict[str, str]
+    epoch: int
+    attempt: int
+    step: int
+    transitions_seen: int
+    seconds: float
+    streak: int
+    collapsed: bool
+    stopped: bool
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint, replacing the last one in one step.
+
+        Raises:
+            CheckpointError: If the disk is full or the folder cannot be written.
+        """
+        contents = {"format_version": FORMAT_VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        try:
+            write_atomically(path, lambda temporary: torch.save(contents, temporary))
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            raise CheckpointError(
+                f"cannot write the checkpoint {path}: {str(error).splitlines()[0]}; the last one is kept"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> Checkpoint:
+        """Reads a checkpoint.
+
+        Raises:
+            CheckpointError: If there is none, or it is damaged or of another version.
+        """
+        try:
+            contents = torch.load(path, map_location=device, weights_only=True)
+        except FileNotFoundError:
+            raise CheckpointError(f"there is no checkpoint {path}; train first") from None
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            raise CheckpointError(
+                f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]});"
+                " move it away to train anew"
+            ) from error
+        version = contents.pop("format_version", None) if isinstance(contents, dict) else None
+        if version != FORMAT_VERSION:
+            raise CheckpointError(f"the checkpoint {path} has format {version}, not {FORMAT_VERSION}")
+        if set(contents) != {f.name for f in fields(cls)}:
+            raise CheckpointError(f"{path} is no checkpoint of sen-bench")
+        return cls(**contents)
+
+    def check_identity(self, identity: dict[str, str], path: Path) -> None:
+        """Refuses to go on with a run that is another one.
+
+        Raises:
+            CheckpointError: Naming the first difference.
+        """
+        for key in sorted(identity.keys() | self.identity.keys()):
+            mine, wanted = self.identity.get(key), identity.get(key)
+            if mine != wanted:
+                raise CheckpointError(
+                    f"{path} is of another run: its {key} is {mine}, not {wanted};"
+                    " choose another --runs folder, or --force to move the old run aside"
+                )

@@ -1,0 +1,52 @@
+"""The contrastive loss that every model is trained with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.data import Batch
+
+
+class LossTerms(NamedTuple):
+    """The loss of a batch and what it is made of; each a scalar tensor.
+
+    Attributes:
+        total: What is minimised: ``positive`` + ``negative``.
+        positive: Mean energy between the predicted and the true next latent.
+        negative: Mean of how far the energy to a random other latent falls short of the margin.
+        separation: Mean energy to a random other latent; 0 when all latents are equal.
+    """
+
+    total: Tensor
+    positive: Tensor
+    negative: Tensor
+    separation: Tensor
+
+
+def contrastive_loss(
+    model: WorldModel, batch: Batch, permutation: Tensor, *, hinge: float, dtype: torch.dtype
+) -> LossTerms:
+    """``mean d(z + T(z, a), z') + mean max(0, hinge − d(z, z̃))`` (Kipf et al. 2020, eq. 4; Park et al. 2022).
+
+    The energies d are computed in the precision of the latents, which models keep at float32.
+
+    Args:
+        model: The model; observation and next observation are embedded in two passes, as in the public code,
+            so that batch normalisation sees each by itself.
+        batch: B transitions.
+        permutation: int64 ``[B]``; the negative of sample i is the latent of sample ``permutation[i]``.
+        hinge: The margin.
+        dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are.
+    """
+    with torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        latent = model.encode(model.embed(batch.observation))
+        next_latent = model.encode(model.embed(batch.next_observation))
+        predicted = model.transition(latent, batch.action)
+    positive = model.distance(predicted, next_latent).mean()
+    energy = model.distance(latent, latent[permutation])
+    negative = (hinge - energy).clamp(min=0).mean()
+    return LossTerms(positive + negative, positive, negative, energy.mean())
