@@ -1,0 +1,113 @@
+"""Progress on stderr: a live line on a terminal, a plain line now and then anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sen_bench.sweep import Advance
+from sen_bench.training import Status
+
+#: Seconds between two plain lines of the same piece of work.
+PLAIN_EVERY = 10.0
+
+
+class Terminal:
+    """Shows long work on stderr; stdout is left to results.
+
+    Args:
+        quiet: Whether to show only messages, no progress.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._rich = RichConsole(stderr=True)
+        self._quiet = quiet
+        self._live = self._rich.is_terminal and not quiet
+        self._last_line = 0.0
+        self._training: Progress | None = None
+
+    def message(self, text: str) -> None:
+        """A line a person should read."""
+        if self._live:
+            self._rich.print(text, markup=False, highlight=False)
+        else:
+            click.echo(text, err=True)
+
+    def _plain(self, text: str, *, always: bool) -> None:
+        """A plain line, unless the last one was a moment ago."""
+        now = time.monotonic()
+        if not self._quiet and (always or now - self._last_line >= PLAIN_EVERY):
+            self._last_line = now
+            click.echo(text, err=True)
+
+    @contextmanager
+    def task(self, title: str, unit: str) -> Iterator[Advance]:
+        """Shows a piece of work that is counted in ``unit``."""
+        if not self._live:
+            yield lambda done, total: self._plain(f"{title}: {done}/{total} {unit}", always=done == total)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._rich, transient=True) as progress:
+            shown = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(shown, completed=done, total=total)
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[None]:
+        """Shows the training of one run, told by :meth:`progress`."""
+        self._name = name
+        if not self._live:
+            yield
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+        with Progress(*columns, console=self._rich, transient=True) as progress:
+            progress.add_task(name, total=None, state="")
+            self._training = progress
+            try:
+                yield
+            finally:
+                self._training = None
+
+    def progress(self, status: Status) -> None:
+        """Where training stands."""
+        state = (
+            f"epoch {status.epoch}/{status.epochs}  step {status.step}/{status.steps}  loss {status.loss:.4f}"
+            f"  {status.speed:.0f} transitions/s  {_duration(status.seconds_left)} left"
+        )
+        if status.restarts:
+            state += f"  restart {status.restarts}"
+        if status.collapsed:
+            state += "  COLLAPSED: all latents equal"
+        if self._training is not None:
+            done = (status.epoch - 1) * status.steps + status.step
+            total = status.epochs * status.steps
+            self._training.update(self._training.task_ids[0], completed=done, total=total, state=state)
+        else:
+            self._plain(f"{self._name}: {state}", always=status.step == status.steps)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``7 min``, ``3.2 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

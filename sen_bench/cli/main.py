@@ -1,0 +1,237 @@
+"""The commands: results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sen_bench import __version__
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.describe import describe_dataset, describe_tasks
+from sen_bench.cli.options import (
+    quiet_option,
+    results_option,
+    run_options,
+    training_options,
+    workers_option,
+)
+from sen_bench.config import SplitSize, load_preset
+from sen_bench.device import prepare_device, resolve_device
+from sen_bench.errors import ConfigError, SenBenchError
+from sen_bench.generators import generate
+from sen_bench.leaderboard import aggregate, format_table, read_runs
+from sen_bench.store import open_dataset
+from sen_bench.sweep import Folders, Run, dataset_path
+from sen_bench.tasks import DEFAULT_DATA_SEED, get_task
+
+#: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
+EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
+
+
+class _Group(click.Group):
+    """Ends users' mistakes in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 — as click declares it
+        try:
+            return super().invoke(ctx)
+        except SenBenchError as error:
+            click.echo(f"error: {error}", err=True)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            click.echo("error: the disk is full; make space and give the same command again", err=True)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command does only what is not finished yet", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        return ctx.exit(EXIT_MISTAKE)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sen-bench")
+def main() -> None:
+    """Datasets with known symmetries, and a benchmark of world models on them.
+
+    \b
+    See everything work in a few minutes, from data to leaderboard:
+      sen-bench run 3d-blocks --preset smoke
+    Generate the paper's datasets:
+      sen-bench generate 3d-blocks
+    Train and score the paper's three models on a GPU:
+      sen-bench run 3d-blocks --preset paper --seeds 0-2 --device cuda
+    """
+
+
+@main.command("tasks")
+def tasks_command() -> None:
+    """List the tasks: their worlds, splits and models."""
+    click.echo(describe_tasks())
+
+
+@main.command("generate")
+@click.argument("task")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="SPLIT",
+    help="Split; repeat for several.  [default: train, eval]",
+)
+@click.option("--episodes", type=int, help="Episodes of each split.  [default: the paper's]")
+@click.option("--horizon", type=int, help="Steps of each episode.  [default: the paper's]")
+@click.option("--seed", type=int, default=DEFAULT_DATA_SEED, show_default=True, help="Seed of the data.")
+@workers_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="data",
+    show_default=True,
+    help="Folder in which TASK/SPLIT.zarr is written.",
+)
+@click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
+@quiet_option
+def generate_command(
+    task: str,
+    splits: tuple[str, ...],
+    episodes: int | None,
+    horizon: int | None,
+    seed: int,
+    workers: int,
+    out: Path,
+    *,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Generate the datasets of TASK as Zarr stores.
+
+    Equal commands write equal bytes, whatever the number of workers. A dataset that is already there is left
+    alone; one with other settings is refused, unless --force moves it aside.
+
+    \b
+    Examples:
+      sen-bench generate 3d-blocks
+      sen-bench generate 3d-blocks --split train-limited
+      sen-bench generate 3d-blocks --split train --episodes 50 --horizon 20 --out /tmp/small
+    """
+    chosen = get_task(task)
+    size = _split_size(episodes, horizon)
+    recipes = [chosen.recipe(split, size, seed=seed) for split in splits or ("train", "eval")]
+    terminal = Terminal(quiet=quiet)
+    for recipe in recipes:
+        path = dataset_path(out, chosen, recipe.split)
+        with terminal.task(f"{task} {recipe.split}", "frames") as advance:
+            result = generate(recipe, path, workers=workers, force=force, progress=advance)
+        if result.moved_aside is not None:
+            terminal.message(f"moved the old dataset to {result.moved_aside}")
+        state = "written" if result.created else "already there, nothing to do"
+        click.echo(f"{path}: {state}")
+
+
+def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
+    for name, value in (("--episodes", episodes), ("--horizon", horizon)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} must be at least 1, not {value}")
+    return SplitSize(episodes=episodes, horizon=horizon)
+
+
+@main.command("info")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
+def info_command(store: Path, *, as_json: bool) -> None:
+    """Describe the dataset STORE: its sizes, symmetry and provenance."""
+    dataset = open_dataset(store)
+    click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
+
+
+def _runs(
+    task: str,
+    models: tuple[str, ...],
+    seeds: tuple[int, ...],
+    preset: str,
+    train_split: str,
+    device: str,
+    data: Path,
+    runs: Path,
+    results: Path,
+    **changes: str | None,
+) -> list[Run]:
+    """The runs that the options select, checked before any work begins."""
+    chosen = get_task(task)
+    loaded = load_preset(preset)
+    of_task = loaded.for_task(task)
+    training = of_task.training.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    of_task = of_task.model_copy(update={"training": training})
+    folders = Folders(data, runs, results)
+    where = resolve_device(device)
+    prepare_device(where)
+    return [
+        Run(chosen, loaded, chosen.run_config(model, train_split, of_task), seed, folders, where)
+        for model in chosen.check_models(list(models))
+        for seed in seeds
+    ]
+
+
+@main.command("run")
+@run_options
+@training_options
+@workers_option
+def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
+    """Generate what is missing, train, score, and write the leaderboard of TASK.
+
+    What is done already is not done again; an interrupted run goes on where it stopped.
+
+    \b
+    Examples:
+      sen-bench run 3d-blocks --preset smoke
+      sen-bench run 3d-blocks --model sen --model none --seeds 0-2 --preset paper --device cuda
+    """
+    runs = _runs(**selection)
+    terminal = Terminal(quiet=quiet)
+    for number, run in enumerate(runs, start=1):
+        title = f"[{number}/{len(runs)}] {run.name}"
+        with terminal.training(title):
+            new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
+        terminal.message(f"{title}: {'done' if new else 'already in ' + str(run.folders.runs_csv)}")
+    _print_leaderboard(runs[0].folders, runs[0].task.name)
+
+
+@main.command("train")
+@run_options
+@training_options
+def train_command(tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
+    """Train models on datasets that are there already; give the same command again to go on."""
+    terminal = Terminal(quiet=quiet)
+    for run in _runs(**selection):
+        with terminal.training(run.name):
+            result = run.train(terminal, tensorboard=tensorboard, force=force)
+        state = ", COLLAPSED" if result.collapsed else ""
+        click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
+
+
+@main.command("evaluate")
+@run_options
+def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
+    """Score trained models and put them into the result tables."""
+    terminal = Terminal(quiet=quiet)
+    runs = _runs(**selection)
+    for run in runs:
+        run.record(run.evaluate(terminal))
+    _print_leaderboard(runs[0].folders, runs[0].task.name)
+
+
+@main.command("leaderboard")
+@results_option
+@click.option("--task", help="Show only this task.")
+def leaderboard_command(results: Path, task: str | None) -> None:
+    """Print the leaderboard: means over seeds of everything in runs.csv."""
+    _print_leaderboard(Folders(Path(), Path(), results), task)
+
+
+def _print_leaderboard(folders: Folders, task: str | None) -> None:
+    table = aggregate(read_runs(folders.runs_csv))
+    if task is not None:
+        table = table[table["task"] == get_task(task).name]
+    click.echo(format_table(table))

@@ -1,0 +1,129 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sen_bench.config import preset_names
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class SeedRange(click.ParamType[tuple[int, ...]]):
+    """Seeds such as ``0``, ``0-2`` or ``0,3,7-9``."""
+
+    name = "seeds"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Parses the text."""
+        if isinstance(value, tuple):
+            return value
+        seeds: set[int] = set()
+        for part in value.split(","):
+            match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+            if match is None or int(match[2] or match[1]) < int(match[1]):
+                self.fail(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9", param, ctx)
+            seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        return tuple(sorted(seeds))
+
+
+def _folder(option: str, default: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        option,
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default,
+        show_default=True,
+        help=text,
+    )
+
+
+data_option = _folder("--data", "data", "Folder of the datasets.")
+runs_option = _folder("--runs", "runs", "Folder of checkpoints and logs.")
+results_option = _folder("--results", "results", "Folder of runs.csv and leaderboard.csv.")
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=available_cores,
+    show_default="all cores",
+    help="Processes that generate data. The bytes written do not depend on it.",
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
+
+
+def run_options(command: Command) -> Command:
+    """What selects runs: task, models, seeds, settings, device, folders."""
+    for option in reversed(
+        (
+            click.argument("task"),
+            click.option(
+                "--model",
+                "models",
+                multiple=True,
+                metavar="NAME",
+                help="Model; repeat for several.  [default: all]",
+            ),
+            click.option(
+                "--seeds", type=SeedRange(), default="0", show_default=True, help="Such as 0, 0-2 or 0,3."
+            ),
+            click.option(
+                "--preset",
+                default="cpu",
+                show_default=True,
+                metavar="NAME|FILE.toml",
+                help=f"How large: {', '.join(preset_names())}, or a TOML file of your own.",
+            ),
+            click.option(
+                "--train-split",
+                default="train",
+                show_default=True,
+                metavar="SPLIT",
+                help="Split to train on.",
+            ),
+            click.option(
+                "--precision",
+                type=click.Choice(["float32", "bfloat16"]),
+                help="Precision of the networks; losses stay float32.  [default: the preset's]",
+            ),
+            click.option(
+                "--on-collapse",
+                type=click.Choice(["continue", "stop", "restart"]),
+                help="What follows when all latents have become equal.  [default: the preset's]",
+            ),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+            data_option,
+            runs_option,
+            results_option,
+            quiet_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def training_options(command: Command) -> Command:
+    """What training does besides."""
+    for option in reversed(
+        (
+            click.option(
+                "--tensorboard", is_flag=True, help="Also write TensorBoard events into the run's folder."
+            ),
+            click.option("--force", is_flag=True, help="Move an existing run aside and train anew."),
+        )
+    ):
+        command = option(command)
+    return command

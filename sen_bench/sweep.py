@@ -1,0 +1,286 @@
+"""Runs: each trains and scores one model with one seed; a sweep is many of them into one table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from sen_bench import __version__
+from sen_bench.baselines.model import parameter_count
+from sen_bench.config import Preset, RunConfig
+from sen_bench.data import Episodes, Transitions
+from sen_bench.device import device_name
+from sen_bench.errors import CheckpointError, DatasetError
+from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.files import move_aside, write_atomically
+from sen_bench.generators import GenerationResult, generate
+from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
+from sen_bench.store import Dataset, open_dataset
+from sen_bench.tasks import Task
+from sen_bench.training import Checkpoint, Reporter, TrainingResult, train
+
+#: A callback that is told how much of a piece of work is done, and how much there is.
+Advance = Callable[[int, int], None]
+
+
+class Console(Reporter, Protocol):
+    """Who is told how a sweep goes: a training reporter that also shows other long work."""
+
+    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
+        """Shows a piece of work while it is under way."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things are.
+
+    Attributes:
+        data: Datasets, ``<task>/<split>.zarr``.
+        runs: Checkpoints and logs, one folder a run.
+        results: ``runs.csv`` and ``leaderboard.csv``.
+    """
+
+    data: Path
+    runs: Path
+    results: Path
+
+    @property
+    def runs_csv(self) -> Path:
+        """The table of runs."""
+        return self.results / "runs.csv"
+
+    @property
+    def leaderboard_csv(self) -> Path:
+        """The table of means over seeds."""
+        return self.results / "leaderboard.csv"
+
+
+def _columns(score: HorizonScores) -> dict[str, Any]:
+    """The scores under the names they have in the table."""
+    columns = asdict(score)
+    columns["eval_episodes"] = columns.pop("episodes")
+    return columns
+
+
+def dataset_path(data: Path, task: Task, split: str) -> Path:
+    """Where a split is kept below a data folder."""
+    return data / task.name / f"{split}.zarr"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, one seed.
+
+    Attributes:
+        task: The task.
+        preset: The preset, with what it says about data sizes.
+        config: The resolved settings.
+        seed: The seed.
+        folders: Where things are.
+        device: Where it runs.
+    """
+
+    task: Task
+    preset: Preset
+    config: RunConfig
+    seed: int
+    folders: Folders
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        """What the run is called, also as a path below the folder of runs."""
+        config = self.config
+        return f"{config.task}/{config.train_split}/{config.model}/{self.preset.name}/seed-{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoint and logs are."""
+        return self.folders.runs / self.name
+
+    def data_folder(self) -> Path:
+        """Where its datasets are: a preset with sizes of its own has a folder of its own."""
+        resized = self.preset.for_task(self.task.name).data
+        return self.folders.data / self.preset.name if resized else self.folders.data
+
+    def ensure_dataset(self, split: str, *, workers: int, console: Console) -> GenerationResult:
+        """Generates a split where it is missing.
+
+        Raises:
+            DatasetError: If there is another dataset in its place.
+        """
+        recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+        path = dataset_path(self.data_folder(), self.task, split)
+        with console.task(f"generate {self.task.name} {split}", "frames") as advance:
+            return generate(recipe, path, workers=workers, progress=advance)
+
+    def open_dataset(self, split: str) -> Dataset:
+        """Opens a split of the sizes that the preset asks for.
+
+        Raises:
+            DatasetError: If it is missing, broken, or of another recipe.
+        """
+        path = dataset_path(self.data_folder(), self.task, split)
+        recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+        if not path.exists():
+            command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
+            raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
+        dataset = open_dataset(path)
+        if dataset.recipe_digest != recipe.digest:
+            raise DatasetError(
+                f"{path} was generated with other settings than preset {self.preset.name} asks for"
+            )
+        return dataset
+
+    def identity(self, train_digest: str) -> dict[str, str]:
+        """What a checkpoint of this run must say of itself."""
+        return {
+            "task": self.config.task,
+            "model": self.config.model,
+            "train_split": self.config.train_split,
+            "seed": str(self.seed),
+            "settings": self.config.weights_digest,
+            "dataset": train_digest,
+        }
+
+    def train(self, console: Console, *, tensorboard: bool = False, force: bool = False) -> TrainingResult:
+        """Trains the model, or goes on training it.
+
+        Args:
+            console: Is told how it goes.
+            tensorboard: Whether to write TensorBoard events too.
+            force: Whether to move an existing run aside and begin anew.
+        """
+        dataset = self.open_dataset(self.config.train_split)
+        if force and self.folder.exists():
+            console.message(f"moved {self.folder} to {move_aside(self.folder)}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {"preset": self.preset.name, "seed": self.seed, "version": __version__}
+        text = json.dumps({**settings, **self.config.model_dump(mode="json")}, indent=2) + "\n"
+        write_atomically(self.folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
+        return train(
+            lambda: self.task.build_model(self.config.model, self.config.model_options),
+            Transitions.from_dataset(dataset, self.device),
+            self.config.training,
+            seed=self.seed,
+            folder=self.folder,
+            identity=self.identity(dataset.content_digest),
+            reporter=console,
+            tensorboard=tensorboard,
+        )
+
+    def evaluate(self, console: Console) -> list[RunRow]:
+        """Scores the trained model.
+
+        Returns:
+            A row for each horizon.
+
+        Raises:
+            CheckpointError: If training has not ended, or was of another run.
+        """
+        train_digest = self.open_dataset(self.config.train_split).content_digest
+        path = self.folder / "checkpoint.pt"
+        checkpoint = Checkpoint.load(path, self.device)
+        checkpoint.check_identity(self.identity(train_digest), path)
+        epochs = self.config.training.epochs
+        if checkpoint.epoch != epochs and not checkpoint.stopped:
+            raise CheckpointError(
+                f"{self.name} is trained for {checkpoint.epoch} epochs, the settings say {epochs}; "
+                + (
+                    "train it to the end first"
+                    if checkpoint.epoch < epochs
+                    else "ask for as many or begin anew"
+                )
+            )
+        model = self.task.build_model(self.config.model, self.config.model_options).to(self.device)
+        model.load_state_dict(checkpoint.model)
+        dataset = self.open_dataset("eval")
+        began = time.perf_counter()
+        narrow = self.config.training.precision == "bfloat16"
+        with console.task(f"evaluate {self.config.model}", "episodes") as advance:
+            scores = evaluate(
+                model,
+                Episodes(dataset, self.device),
+                horizons=self.config.evaluation.horizons,
+                seed=self.config.evaluation.seed,
+                autocast=torch.bfloat16 if narrow else None,
+                margin=self.config.training.hinge,
+                progress=advance,
+            )
+        seconds = time.perf_counter() - began
+        return [
+            RunRow(
+                run_id=self.name,
+                task=self.config.task,
+                train_split=self.config.train_split,
+                model=self.config.model,
+                preset=self.preset.name,
+                seed=self.seed,
+                **_columns(score),
+                restarts=checkpoint.attempt,
+                parameters=parameter_count(model),
+                epochs=checkpoint.epoch,
+                transitions_seen=checkpoint.transitions_seen,
+                train_seconds=round(checkpoint.seconds, 1),
+                eval_seconds=round(seconds, 1),
+                device=device_name(self.device),
+                precision=self.config.training.precision,
+                train_dataset_digest=train_digest,
+                eval_dataset_digest=dataset.content_digest,
+                config_digest=self.config.digest,
+                version=__version__,
+                torch_version=torch.__version__,
+            )
+            for score in scores
+        ]
+
+    def scored(self) -> bool:
+        """Whether the table of runs holds this run: same settings, same data, every horizon."""
+        if not self.folders.runs_csv.exists():
+            return False
+        runs = read_runs(self.folders.runs_csv)
+        try:
+            digests = [self.open_dataset(split).content_digest for split in (self.config.train_split, "eval")]
+        except DatasetError:
+            return False
+        mine = runs[
+            (runs["run_id"] == self.name)
+            & (runs["config_digest"] == f"sha256:{self.config.digest}")
+            & (runs["train_dataset_digest"] == f"sha256:{digests[0]}")
+            & (runs["eval_dataset_digest"] == f"sha256:{digests[1]}")
+        ]
+        return set(self.config.evaluation.horizons) <= set(mine["horizon"])
+
+    def complete(
+        self, console: Console, *, workers: int, tensorboard: bool = False, force: bool = False
+    ) -> bool:
+        """Does whatever of this run is not done: data, training, scores, its rows in the tables.
+
+        Args:
+            console: Is told how it goes.
+            workers: Processes that generate data.
+            tensorboard: Whether to write TensorBoard events too.
+            force: Whether to train anew what is trained already; the old run is moved aside.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        for split in (self.config.train_split, "eval"):
+            self.ensure_dataset(split, workers=workers, console=console)
+        if not force and self.scored():
+            return False
+        self.train(console, tensorboard=tensorboard, force=force)
+        self.record(self.evaluate(console))
+        return True
+
+    def record(self, rows: list[RunRow]) -> None:
+        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        append_rows(self.folders.runs_csv, rows)
+        write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
