@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -164,4 +165,4 @@ def first_problem(error: ValidationError) -> str:
     """The first complaint of a validation error, in one line, with the key it is about."""
     problem: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']} (got {problem['input']!r})"
+    return f"{where}: {problem['msg']} (got {reprlib.repr(problem['input'])})"
