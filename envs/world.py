@@ -166,12 +166,16 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         return self.render_states(self._state), 0.0, False, False, {"state": self._state.copy()}
 
     def render(self) -> Pixels | None:
-        """The current observation [H, W, C] with `render_mode="rgb_array"`, else None.
+        """The current observation as RGB, [H, W, 3], with `render_mode="rgb_array"`, else None.
 
         Raises:
             WorldError: Before the first `reset`.
         """
-        return None if self.render_mode is None else self.render_states(self._current_state())
+        if self.render_mode is None:
+            return None
+        frame = self.render_states(self._current_state())
+        # Gymnasium asks for colour, also where an observation is gray.
+        return np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
 
     def _current_state(self) -> State:
         if self._state is None:

@@ -14,7 +14,8 @@ def resolve_device(name: str) -> torch.device:
     """The device of that name.
 
     Args:
-        name: ``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ….
+        name: ``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:1``. Others, such
+            as ``mps``, have no float64, in which scores are computed.
 
     Raises:
         DeviceError: If this machine has no such device.
@@ -24,7 +25,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:N or mps") from error
+        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type == "cuda":
@@ -35,9 +36,7 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(
             f"there is no device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
         )
-    if device.type == "mps" and torch.backends.mps.is_available():
-        return device
-    raise DeviceError(f"there is no device {name!r} on this machine; use --device cpu")
+    raise DeviceError(f"sen-bench does not run on {name!r}; use auto, cpu, cuda or cuda:N")
 
 
 def device_name(device: torch.device) -> str:

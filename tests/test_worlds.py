@@ -98,9 +98,18 @@ class TestEveryWorld:
 
     def test_the_state_it_tells_cannot_be_used_to_change_it(self, world_id: str) -> None:
         world = make_world(world_id, render_mode="rgb_array")
-        observation, info = world.reset(seed=0)
+        _, info = world.reset(seed=0)
+        before = world.render()
         info["state"][:] = -1
-        np.testing.assert_array_equal(world.render(), observation)
+        np.testing.assert_array_equal(world.render(), before)
+
+    def test_it_renders_its_observation_in_colour(self, world_id: str) -> None:
+        world = make_world(world_id, render_mode="rgb_array")
+        observation, _ = world.reset(seed=0)
+        frame = world.render()
+        assert frame is not None
+        assert frame.shape == (*observation.shape[:2], 3)
+        np.testing.assert_array_equal(frame, np.broadcast_to(observation, frame.shape))
 
     def test_it_resets_to_a_given_state(self, world_id: str) -> None:
         world = make_world(world_id)

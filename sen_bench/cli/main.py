@@ -27,6 +27,7 @@ from sen_bench.leaderboard import aggregate, format_table, read_runs
 from sen_bench.store import open_dataset
 from sen_bench.sweep import Folders, Run, dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, get_task
+from sen_bench.view import save_view
 
 #: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
 EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
@@ -144,6 +145,36 @@ def info_command(store: Path, *, as_json: bool) -> None:
     """Describe the dataset STORE: its sizes, symmetry and provenance."""
     dataset = open_dataset(store)
     click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
+
+
+@main.command("view")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option(
+    "--episode", "episodes", type=int, multiple=True, help="Episode; repeat for several.  [default: 0, 1, 2]"
+)
+@click.option("--twin", is_flag=True, help="Draw each episode's twin below it.")
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Frames on a contact sheet."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .png (contact sheet) or a .gif (animation).  [default: TASK-SPLIT.png]",
+)
+def view_command(
+    store: Path, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
+) -> None:
+    """Draw episodes of the dataset STORE, with their actions.
+
+    \b
+    Examples:
+      sen-bench view data/3d-blocks/eval.zarr --twin
+      sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
+    """
+    dataset = open_dataset(store)
+    path = out or Path(f"{dataset.task}-{dataset.split}.png")
+    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    click.echo(str(path))
 
 
 def _runs(

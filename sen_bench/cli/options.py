@@ -104,7 +104,7 @@ def run_options(command: Command) -> Command:
                 type=click.Choice(["continue", "stop", "restart"]),
                 help="What follows when all latents have become equal.  [default: the preset's]",
             ),
-            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."),
             data_option,
             runs_option,
             results_option,

@@ -148,6 +148,29 @@ class Group:
         construction = {"family": "product", "factors": [a.to_json(), b.to_json()]}
         return cls(f"{a.name} x {b.name}", cayley, generators, construction)
 
+    def element_name(self, g: int) -> str:
+        """What people call an element: ``1``, ``r^2``, ``r f``, ``(0 1)(2 3)``; ``(r, 1)`` in a product."""
+        construction = self.construction or {}
+        match construction.get("family"):
+            case "cyclic":
+                return _power_of_r(g)
+            case "dihedral":
+                flip, turns = divmod(g, construction["n"])
+                rotation = _power_of_r(turns)
+                if not flip:
+                    return rotation
+                return f"{rotation} f" if turns else "f"
+            case "symmetric":
+                return _cycles(
+                    next(itertools.islice(itertools.permutations(range(construction["n"])), g, None))
+                )
+            case "product":
+                first, second = (Group.from_json(factor) for factor in construction["factors"])
+                a, b = divmod(g, second.order)
+                return f"({first.element_name(a)}, {second.element_name(b)})"
+            case _:
+                return str(g)
+
     def to_json(self) -> dict[str, Any]:
         """The group as JSON-able data: its construction where it has one, else its table."""
         if self.construction is not None:
@@ -189,3 +212,21 @@ def _check_size(what: str, n: object, *, smallest: int, largest: int | None = No
     if not isinstance(n, int) or isinstance(n, bool) or n < smallest or (largest is not None and n > largest):
         bound = f"at least {smallest}" if largest is None else f"from {smallest} to {largest}"
         raise SymmetryError(f"a {what} is numbered by an integer {bound}, not {n!r}")
+
+
+def _power_of_r(k: int) -> str:
+    """A power of the rotation r: ``1``, ``r``, ``r^2``."""
+    return "1" if k == 0 else "r" if k == 1 else f"r^{k}"
+
+
+def _cycles(permutation: tuple[int, ...]) -> str:
+    """A permutation in cycle notation, fixed points left out; the identity is ``1``."""
+    text, seen = "", set[int]()
+    for start in range(len(permutation)):
+        cycle = [start]
+        while permutation[cycle[-1]] != start:
+            cycle.append(permutation[cycle[-1]])
+        if len(cycle) > 1 and start not in seen:
+            text += f"({' '.join(map(str, cycle))})"
+        seen.update(cycle)
+    return text or "1"

@@ -1,0 +1,174 @@
+"""Episodes of a dataset as pictures: a contact sheet, or an animation; twins below their originals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sen_bench.envs import make_world
+from sen_bench.errors import DatasetError, UnknownNameError
+from sen_bench.files import write_atomically
+from sen_bench.store import Dataset
+
+#: Frames are enlarged by a whole factor to at least so many pixels.
+_CELL = 100
+_GAP, _MARGIN, _LABEL, _LINE = 6, 8, 130, 16
+_INK, _PAPER = (20, 20, 20), (255, 255, 255)
+#: Milliseconds that a frame of an animation stays.
+_FRAME_MS = 500
+
+Labeller = Callable[[NDArray[Any]], str]
+
+
+def contact_sheet(
+    dataset: Dataset, episodes: Sequence[int], *, twin: bool = False, frames: int = 8
+) -> Image.Image:
+    """Draws the first frames of episodes side by side, with the action between each two.
+
+    Args:
+        dataset: Where they come from.
+        episodes: Their numbers.
+        twin: Whether to draw each episode's twin below it, with the group element.
+        frames: At most so many frames of each.
+
+    Raises:
+        DatasetError: If there is no such episode, or no twin.
+    """
+    rows = _rows(dataset, episodes, twin=twin)
+    label = _action_labels(dataset)
+    shown = min(frames, len(rows[0][1]))
+    cell = _enlarge(rows[0][1][0]).size
+    width = _LABEL + shown * (cell[0] + _GAP) + _MARGIN
+    height = len(rows) * (cell[1] + _LINE + _GAP) + _MARGIN
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
+    for row, (title, pixels, actions) in enumerate(rows):
+        top = _MARGIN + row * (cell[1] + _LINE + _GAP)
+        draw.multiline_text((_MARGIN, top + cell[1] // 3), title, _INK, font)
+        for frame in range(shown):
+            left = _LABEL + frame * (cell[0] + _GAP)
+            sheet.paste(_enlarge(pixels[frame]), (left, top))
+            # Frames that lead an episode in have no action.
+            step = frame - (len(pixels) - len(actions) - 1)
+            if 0 <= step < len(actions) and frame + 1 < shown:
+                draw.text((left, top + cell[1] + 1), label(actions[step]), _INK, font)
+    return sheet
+
+
+def animation(dataset: Dataset, episodes: Sequence[int], *, twin: bool = False) -> list[Image.Image]:
+    """Draws every frame of episodes, one picture a time step; the arguments are as for a contact sheet."""
+    rows = _rows(dataset, episodes, twin=twin)
+    label = _action_labels(dataset)
+    cell = _enlarge(rows[0][1][0]).size
+    size = (_LABEL + cell[0] + _MARGIN, len(rows) * (cell[1] + _LINE + _GAP) + _MARGIN)
+    pictures = []
+    font = ImageFont.load_default(size=11)
+    for frame in range(len(rows[0][1])):
+        picture = Image.new("RGB", size, _PAPER)
+        draw = ImageDraw.Draw(picture)
+        for row, (title, pixels, actions) in enumerate(rows):
+            top = _MARGIN + row * (cell[1] + _LINE + _GAP)
+            draw.multiline_text((_MARGIN, top + cell[1] // 3), f"{title}\nframe {frame}", _INK, font)
+            picture.paste(_enlarge(pixels[frame]), (_LABEL, top))
+            step = frame - (len(pixels) - len(actions) - 1)
+            if 0 <= step < len(actions):
+                draw.text((_LABEL, top + cell[1] + 1), label(actions[step]), _INK, font)
+        pictures.append(picture)
+    return pictures
+
+
+def save_view(
+    dataset: Dataset, episodes: Sequence[int], path: Path, *, twin: bool = False, frames: int = 8
+) -> None:
+    """Writes a contact sheet (``.png``) or an animation (``.gif``).
+
+    Raises:
+        DatasetError: If there is no such episode, no twin, or the file is neither or cannot be written.
+    """
+    kind = path.suffix.lower()
+    if kind not in {".png", ".gif"}:
+        raise DatasetError(f"a view is a .png or a .gif, not {path.name!r}")
+    try:
+        if kind == ".gif":
+            first, *rest = animation(dataset, episodes, twin=twin)
+            write_atomically(
+                path,
+                lambda part: first.save(
+                    part, "GIF", save_all=True, append_images=rest, duration=_FRAME_MS, loop=0
+                ),
+            )
+        else:
+            sheet = contact_sheet(dataset, episodes, twin=twin, frames=frames)
+            write_atomically(path, lambda part: sheet.save(part, "PNG"))
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _rows(
+    dataset: Dataset, episodes: Sequence[int], *, twin: bool
+) -> list[tuple[str, NDArray[np.uint8], NDArray[Any]]]:
+    """For each episode, and its twin, the title, the frames and the actions."""
+    if twin and not dataset.has_twin:
+        raise DatasetError(f"{dataset.path} has no twins; eval splits have")
+    rows = []
+    for episode in episodes:
+        if not 0 <= episode < dataset.episodes:
+            raise DatasetError(f"{dataset.path} has no episode {episode}; it has 0 to {dataset.episodes - 1}")
+        rows.append((f"episode {episode}", *_trajectory(dataset, "", episode)))
+        if twin:
+            element = np.asarray(dataset.array("twin/element")[episode])
+            title = f"twin of {episode} by\n{_element_label(dataset, element)}"
+            rows.append((title, *_trajectory(dataset, "twin/", episode)))
+    return rows
+
+
+def _trajectory(dataset: Dataset, prefix: str, episode: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    frames, actions = (
+        np.asarray(dataset.array(f"{prefix}{name}")[episode]) for name in ("observation", "action")
+    )
+    return frames, actions
+
+
+def _enlarge(frame: NDArray[np.uint8]) -> Image.Image:
+    """One frame, ``[H, W, 3]`` or ``[H, W, 1]``, in colour and large enough to be looked at."""
+    image = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame).convert("RGB")
+    factor = max(1, math.ceil(_CELL / max(image.size)))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _action_labels(dataset: Dataset) -> Labeller:
+    """How to write an action: by its name where the world has one for it, else by its numbers."""
+    try:
+        names = make_world(dataset.world_id, **dataset.world_options).action_names
+    except UnknownNameError:  # a world of a third party that is not installed here
+        names = ()
+
+    def label(action: NDArray[Any]) -> str:
+        if action.ndim == 0:
+            number = int(action)
+            return names[number] if number < len(names) else str(number)
+        return _numbers(action)
+
+    return label
+
+
+def _element_label(dataset: Dataset, element: NDArray[Any]) -> str:
+    """How to write a group element: by its name in a finite group, by angle and axis for a rotation."""
+    return dataset.symmetry.group.element_name(int(element)) if element.ndim == 0 else _numbers(element)
+
+
+def _numbers(values: NDArray[Any]) -> str:
+    """A rotation matrix as its angle and axis, anything else as its numbers."""
+    if values.shape != (3, 3):
+        return " ".join(f"{value:+.2f}" for value in values.ravel())
+    angle = math.acos(float(np.clip((np.trace(values) - 1) / 2, -1, 1)))
+    skew = (values - values.T)[[2, 0, 1], [1, 2, 0]]
+    norm = float(np.linalg.norm(skew))
+    axis = " ".join(f"{value:+.1f}" for value in (skew / norm if norm > 1e-9 else skew))
+    return f"{math.degrees(angle):.0f}° about {axis}"
