@@ -31,7 +31,10 @@ Advance = Callable[[int, int], None]
 
 
 class Console(Reporter, Protocol):
-    """Who is told how a sweep goes: a training reporter that also shows other long work."""
+    """Who is told how a sweep goes: a training reporter that knows what is being trained, and other work."""
+
+    def training(self, name: str) -> AbstractContextManager[None]:
+        """Shows the training of a run while it is under way."""
 
     def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
         """Shows a piece of work while it is under way."""
@@ -165,16 +168,17 @@ class Run:
         settings = {"preset": self.preset.name, "seed": self.seed, "version": __version__}
         text = json.dumps({**settings, **self.config.model_dump(mode="json")}, indent=2) + "\n"
         write_atomically(self.folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
-        return train(
-            lambda: self.task.build_model(self.config.model, self.config.model_options),
-            Transitions.from_dataset(dataset, self.device),
-            self.config.training,
-            seed=self.seed,
-            folder=self.folder,
-            identity=self.identity(dataset.content_digest),
-            reporter=console,
-            tensorboard=tensorboard,
-        )
+        with console.training(self.name):
+            return train(
+                lambda: self.task.build_model(self.config.model, self.config.model_options),
+                Transitions.from_dataset(dataset, self.device),
+                self.config.training,
+                seed=self.seed,
+                folder=self.folder,
+                identity=self.identity(dataset.content_digest),
+                reporter=console,
+                tensorboard=tensorboard,
+            )
 
     def evaluate(self, console: Console) -> list[RunRow]:
         """Scores the trained model.

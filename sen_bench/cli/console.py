@@ -37,6 +37,7 @@ class Terminal:
         self._live = self._rich.is_terminal and not quiet
         self._last_line = 0.0
         self._training: Progress | None = None
+        self._name = ""
 
     def message(self, text: str) -> None:
         """A line a person should read."""
@@ -77,9 +78,11 @@ class Terminal:
         if not self._live:
             yield
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
+        # The name has a line of its own: with it, what matters would not fit a narrow terminal.
+        self.message(f"training {name}")
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=12))
         with Progress(*columns, console=self._rich, transient=True) as progress:
-            progress.add_task(name, total=None, state="")
+            progress.add_task("", total=None)
             self._training = progress
             try:
                 yield
@@ -99,7 +102,8 @@ class Terminal:
         if self._training is not None:
             done = (status.epoch - 1) * status.steps + status.step
             total = status.epochs * status.steps
-            self._training.update(self._training.task_ids[0], completed=done, total=total, state=state)
+            shown = self._training.task_ids[0]
+            self._training.update(shown, completed=done, total=total, description=state)
         else:
             self._plain(f"{self._name}: {state}", always=status.step == status.steps)
 

@@ -222,10 +222,9 @@ def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **sel
     runs = _runs(**selection)
     terminal = Terminal(quiet=quiet)
     for number, run in enumerate(runs, start=1):
-        title = f"[{number}/{len(runs)}] {run.name}"
-        with terminal.training(title):
-            new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
-        terminal.message(f"{title}: {'done' if new else 'already in ' + str(run.folders.runs_csv)}")
+        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
+        state = "done" if new else f"already in {run.folders.runs_csv}"
+        terminal.message(f"[{number}/{len(runs)}] {run.name}: {state}")
     _print_leaderboard(runs[0].folders, runs[0].task.name)
 
 
@@ -236,8 +235,7 @@ def train_command(tensorboard: bool, force: bool, quiet: bool, **selection: Any)
     """Train models on datasets that are there already; give the same command again to go on."""
     terminal = Terminal(quiet=quiet)
     for run in _runs(**selection):
-        with terminal.training(run.name):
-            result = run.train(terminal, tensorboard=tensorboard, force=force)
+        result = run.train(terminal, tensorboard=tensorboard, force=force)
         state = ", COLLAPSED" if result.collapsed else ""
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
 
