@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable
@@ -370,13 +371,15 @@ def test_a_failed_save_keeps_the_last_checkpoint(
     _train(tmp_path, transitions, epochs=1)
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
-    def full(_contents: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise RuntimeError("[enforce fail] . unexpected pos 64 vs 0\nstack")
+    def full(path: Path, data: Any) -> int:
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(CheckpointError, match="unexpected pos 64 vs 0; the last one is kept"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CheckpointError, match="No space left on device; the last one is kept"):
         _train(tmp_path, transitions, epochs=2)
+    monkeypatch.undo()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "metrics.jsonl"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -53,11 +54,14 @@ class Checkpoint:
             CheckpointError: If the disk is full or the folder cannot be written.
         """
         contents = {"format_version": FORMAT_VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        # By way of memory, because torch hides what the file system says ("no space left") from its caller.
+        buffer = io.BytesIO()
+        torch.save(contents, buffer)
         try:
-            write_atomically(path, lambda temporary: torch.save(contents, temporary))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            write_atomically(path, lambda part: part.write_bytes(buffer.getbuffer()))
+        except OSError as error:
             raise CheckpointError(
-                f"cannot write the checkpoint {path}: {str(error).splitlines()[0]}; the last one is kept"
+                f"cannot write the checkpoint {path}: {error.strerror or error}; the last one is kept"
             ) from error
 
     @classmethod
