@@ -35,6 +35,7 @@ class Blocks3D(GridWorld):
 
     world_id: ClassVar[str] = "sen_bench/Blocks3D-v0"
     renderer: ClassVar[Literal["exact", "backend"]] = "exact"
+    title: ClassVar[str] = "3D Blocks"
     object_names: ClassVar[tuple[str, ...]] = COLOURS
 
     def __init__(
@@ -43,8 +44,6 @@ class Blocks3D(GridWorld):
         super().__init__(grid_size=grid_size, num_objects=num_objects, render_mode=render_mode)
         if grid_size != GRID_SIZE:
             raise WorldError(f"3D Blocks can be drawn on a grid of size {GRID_SIZE} only, not {grid_size}")
-        if num_objects > len(COLOURS):
-            raise WorldError(f"3D Blocks has 1 to {len(COLOURS)} objects, not {num_objects}")
         self.observation_space = gymnasium.spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
 
     def render_states(self, states: NDArray[Any]) -> Pixels:

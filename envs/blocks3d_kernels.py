@@ -6,16 +6,13 @@ Everything is integer arithmetic, so frames are the same bits on every machine. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d_sprites import GRID_SIZE, Sprites
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
+from sen_bench.envs.compiled import compiled
 
 RESIZE_BITS = 22
 """PIL weighs 8-bit pixels by integers with this many binary places."""
@@ -40,25 +37,20 @@ class Resize(NamedTuple):
     weights: NDArray[np.int32]
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compiles on the first call, keeps the machine code on disk, and runs without the interpreter's lock."""
-    return cast(_Function, numba.njit(nogil=True, cache=True)(function))
-
-
-@_compiled
+@compiled
 def blend_pixel(below: np.int64, colour: np.int64, cover: np.int64) -> np.int64:
     """`blocks3d_sprites.blend` for one pixel with partial coverage (cover < 255), without a division."""
     weighted = 256 * colour * cover + below * (65280 - 255 * cover)
     return np.int64((weighted * RECIPROCALS[cover]) >> RECIPROCAL_BITS)
 
 
-@_compiled
+@compiled
 def to_byte(total: np.int32) -> np.uint8:
     """A weighted sum of pixels, with a half added already, as a pixel."""
     return np.uint8(min(max(total >> RESIZE_BITS, np.int32(0)), np.int32(255)))
 
 
-@_compiled
+@compiled
 def draw_sprite(
     canvas: NDArray[np.uint8], sprites: Sprites, palette: NDArray[np.uint8], key: int, colour: int
 ) -> None:
@@ -97,7 +89,7 @@ def draw_sprite(
         canvas[2, row, column] = blue
 
 
-@_compiled
+@compiled
 def shrink_columns(
     canvas: NDArray[np.uint8], columns: Resize, stale: NDArray[np.int64], shrunk: NDArray[np.uint8]
 ) -> None:
@@ -132,7 +124,7 @@ def shrink_columns(
             shrunk[row, 3 * out + 2] = to_byte(blue)
 
 
-@_compiled
+@compiled
 def shrink_rows(shrunk: NDArray[np.uint8], rows: Resize, frame: NDArray[np.uint8]) -> None:
     """The vertical pass.
 
@@ -155,14 +147,14 @@ def shrink_rows(shrunk: NDArray[np.uint8], rows: Resize, frame: NDArray[np.uint8
             line[x] = to_byte(sums[x])
 
 
-@_compiled
+@compiled
 def copy_line(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
     """Copies one line of bytes, without the checks of a slice assignment."""
     for x in range(target.shape[0]):
         target[x] = source[x]
 
 
-@_compiled
+@compiled
 def equal_states(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
     """Whether two states [O, 2] are the same."""
     equal = True
@@ -171,7 +163,7 @@ def equal_states(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
     return equal
 
 
-@_compiled
+@compiled
 def draw_state(
     state: NDArray[np.int64],
     canvas: NDArray[np.uint8],
@@ -205,7 +197,7 @@ def draw_state(
             stale[y] |= reach[cell, y]
 
 
-@_compiled
+@compiled
 def render(
     states: NDArray[np.int64],
     background: NDArray[np.uint8],

@@ -1,7 +1,7 @@
 """Worlds of objects that move one cell at a time on a square grid, and the symmetry C_4 × S_O they share.
 
-States are int64 [..., O, 2], the (row, column) of every object. Action `4 * object + direction` moves one
-object one cell; a move off the grid or into an occupied cell does nothing.
+States are int64 [..., O, K]: the (row, column) of every object, and whatever else a world keeps of it. Action
+`4 * object + move` moves one object one cell; a move off the grid or into an occupied cell does nothing.
 """
 
 from __future__ import annotations
@@ -74,23 +74,24 @@ def move_objects(states: IntArray, objects: IntArray, directions: IntArray, grid
     """Moves one object of each state by one cell, unless that is off the grid or occupied.
 
     Args:
-        states: int64 [..., O, 2].
+        states: int64 [..., O, K], row and column first; the other coordinates stay as they are.
         objects: int64 [...], which object moves; broadcasts with the leading axes of `states`.
         directions: int64 [...], an index into `OFFSETS`; broadcasts likewise.
         grid_size: The cells on a side.
 
     Returns:
-        int64 [..., O, 2], new memory.
+        int64 [..., O, K], new memory.
     """
     objects, directions = np.broadcast_arrays(objects, directions)
     lead = np.broadcast_shapes(states.shape[:-2], objects.shape)
     moved = np.broadcast_to(states, lead + states.shape[-2:]).copy()
+    positions = moved[..., :2]
     index = np.broadcast_to(objects, lead)[..., None, None]
-    goal = np.take_along_axis(moved, index, axis=-2) + OFFSETS[directions][..., None, :]
+    here = np.take_along_axis(positions, index, axis=-2)
+    goal = here + OFFSETS[directions][..., None, :]
     # The moving object itself never stands on its goal, so it need not be left out of the comparison.
-    blocked = (moved == goal).all(-1).any(-1) | ((goal < 0) | (goal >= grid_size)).any((-2, -1))
-    here = np.take_along_axis(moved, index, axis=-2)
-    np.put_along_axis(moved, index, np.where(blocked[..., None, None], here, goal), axis=-2)
+    blocked = (positions == goal).all(-1).any(-1) | ((goal < 0) | (goal >= grid_size)).any((-2, -1))
+    np.put_along_axis(positions, index, np.where(blocked[..., None, None], here, goal), axis=-2)
     return moved
 
 
@@ -103,13 +104,22 @@ class GridWorld(World):
         render_mode: See `World`.
 
     Raises:
-        WorldError: A size that is not a positive integer, or more objects than cells.
+        WorldError: A size that is not a positive integer, or more objects than there are cells or looks.
     """
 
     state_axes: ClassVar[tuple[str, ...]] = ("object", "coordinate")
 
+    title: ClassVar[str]
+    """What the world is called in the paper."""
+
     object_names: ClassVar[tuple[str, ...]]
-    """What the objects look like, in order."""
+    """What the objects look like, in order; a world has no more objects than these."""
+
+    coordinate_names: ClassVar[tuple[str, ...]] = ("row", "column")
+    """What a state says of an object: its row, counted from the top, its column, and what a world adds."""
+
+    move_names: ClassVar[tuple[str, ...]] = DIRECTIONS
+    """What an object can do, in the order of the actions."""
 
     def __init__(self, *, grid_size: int = 5, num_objects: int = 5, render_mode: str | None = None) -> None:
         super().__init__(render_mode=render_mode)
@@ -117,13 +127,15 @@ class GridWorld(World):
         _check_positive("num_objects", num_objects)
         if num_objects > grid_size**2:
             raise WorldError(f"{num_objects} objects do not fit on {grid_size**2} cells")
+        if num_objects > len(self.object_names):
+            raise WorldError(f"{self.title} has 1 to {len(self.object_names)} objects, not {num_objects}")
         self.grid_size = int(grid_size)
         self.num_objects = int(num_objects)
         self.action_space = gymnasium.spaces.Discrete(4 * self.num_objects)
 
     @property
     def symmetry(self) -> Symmetry:
-        """C_4 × S_O, see `grid_symmetry`; images transform in no known way."""
+        """C_4 × S_O, see `grid_symmetry`; unless a world says otherwise, images transform in no known way."""
         return grid_symmetry(self.grid_size, self.num_objects)
 
     @property
@@ -133,20 +145,18 @@ class GridWorld(World):
 
     @property
     def state_names(self) -> Mapping[str, tuple[str, ...]]:
-        """The objects' looks and ("row", "column"), the row counted from the top."""
-        return {"object": self.object_names[: self.num_objects], "coordinate": ("row", "column")}
+        """The objects' looks, and `coordinate_names`."""
+        return {"object": self.object_names[: self.num_objects], "coordinate": self.coordinate_names}
 
     @property
     def action_names(self) -> tuple[str, ...]:
         """Object by object, what each action does: ("purple up", "purple right", …)."""
         return tuple(
-            f"{name} {direction}"
-            for name in self.object_names[: self.num_objects]
-            for direction in DIRECTIONS
+            f"{name} {move}" for name in self.object_names[: self.num_objects] for move in self.move_names
         )
 
     def sample_state(self, rng: np.random.Generator) -> IntArray:
-        """A placement without overlap, int64 [O, 2], uniform over all of them."""
+        """A placement without overlap, int64 [O, K], uniform over all of them."""
         cells = rng.choice(self.grid_size**2, size=self.num_objects, replace=False)
         return np.stack(np.divmod(cells, self.grid_size), axis=-1)
 
@@ -164,33 +174,52 @@ class GridWorld(World):
         return np.asarray(choices[rng.integers(choices.size)])
 
     def step_states(self, states: NDArray[Any], actions: NDArray[Any]) -> IntArray:
-        """The next states, int64 [..., O, 2]; leading axes of states and actions broadcast.
+        """The next states, int64 [..., O, K]; leading axes of states and actions broadcast.
 
         Raises:
             WorldError: A state or action that this world does not have.
         """
-        objects, directions = np.divmod(self.check_actions(actions), 4)
-        return move_objects(self.check_states(states), objects, directions, self.grid_size)
+        objects, moves = np.divmod(self.check_actions(actions), 4)
+        states = self.check_states(states)
+        return move_objects(states, objects, self.move_directions(states, objects, moves), self.grid_size)
+
+    def move_directions(self, states: IntArray, objects: IntArray, moves: IntArray) -> IntArray:  # noqa: ARG002
+        """The direction in which a move takes an object, int64 [...]: here, the move itself.
+
+        Args:
+            states: int64 [..., O, K].
+            objects: int64 [...], which object moves; broadcasts with the leading axes of `states`.
+            moves: int64 [...], an index into `move_names`; of the shape of `objects`.
+        """
+        return moves
 
     def transform_state(self, elements: Elements, states: NDArray[Any]) -> IntArray:
-        """g·s: turns the positions and renames the objects. Leading axes of elements and states broadcast."""
-        states = self.check_states(states)
+        """g·s: turns the objects and renames them. Leading axes of elements and states broadcast."""
         elements = self.check_elements(elements)
-        group, n = self.symmetry.group, self.grid_size
-        cells = states[..., 0] * n + states[..., 1]
-        turned = self._permutation("cell")[elements[..., None], cells]
-        # What stands at index j afterwards is the object that the inverse sends j to.
-        source = self._permutation("object")[group.inverse[elements]]
-        cells = np.take_along_axis(turned, np.broadcast_to(source, turned.shape), axis=-1)
-        return np.stack(np.divmod(cells, n), axis=-1)
+        turned = self.turn_objects(elements[..., None], self.check_states(states))
+        # What is called j afterwards is the object that the inverse sends j to.
+        source = self.permutation("object")[self.symmetry.group.inverse[elements]]
+        index = np.broadcast_to(source[..., None], turned.shape)
+        return np.take_along_axis(turned, index, axis=-2)
+
+    def turn_objects(self, elements: IntArray, states: IntArray) -> IntArray:
+        """The objects where the turned world has them, under their old names, int64 [..., O, K].
+
+        Args:
+            elements: int64 [..., 1], or another shape that broadcasts with that of the objects.
+            states: int64 [..., O, K].
+        """
+        n = self.grid_size
+        turned = self.permutation("cell")[elements, states[..., 0] * n + states[..., 1]]
+        return np.stack(np.divmod(turned, n), axis=-1)
 
     def transform_action(self, elements: Elements, actions: NDArray[Any]) -> IntArray:
         """g·a, int64 [...]; leading axes of elements and actions broadcast."""
         actions = self.check_actions(actions)
-        return np.asarray(self._permutation("action")[self.check_elements(elements), actions])
+        return np.asarray(self.permutation("action")[self.check_elements(elements), actions])
 
     def check_states(self, states: NDArray[Any]) -> IntArray:
-        """States as int64 [..., O, 2].
+        """States as int64 [..., O, K].
 
         Raises:
             WorldError: Wrong shape or dtype, a position off the grid, or two objects on one cell.
@@ -198,24 +227,25 @@ class GridWorld(World):
         array = np.asarray(states)
         if array.dtype.kind not in "iu":
             raise WorldError(f"states must be integers, not {array.dtype}")
-        if array.ndim < 2 or array.shape[-2:] != (self.num_objects, 2):
-            raise WorldError(
-                f"states must have the shape [..., {self.num_objects}, 2], not {list(array.shape)}"
-            )
-        outside = (array < 0) | (array >= self.grid_size)
+        one = (self.num_objects, len(self.coordinate_names))
+        if array.ndim < 2 or array.shape[-2:] != one:
+            raise WorldError(f"states must have the shape [..., {one[0]}, {one[1]}], not {list(array.shape)}")
+        positions = array[..., :2]
+        outside = (positions < 0) | (positions >= self.grid_size)
         if outside.any():
-            row, column = array[outside.any(-1)][0]
+            row, column = positions[outside.any(-1)][0]
             raise WorldError(
                 f"position ({row}, {column}) is off the grid; rows and columns go from 0 to"
                 f" {self.grid_size - 1}"
             )
-        positions = array.astype(np.int64, copy=False)
-        cells = np.sort(positions[..., 0] * self.grid_size + positions[..., 1], axis=-1)
+        # Widened first: a cell's number may not fit the type of its row.
+        states = array.astype(np.int64, copy=False)
+        cells = np.sort(states[..., 0] * self.grid_size + states[..., 1], axis=-1)
         repeated = cells[..., 1:][cells[..., 1:] == cells[..., :-1]]
         if repeated.size:
             row, column = divmod(int(repeated[0]), self.grid_size)
             raise WorldError(f"two objects stand on ({row}, {column}); a cell holds at most one")
-        return positions
+        return states
 
     def check_actions(self, actions: NDArray[Any] | Sequence[int]) -> IntArray:
         """Actions as int64 [...].
@@ -247,7 +277,8 @@ class GridWorld(World):
             raise WorldError(f"group element {wrong} does not exist; elements go from 0 to {order - 1}")
         return array.astype(np.int64, copy=False)
 
-    def _permutation(self, name: str) -> IntArray:
+    def permutation(self, name: str) -> IntArray:
+        """Where each element sends each index of a representation of the symmetry, int64 [element, index]."""
         table = self.symmetry.representations[name].permutation
         if table is None:
             raise TypeError(f"{name} does not permute")

@@ -31,6 +31,7 @@ class Representation:
         name: Its name, such as ``"regular"``.
         permutation: int64 ``[n, dim]``; where element g sends index i.
         matrices: float64 ``[n, dim, dim]``.
+        construction: How it was built, as JSON-able data, which is then stored in place of permutations.
 
     Raises:
         SymmetryError: If the shapes do not fit, or if it is not a homomorphism.
@@ -40,6 +41,7 @@ class Representation:
     name: str
     permutation: IntArray | None = None
     matrices: FloatArray | None = None
+    construction: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.permutation is None) == (self.matrices is None):
@@ -97,11 +99,13 @@ class Representation:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Representation):
             return NotImplemented
-        return (
-            self.group == other.group
-            and (self.permutation is None) == (other.permutation is None)
-            and self.dim == other.dim
-            and np.allclose(self.matrix, other.matrix, rtol=0, atol=MATRIX_TOLERANCE)
+        if self.group != other.group or self.dim != other.dim:
+            return False
+        # Permutations as they are: as matrices, those of the pixels of an image would fill the memory.
+        if self.permutation is not None and other.permutation is not None:
+            return np.array_equal(self.permutation, other.permutation)
+        return (self.permutation is None) == (other.permutation is None) and np.allclose(
+            self.matrix, other.matrix, rtol=0, atol=MATRIX_TOLERANCE
         )
 
     def __hash__(self) -> int:
@@ -169,6 +173,31 @@ class Representation:
     def regular(cls, group: Group) -> Representation:
         """The group acting on itself by multiplication from the left."""
         return cls(group, "regular", permutation=group.cayley)
+
+    @classmethod
+    def quarter_turns(
+        cls, group: Group, name: str, size: int, turns: NDArray[np.integer[Any]]
+    ) -> Representation:
+        """The pixels of a square image, turned about its middle; pixel (r, c) has the index ``r * size + c``.
+
+        Args:
+            group: The group.
+            name: The name of the representation.
+            size: Pixels along a side.
+            turns: int ``[n]``; by how many quarters each element turns the image counter-clockwise.
+
+        Raises:
+            SymmetryError: If the turns are no homomorphism to C4.
+        """
+        pixels = np.arange(size**2).reshape(size, size)
+        # rot90 brings to each place the number of the pixel that moves there: the inverse of "where i goes".
+        turned = np.stack([np.argsort(np.rot90(pixels, k).ravel()) for k in range(4)])
+        construction = {
+            "kind": "quarter turns of an image",
+            "size": size,
+            "turns": {str(s): int(turns[s]) % 4 for s in group.generators},
+        }
+        return cls(group, name, permutation=turned[turns % 4], construction=construction)
 
     @classmethod
     def from_generators(
@@ -245,7 +274,12 @@ class Representation:
             raise SymmetryError(f"{self.name} represents {self.group.name}, {other.name} {other.group.name}")
 
     def to_json(self) -> dict[str, Any]:
-        """The representation as the images of the group's generators; the group itself is not repeated."""
+        """The representation as JSON-able data; the group itself is not repeated.
+
+        It is the construction of the representation where it has one, else the images of the generators.
+        """
+        if self.construction is not None:
+            return {"name": self.name, **self.construction}
         permutes = self.permutation is not None
         array = self.permutation if permutes else self.matrix
         assert array is not None  # noqa: S101 — as in `dim`
@@ -264,6 +298,12 @@ class Representation:
             SymmetryError: If the data describes no representation of the group.
         """
         try:
+            if data["kind"] == "quarter turns of an image":
+                given = {int(s): int(turns) for s, turns in data["turns"].items()}
+                turns = np.zeros(group.order, dtype=np.int64)
+                for g, (s, shorter) in group.words().items():
+                    turns[g] = (given[s] + turns[shorter]) % 4 if g else 0
+                return cls.quarter_turns(group, data["name"], data["size"], turns)
             kind, dim = data["kind"], data["dim"]
             images = {int(s): np.array(image) for s, image in data["generators"].items()}
             if kind not in {"permutation", "matrix"}:

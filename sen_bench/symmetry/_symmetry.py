@@ -20,7 +20,9 @@ class Symmetry:
         representations: By name, the representations through which it acts on parts of states and actions.
             Grid worlds have ``direction``, ``object``, ``action`` and ``cell``.
         twin_elements: The elements, never the identity, of which one is drawn for the twin of an episode.
-        observation: The name of the representation that acts on pixels where that is known, else ``None``.
+        observation: The name of the representation by which the identity and the twin elements act on the
+            pixels of an image, indexed by ``row * width + column``; ``None`` where that is not known. Of the
+            group's other elements it says nothing: one that renames objects exchanges their colours.
         description: In words, how states and actions transform.
 
     Raises:

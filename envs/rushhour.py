@@ -1,0 +1,177 @@
+"""The Rush Hour world: five cars on a 5 × 5 grid that are driven relative to where they head.
+
+The paper describes the world in a sentence and published no code for it. Ours is 2D Shapes with a heading for
+each object, drawn at reset and constant in an episode, and with a look of our own. Each car is drawn inside
+its cell, and the car of another heading is the same picture turned. So here, unlike in the other grid worlds,
+the picture of the turned world is the turned picture, to the bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.envs.grid import DIRECTIONS, GridWorld, IntArray, grid_symmetry
+from sen_bench.envs.stamps import CELL, SET1, SET1_NAMES, Stamps, draw_stamps
+from sen_bench.envs.world import Pixels
+from sen_bench.errors import WorldError
+from sen_bench.symmetry import Representation, Symmetry
+
+MOVES = ("forward", "left", "back", "right")
+"""Move m goes m quarter turns counter-clockwise from the heading."""
+
+LARGEST_GRID = 10
+"""Its representation on pixels, an index for each element and pixel, takes 40 MB."""
+
+# A car that heads up: its colour (#) and white windscreens (o) on black. The pointed front and the windscreen
+# tell the headings apart.
+_CAR = (
+    "....##....",
+    "...####...",
+    "..######..",
+    ".##oooo##.",
+    ".#oooooo#.",
+    ".########.",
+    ".########.",
+    ".########.",
+    ".########.",
+    ".##....##.",
+)
+
+
+@functools.cache
+def rush_hour_symmetry(grid_size: int, num_objects: int) -> Symmetry:
+    """The symmetry C_4 × S_O of Rush Hour; its elements, "cell", "object" and twins are `grid_symmetry`'s.
+
+    One turn takes heading d to d - 1 modulo 4, which is "direction". Actions are relative to the heading, so
+    turns leave them alone and "action" (4·O) renames their objects only. Turns act on the pictures by "pixel"
+    ((10·n)²); renamings, which exchange colours, do not.
+
+    Args:
+        grid_size: n, the cells on a side.
+        num_objects: O, the number of objects.
+    """
+    plain = grid_symmetry(grid_size, num_objects)
+    group, old = plain.group, plain.representations
+    unmoved = Representation(group, "unmoved", permutation=np.tile(np.arange(4), (group.order, 1)))
+    renamings = group.order // 4
+    pixel = Representation.quarter_turns(
+        group, "pixel", CELL * grid_size, np.arange(group.order) // renamings
+    )
+    return Symmetry(
+        group=group,
+        representations={
+            "direction": old["direction"],
+            "object": old["object"],
+            "action": old["object"].tensor(unmoved, "action"),
+            "cell": old["cell"],
+            "pixel": pixel,
+        },
+        twin_elements=plain.twin_elements,
+        observation="pixel",
+        description=(
+            f"C4 x S{num_objects}: element k*{renamings}+p turns the grid by k*90 degrees counter-clockwise,"
+            " (r, c) -> (n-1-c, r) and heading d -> d-1 mod 4 for each turn, and renames the objects by the"
+            " p-th permutation; actions 4*object+move, relative to the heading, are only renamed; the turns,"
+            " p = 0, act on images by 'pixel'"
+        ),
+    )
+
+
+class RushHour(GridWorld):
+    """Cars on a grid, each with a heading that it keeps.
+
+    States are int64 [..., O, 3], (row, column, heading), the heading an index into `DIRECTIONS`. Observations
+    are uint8 [10·n, 10·n, 3]; actions Discrete(4·O), `4 * object + move`, with an index into `MOVES`.
+
+    Args:
+        grid_size: n, the cells on a side, at most 10.
+        num_objects: O, the number of cars, 1 to 6.
+        render_mode: See `World`.
+
+    Raises:
+        WorldError: A size or a number of objects that is not possible, or another render mode.
+    """
+
+    world_id: ClassVar[str] = "sen_bench/RushHour-v0"
+    renderer: ClassVar[Literal["exact", "backend"]] = "exact"
+    title: ClassVar[str] = "Rush Hour"
+    object_names: ClassVar[tuple[str, ...]] = tuple(f"{colour} car" for colour in SET1_NAMES)
+    coordinate_names: ClassVar[tuple[str, ...]] = ("row", "column", "heading")
+    move_names: ClassVar[tuple[str, ...]] = MOVES
+
+    def __init__(self, *, grid_size: int = 5, num_objects: int = 5, render_mode: str | None = None) -> None:
+        super().__init__(grid_size=grid_size, num_objects=num_objects, render_mode=render_mode)
+        if grid_size > LARGEST_GRID:
+            raise WorldError(f"Rush Hour has a grid of size 1 to {LARGEST_GRID}, not {grid_size}")
+        side = CELL * self.grid_size
+        self.observation_space = gymnasium.spaces.Box(0, 255, (side, side, 3), np.uint8)
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """C_4 × S_O, see `rush_hour_symmetry`; how turns act on images is known."""
+        return rush_hour_symmetry(self.grid_size, self.num_objects)
+
+    def sample_state(self, rng: np.random.Generator) -> IntArray:
+        """A placement without overlap and a heading for each car, int64 [O, 3], uniform over all of them."""
+        positions = super().sample_state(rng)
+        headings = rng.integers(len(DIRECTIONS), size=(self.num_objects, 1))
+        return np.concatenate([positions, headings], axis=1)
+
+    def move_directions(self, states: IntArray, objects: IntArray, moves: IntArray) -> IntArray:
+        """The direction of each move, int64 [...]: counted from the heading of the car that moves."""
+        lead = np.broadcast_shapes(states.shape[:-2], objects.shape)
+        headings = np.broadcast_to(states[..., 2], (*lead, self.num_objects))
+        index = np.broadcast_to(objects, lead)[..., None]
+        # Directions are numbered clockwise, moves counter-clockwise.
+        return (np.take_along_axis(headings, index, axis=-1)[..., 0] - moves) % len(DIRECTIONS)
+
+    def turn_objects(self, elements: IntArray, states: IntArray) -> IntArray:
+        """The cars where the turned world has them, heading as they do there, int64 [..., O, 3]."""
+        headings = self.permutation("direction")[elements, states[..., 2]]
+        return np.concatenate([super().turn_objects(elements, states), headings[..., None]], axis=-1)
+
+    def check_states(self, states: NDArray[Any]) -> IntArray:
+        """States as int64 [..., O, 3].
+
+        Raises:
+            WorldError: As for every grid world, or a heading that is no direction.
+        """
+        checked = super().check_states(states)
+        headings = checked[..., 2]
+        wrong = headings[(headings < 0) | (headings >= len(DIRECTIONS))]
+        if wrong.size:
+            raise WorldError(f"heading {wrong[0]} does not exist; headings go from 0 to 3: {_HEADINGS}")
+        return checked
+
+    def render_states(self, states: NDArray[Any]) -> Pixels:
+        """Draws states [..., O, 3] as uint8 [..., 10·n, 10·n, 3].
+
+        Raises:
+            WorldError: Wrong shape or dtype, a position off the grid, two cars on one cell, or no heading.
+        """
+        states = self.check_states(states)
+        kinds = len(DIRECTIONS) * np.arange(self.num_objects) + states[..., 2]
+        return draw_stamps(car_stamps(), states[..., :2], kinds, self.grid_size)
+
+
+_HEADINGS = ", ".join(DIRECTIONS)
+
+
+@functools.cache
+def car_stamps() -> Stamps:
+    """The stamp of car i that heads in direction d, at the index 4·i + d."""
+    up = np.array([list(line) for line in _CAR])
+    colours = []
+    for paint in SET1:
+        car = np.zeros((*up.shape, 3), np.uint8)
+        car[up == "#"] = paint
+        car[up == "o"] = 255
+        # Directions are numbered clockwise, rot90 turns counter-clockwise.
+        colours += [np.rot90(car, -direction) for direction in range(len(DIRECTIONS))]
+    pictures = np.stack(colours)
+    return Stamps(pictures, pictures.max(axis=-1) > 0)
