@@ -17,8 +17,8 @@ from sen_bench.generators import Policy, Recipe
 #: Builds an untrained model: called with ``symmetry``, ``observation_shape`` and the width options.
 ModelBuilder = Callable[..., WorldModel]
 
-LEFT = 3
-"""The direction left in the actions of grid worlds, which are numbered ``4 * object + direction``."""
+UP, RIGHT, DOWN, LEFT = range(4)
+"""The directions in the actions of grid worlds, which are numbered ``4 * object + direction``."""
 
 DEFAULT_DATA_SEED = 0
 """Seed of the datasets of record; splits differ all the same, because the split enters every draw."""
@@ -53,7 +53,7 @@ class Task:
         world_id: The Gymnasium id of its world.
         world_options: The options of the world.
         splits: By name. ``train`` and ``eval`` are there always.
-        models: By name, what builds each model.
+        models: By name, what builds each model. A task may have none: then it is a dataset only.
     """
 
     name: str
@@ -82,7 +82,12 @@ class Task:
 
         Raises:
             UnknownNameError: If the task has no such model.
+            ConfigError: If it has no models at all.
         """
+        if not self.models:
+            raise ConfigError(
+                f"{self.name} has no models yet, only datasets: `sen-bench generate {self.name}` writes them"
+            )
         for name in names:
             if name not in self.models:
                 raise UnknownNameError(f"model of {self.name}", name, self.models)
@@ -118,7 +123,7 @@ class Task:
 
         Raises:
             UnknownNameError: If the task has no such model.
-            ConfigError: If the model has no such option.
+            ConfigError: If the task has no models, or the model has no such option.
         """
         self.check_models([name])
         world = self.world()
@@ -133,7 +138,7 @@ class Task:
 
         Raises:
             UnknownNameError: If the task has no such model or split, or the preset names one it has not.
-            ConfigError: If a horizon is longer than the episodes it is measured on.
+            ConfigError: If it has no models, or a horizon is longer than the episodes it is measured on.
         """
         self.check_models([model, *preset.models])
         for split in (train_split, *preset.data):
@@ -158,24 +163,48 @@ class Task:
             )
 
 
+_GRID_SPLITS = {
+    "train": Split(1000, 100, "training"),
+    "eval": Split(10_000, 10, "evaluation, with twins", twin=True),
+}
+
+
+def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
+    """A training split of a grid world in which only some directions are drawn."""
+    allowed = tuple(action for action in range(20) if action % 4 in directions)
+    return Split(
+        100_000,
+        1,
+        f"training {purpose} (generalisation from limited actions)",
+        policy=Policy(allowed=allowed),
+    )
+
+
+_SHAPES_2D = Task(
+    name="2d-shapes",
+    title="2D Shapes",
+    world_id="sen_bench/Shapes2D-v0",
+    splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
+    models={},
+)
+
 _BLOCKS_3D = Task(
     name="3d-blocks",
     title="3D Blocks",
     world_id="sen_bench/Blocks3D-v0",
-    splits={
-        "train": Split(1000, 100, "training"),
-        "eval": Split(10_000, 10, "evaluation, with twins", twin=True),
-        "train-limited": Split(
-            100_000,
-            1,
-            "training without the direction left (generalisation from limited actions)",
-            policy=Policy(allowed=tuple(action for action in range(20) if action % 4 != LEFT)),
-        ),
-    },
+    splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
     models={kind: partial(build_object_model, kind) for kind in ("sen", "full", "none")},
 )
 
-_TASKS = {task.name: task for task in (_BLOCKS_3D,)}
+_RUSH_HOUR = Task(
+    name="rush-hour",
+    title="Rush Hour",
+    world_id="sen_bench/RushHour-v0",
+    splits=_GRID_SPLITS,
+    models={},
+)
+
+_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR)}
 
 
 def task_names() -> list[str]:

@@ -35,7 +35,7 @@ def describe_tasks() -> str:
             f"  world   {task.world_id}, observations {world.observation_space}",
             f"  actions {world.action_space}",
             f"  group   {world.symmetry.description}",
-            f"  models  {', '.join(task.models)}",
+            f"  models  {', '.join(task.models) or 'none yet, datasets only'}",
         )
         blocks.append("\n".join((*lines, *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
@@ -53,7 +53,9 @@ def describe_dataset(dataset: Dataset) -> str:
         "on disk": f"{dataset.stored_bytes / 1e6:.1f} MB ({dataset.decoded_bytes / 1e6:.1f} MB in memory)",
         "group": f"{symmetry.group.name}, order {symmetry.group.order}: {symmetry.description}",
         "acts on": ", ".join(f"{name} (dim {rho.dim})" for name, rho in symmetry.representations.items()),
-        "pixels": f"the group's action on them is {symmetry.observation or 'not known'}",
+        "pixels": "the group's action on them is not known"
+        if symmetry.observation is None
+        else f"elements {_elements(symmetry.twin_elements)} act on them by {symmetry.observation!r}",
         "twins": f"one of the elements {_elements(symmetry.twin_elements)} an episode"
         if dataset.has_twin
         else "none",

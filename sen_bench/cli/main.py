@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from sen_bench.cli.options import (
 )
 from sen_bench.config import SplitSize, load_preset
 from sen_bench.device import prepare_device, resolve_device
-from sen_bench.errors import ConfigError, SenBenchError
+from sen_bench.errors import ConfigError, SenBenchError, UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.leaderboard import aggregate, format_table, read_runs
 from sen_bench.store import open_dataset
 from sen_bench.sweep import Folders, Run, dataset_path
-from sen_bench.tasks import DEFAULT_DATA_SEED, get_task
+from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 from sen_bench.view import save_view
 
 #: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
@@ -73,7 +74,8 @@ def tasks_command() -> None:
 
 
 @main.command("generate")
-@click.argument("task")
+@click.argument("tasks", nargs=-1, metavar="[TASK]...")
+@click.option("--all", "everything", is_flag=True, help="Every task there is, in place of naming them.")
 @click.option(
     "--split",
     "splits",
@@ -95,7 +97,7 @@ def tasks_command() -> None:
 @click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
 @quiet_option
 def generate_command(
-    task: str,
+    tasks: tuple[str, ...],
     splits: tuple[str, ...],
     episodes: int | None,
     horizon: int | None,
@@ -103,32 +105,73 @@ def generate_command(
     workers: int,
     out: Path,
     *,
+    everything: bool,
     force: bool,
     quiet: bool,
 ) -> None:
-    """Generate the datasets of TASK as Zarr stores.
+    """Generate the datasets of each TASK as Zarr stores.
 
     Equal commands write equal bytes, whatever the number of workers. A dataset that is already there is left
-    alone; one with other settings is refused, unless --force moves it aside.
+    alone; one with other settings is refused, unless --force moves it aside. With --all, a task that lacks a
+    split asked for is left out of it.
 
     \b
     Examples:
       sen-bench generate 3d-blocks
-      sen-bench generate 3d-blocks --split train-limited
-      sen-bench generate 3d-blocks --split train --episodes 50 --horizon 20 --out /tmp/small
+      sen-bench generate 2d-shapes 3d-blocks --split train-limited
+      sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
     """
-    chosen = get_task(task)
-    size = _split_size(episodes, horizon)
-    recipes = [chosen.recipe(split, size, seed=seed) for split in splits or ("train", "eval")]
     terminal = Terminal(quiet=quiet)
-    for recipe in recipes:
-        path = dataset_path(out, chosen, recipe.split)
-        with terminal.task(f"{task} {recipe.split}", "frames") as advance:
+    size = _split_size(episodes, horizon)
+    chosen = _chosen_tasks(tasks, everything=everything)
+    # Every recipe is made, and so checked, before the first dataset is written.
+    recipes = [
+        (task, task.recipe(split, size, seed=seed))
+        for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
+    ]
+    for task, recipe in recipes:
+        path = dataset_path(out, task, recipe.split)
+        with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
             result = generate(recipe, path, workers=workers, force=force, progress=advance)
         if result.moved_aside is not None:
             terminal.message(f"moved the old dataset to {result.moved_aside}")
         state = "written" if result.created else "already there, nothing to do"
         click.echo(f"{path}: {state}")
+
+
+def _chosen_tasks(names: tuple[str, ...], *, everything: bool) -> list[Task]:
+    """The tasks named, each once, or every task."""
+    if everything == bool(names):
+        raise ConfigError(
+            "give either tasks or --all, not both"
+            if names
+            else f"name a task, or give --all; tasks: {', '.join(task_names())}"
+        )
+    return [get_task(name) for name in (task_names() if everything else dict.fromkeys(names))]
+
+
+def _chosen_splits(
+    tasks: list[Task], names: tuple[str, ...], terminal: Terminal, *, skip: bool
+) -> Iterator[tuple[Task, str]]:
+    """The splits to generate of each task.
+
+    Args:
+        tasks: The tasks.
+        names: Splits asked for; none: train and eval.
+        terminal: Is told what is skipped.
+        skip: Whether a task that lacks a split is passed over; at least one must have it all the same.
+    """
+    wanted = list(dict.fromkeys(names)) or ["train", "eval"]
+    known = dict.fromkeys(split for task in tasks for split in task.splits)
+    for split in wanted:
+        if skip and split not in known:
+            raise UnknownNameError("split", split, known)
+    for task in tasks:
+        for split in wanted:
+            if skip and split not in task.splits:
+                terminal.message(f"{task.name} has no split {split}: skipped")
+            else:
+                yield task, split
 
 
 def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
@@ -191,6 +234,8 @@ def _runs(
 ) -> list[Run]:
     """The runs that the options select, checked before any work begins."""
     chosen = get_task(task)
+    # First, because no preset says anything about a task without models.
+    selected = chosen.check_models(list(models))
     loaded = load_preset(preset)
     of_task = loaded.for_task(task)
     training = of_task.training.model_copy(update={k: v for k, v in changes.items() if v is not None})
@@ -200,7 +245,7 @@ def _runs(
     prepare_device(where)
     return [
         Run(chosen, loaded, chosen.run_config(model, train_split, of_task), seed, folders, where)
-        for model in chosen.check_models(list(models))
+        for model in selected
         for seed in seeds
     ]
 
