@@ -187,8 +187,9 @@ class Representation:
             turns: int ``[n]``; by how many quarters each element turns the image counter-clockwise.
 
         Raises:
-            SymmetryError: If the turns are no homomorphism to C4.
+            SymmetryError: If the size is no positive integer, or the turns are no homomorphism to C4.
         """
+        _check_side(name, size)
         pixels = np.arange(size**2).reshape(size, size)
         # rot90 brings to each place the number of the pixel that moves there: the inverse of "where i goes".
         turned = np.stack([np.argsort(np.rot90(pixels, k).ravel()) for k in range(4)])
@@ -315,6 +316,11 @@ class Representation:
             return cls(group, data["name"], matrices=np.eye(dim)[None])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise SymmetryError(f"not the description of a representation: {error}") from error
+
+
+def _check_side(name: str, size: object) -> None:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise SymmetryError(f"representation {name}: an image has no {size!r} pixels along a side")
 
 
 def _rotation(k: int, n: int) -> FloatArray:
