@@ -182,6 +182,43 @@ def test_json_round_trip(group: Group) -> None:
         assert (again.permutation is None) == (rho.permutation is None)
 
 
+def test_quarter_turns_are_those_of_images_and_stay_short_in_json() -> None:
+    group = Group.product(Group.cyclic(4), Group.symmetric(3))
+    turns = np.arange(group.order) // 6
+    rho = Representation.quarter_turns(group, "pixel", 7, turns)
+    image = np.random.default_rng(0).integers(256, size=(7, 7, 3))
+    for g, k in enumerate(turns.tolist()):
+        turned = rho.apply(g, image.reshape(49, 3), axis=0).reshape(7, 7, 3)
+        assert np.array_equal(turned, np.rot90(image, k))
+    text = json.dumps(rho.to_json())
+    assert len(text) < 120
+    again = Representation.from_json(group, json.loads(text))
+    assert again == rho
+    assert again.to_json() == rho.to_json()
+    # The same, from the images of the generators: only shorter.
+    assert rho.permutation is not None
+    images = {s: rho.permutation[s] for s in group.generators}
+    assert Representation.from_generators(group, "pixel", images, permutation=True) == rho
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": 0}, {"size": 2.0}, {"size": True}, {"turns": {}}, {"turns": {"1": 1, "3": 0}}, {"turns": [1]}],
+)
+def test_json_that_is_no_turning_is_refused(change: dict[str, Any]) -> None:
+    group = Group.cyclic(4) if "3" not in change.get("turns", {}) else Group.dihedral(3)
+    data = Representation.quarter_turns(Group.cyclic(4), "pixel", 3, np.arange(4)).to_json()
+    with pytest.raises(SymmetryError):
+        Representation.from_json(group, {**data, **change})
+
+
+def test_large_permutations_are_compared_without_matrices() -> None:
+    """As matrices, those of C4 on 200 × 200 pixels would take 51 GB."""
+    one, other = (Representation.quarter_turns(Group.cyclic(4), "p", 200, np.arange(4)) for _ in range(2))
+    assert one == other
+    assert one != Representation.quarter_turns(Group.cyclic(4), "p", 200, -np.arange(4))
+
+
 def test_symmetry_round_trips_and_keeps_its_names() -> None:
     group = Group.dihedral(4)
     representations = {"torque": Representation.sign(group), "plane": Representation.standard(group)}

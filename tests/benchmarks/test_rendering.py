@@ -1,4 +1,4 @@
-"""Frames a second of the 3D Blocks renderer, beside matplotlib's in the same run."""
+"""Frames a second of the grid worlds' renderers, beside those they are tested against in the same run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d import Blocks3D
+from sen_bench.envs.grid import GridWorld
+from sen_bench.envs.rushhour import RushHour
+from sen_bench.envs.shapes2d import Shapes2D
 from tests.oracles.blocks3d import draw_blocks
+from tests.oracles.shapes2d import draw_shapes
 
 FRAMES = 2000
 
 
-def distinct_states(count: int) -> NDArray[np.int64]:
-    world, rng = Blocks3D(), np.random.default_rng(0)
+def distinct_states(count: int, world: GridWorld | None = None) -> NDArray[np.int64]:
+    world, rng = world or Blocks3D(), np.random.default_rng(0)
     return np.stack([world.sample_state(rng) for _ in range(count)])
 
 
@@ -66,3 +70,36 @@ def test_blocks3d_step_states(benchmark: Any) -> None:
     world, states = Blocks3D(), distinct_states(FRAMES)
     actions = np.random.default_rng(1).integers(20, size=FRAMES)
     benchmark(world.step_states, states, actions)
+
+
+def test_shapes2d_distinct_states(benchmark: Any) -> None:
+    world = Shapes2D()
+    states = distinct_states(FRAMES, world)
+    world.render_states(states[:1])
+    frames = benchmark(world.render_states, states)
+    assert frames.shape == (FRAMES, 50, 50, 3)
+    record(benchmark, FRAMES)
+    if benchmark.stats is not None:
+        sample = states[:100]
+        draw_shapes(sample[0])
+        start = time.perf_counter()
+        for state in sample:
+            draw_shapes(state)
+        oracle = (time.perf_counter() - start) / len(sample)
+        ratio = oracle * FRAMES / benchmark.stats.stats.median
+        benchmark.extra_info["times_faster_than_scikit_image"] = ratio
+
+
+def test_shapes2d_scikit_image_oracle(benchmark: Any) -> None:
+    states = distinct_states(100, Shapes2D())
+    draw_shapes(states[0])
+    benchmark(lambda: [draw_shapes(state) for state in states])
+    record(benchmark, len(states))
+
+
+def test_rushhour_distinct_states(benchmark: Any) -> None:
+    world = RushHour()
+    states = distinct_states(FRAMES, world)
+    world.render_states(states[:1])
+    benchmark(world.render_states, states)
+    record(benchmark, FRAMES)

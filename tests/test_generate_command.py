@@ -1,0 +1,103 @@
+"""``sen-bench generate`` for several tasks and for all of them, and what it says where that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sen_bench.cli.main import main
+from sen_bench.store import open_dataset
+from sen_bench.tasks import get_task, task_names
+
+TINY = ("--episodes", "2", "--horizon", "2", "--workers", "1", "--quiet")
+
+
+def generate(*words: str) -> Result:
+    return CliRunner().invoke(main, ["generate", *words])
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.zarr"))
+
+
+def test_several_tasks_are_generated_in_one_command(tmp_path: Path) -> None:
+    done = generate("rush-hour", "2d-shapes", "rush-hour", *TINY, "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    # In the order given, each once: what stdout says can be read by a program.
+    assert done.stdout.splitlines() == [
+        f"{tmp_path / task / split}.zarr: written"
+        for task in ("rush-hour", "2d-shapes")
+        for split in ("train", "eval")
+    ]
+    dataset = open_dataset(tmp_path / "rush-hour" / "eval.zarr")
+    assert (dataset.task, dataset.split, dataset.episodes, dataset.horizon) == ("rush-hour", "eval", 2, 2)
+
+
+def test_the_same_command_again_does_nothing(tmp_path: Path) -> None:
+    command = ("2d-shapes", "rush-hour", "--split", "eval", *TINY, "--out", str(tmp_path))
+    assert generate(*command).exit_code == 0
+    again = generate(*command)
+    assert again.exit_code == 0
+    assert again.stdout.count("already there, nothing to do") == 2
+
+
+def test_all_is_every_task(tmp_path: Path) -> None:
+    done = generate("--all", "--split", "eval", *TINY, "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert written(tmp_path) == sorted(f"{task}/eval.zarr" for task in task_names())
+    assert done.stderr == ""
+
+
+def test_all_leaves_out_tasks_that_lack_a_split_and_says_so(tmp_path: Path) -> None:
+    done = generate("--all", "--split", "train-limited", *TINY, "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    having = [task for task in task_names() if "train-limited" in get_task(task).splits]
+    assert written(tmp_path) == sorted(f"{task}/train-limited.zarr" for task in having)
+    assert "rush-hour has no split train-limited: skipped" in done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name a task, or give --all; tasks: 2d-shapes, 3d-blocks"),
+        (("3d-blocks", "--all"), "give either tasks or --all, not both"),
+        (("3d-blocks", "2d-shape"), "unknown task '2d-shape'; did you mean '2d-shapes'?"),
+        (
+            ("3d-blocks", "rush-hour", "--split", "train-limited"),
+            "unknown split of rush-hour",
+        ),
+        (("--all", "--split", "tran"), "unknown split 'tran'; did you mean 'train'?"),
+        (("--all", "--episodes", "0"), "--episodes must be at least 1, not 0"),
+    ],
+)
+def test_mistakes_end_in_one_line_before_anything_is_written(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    done = generate(*words, "--out", str(tmp_path))
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {message}")
+    assert len(done.stderr.splitlines()) == 1
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["run", "train", "evaluate"])
+@pytest.mark.parametrize("task", [name for name in task_names() if not get_task(name).models])
+def test_a_task_without_models_is_not_run(command: str, task: str, tmp_path: Path) -> None:
+    folders = [f"--{name}={tmp_path / name}" for name in ("data", "runs", "results")]
+    done = CliRunner().invoke(main, [command, task, "--preset", "smoke", *folders])
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"error: {task} has no models yet, only datasets: `sen-bench generate {task}` writes them\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_list_of_tasks_says_which_have_no_models() -> None:
+    done = CliRunner().invoke(main, ["tasks"])
+    assert done.exit_code == 0
+    for block in done.stdout.split("\n\n"):
+        without = "models  none yet, datasets only" in block
+        assert without == (not get_task(block.split()[0]).models)
