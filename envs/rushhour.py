@@ -1,9 +1,9 @@
 """The Rush Hour world: five cars on a 5 × 5 grid that are driven relative to where they head.
 
-The paper describes the world in a sentence and published no code for it. Ours is 2D Shapes with a heading for
-each object, drawn at reset and constant in an episode, and with a look of our own. Each car is drawn inside
-its cell, and the car of another heading is the same picture turned. So here, unlike in the other grid worlds,
-the picture of the turned world is the turned picture, to the bit.
+The paper describes the world in words, and its public code does not have it. Ours is 2D Shapes with a heading
+for each object, drawn at reset and constant in an episode, and with a look of our own. Each car is drawn
+inside its cell, and the car of another heading is the same picture turned. So here, unlike in the other grid
+worlds, the picture of the turned world is the turned picture, to the bit.
 """
 
 from __future__ import annotations

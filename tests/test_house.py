@@ -60,7 +60,7 @@ def test_presets_fit_the_tasks_they_mention(preset: str) -> None:
             task.build_model(model, config.model_options)
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", [name for name in task_names() if get_task(name).models])
 def test_the_paper_preset_changes_no_size(task: str) -> None:
     of_task = load_preset("paper").for_task(task)
     assert not of_task.data
