@@ -83,6 +83,22 @@ def test_mistakes_end_in_one_line_before_anything_is_written(
     assert written(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("task", "pixels"),
+    [
+        ("2d-shapes", "the group's action on them is not known"),
+        ("rush-hour", "elements 120, 240, 360 act on them by 'pixel'"),
+    ],
+)
+def test_info_says_how_the_group_acts_on_pixels(task: str, pixels: str, tmp_path: Path) -> None:
+    generate(task, "--split", "eval", *TINY, "--out", str(tmp_path))
+    done = CliRunner().invoke(main, ["info", str(tmp_path / task / "eval.zarr")])
+    assert done.exit_code == 0
+    assert [line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line.startswith("pixels")] == [
+        pixels
+    ]
+
+
 @pytest.mark.parametrize("command", ["run", "train", "evaluate"])
 @pytest.mark.parametrize("task", [name for name in task_names() if not get_task(name).models])
 def test_a_task_without_models_is_not_run(command: str, task: str, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def main() -> None:
     See everything work in a few minutes, from data to leaderboard:
       sen-bench run 3d-blocks --preset smoke
     Generate the paper's datasets:
-      sen-bench generate 3d-blocks
+      sen-bench generate --all
     Train and score the paper's three models on a GPU:
       sen-bench run 3d-blocks --preset paper --seeds 0-2 --device cuda
     """
