@@ -96,7 +96,7 @@ class Episodes:
             twin: torch.from_numpy(dataset.load(f"{prefix}action")).to(device)
             for twin, prefix in _TWIN.items()
         }
-        self._elements = torch.from_numpy(dataset.load("twin/element").astype("int64")).to(device)
+        self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -125,7 +125,11 @@ class Episodes:
         return self._actions[twin][index]
 
     def elements(self, index: slice) -> Tensor:
-        """The group elements that lead from the episodes to their twins, int64 ``[B]`` on the device."""
+        """The group elements that lead from the episodes to their twins, on the device.
+
+        Returns:
+            int64 ``[B]``, or float64 ``[B, 3, 3]`` where the group is SO(3).
+        """
         return self._elements[index]
 
 

@@ -17,7 +17,7 @@ from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.config import TrainingConfig
 from sen_bench.data import Batch, Transitions
-from sen_bench.envs import make_world
+from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CheckpointError, ConfigError, NonFiniteError
 from sen_bench.training import Checkpoint, Status, TrainingResult, contrastive_loss, train
 from sen_bench.training.collapse import CollapseDetector
@@ -68,7 +68,7 @@ class Affine(WorldModel):
 
 
 def small_sen() -> WorldModel:
-    symmetry = make_world("sen_bench/Blocks3D-v0").symmetry
+    symmetry = Blocks3D().symmetry
     return build_object_model(
         "sen", symmetry=symmetry, observation_shape=(6, 6, 3), embedding_channels=2, hidden=4
     )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sen_bench.store import Dataset
+from sen_bench.symmetry import SO3, Group
 from sen_bench.tasks import get_task, task_names
 
 
@@ -51,14 +52,12 @@ def describe_dataset(dataset: Dataset) -> str:
         "world": " ".join([dataset.world_id, *(f"{k}={v}" for k, v in dataset.world_options.items())]),
         "size": f"{dataset.episodes} episodes of {dataset.horizon} steps",
         "on disk": f"{dataset.stored_bytes / 1e6:.1f} MB ({dataset.decoded_bytes / 1e6:.1f} MB in memory)",
-        "group": f"{symmetry.group.name}, order {symmetry.group.order}: {symmetry.description}",
+        "group": f"{_group(symmetry.group)}: {symmetry.description}",
         "acts on": ", ".join(f"{name} (dim {rho.dim})" for name, rho in symmetry.representations.items()),
         "pixels": "the group's action on them is not known"
         if symmetry.observation is None
         else f"elements {_elements(symmetry.twin_elements)} act on them by {symmetry.observation!r}",
-        "twins": f"one of the elements {_elements(symmetry.twin_elements)} an episode"
-        if dataset.has_twin
-        else "none",
+        "twins": _twins(symmetry.twin_elements) if dataset.has_twin else "none",
         "renderer": f"{dataset.renderer}: pixels are {pixels[dataset.renderer]}",
         "seed": str(recipe["seed"]),
         "policy": _policy(recipe["policy"]),
@@ -76,8 +75,17 @@ def describe_dataset(dataset: Dataset) -> str:
     return "\n".join([*(f"{k:<{width}}  {v}" for k, v in facts.items()), "", _text(table)])
 
 
+def _group(group: Group | SO3) -> str:
+    return f"{group.name}, order {group.order}" if isinstance(group, Group) else group.name
+
+
 def _elements(elements: tuple[int, ...]) -> str:
     return ", ".join(map(str, elements))
+
+
+def _twins(elements: tuple[int, ...]) -> str:
+    """Where the elements of twins come from; no list means the whole group."""
+    return f"{f'one of the elements {_elements(elements)}' if elements else 'a uniformly random element'} an episode"
 
 
 def _policy(policy: dict[str, object]) -> str:

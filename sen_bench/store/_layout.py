@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import ConfigError
-from sen_bench.symmetry import Symmetry
+from sen_bench.symmetry import AnySymmetry, Group, Representation
 
 FORMAT = "sen-bench"
 """Value of the root attribute `format`: how a store is recognised as ours."""
@@ -123,17 +123,31 @@ class EpisodeBlocks:
         )
 
 
-def symmetry_arrays(symmetry: Symmetry) -> Iterator[tuple[ArraySpec, NDArray[Any]]]:
-    """The annotation arrays of a symmetry: the Cayley table and every representation."""
+def symmetry_arrays(symmetry: AnySymmetry) -> Iterator[tuple[ArraySpec, NDArray[Any]]]:
+    """The annotation arrays of a symmetry.
+
+    Of a finite group they are the Cayley table and every representation; of SO(3), the generators of every
+    representation.
+    """
     group = symmetry.group
-    yield _whole(
-        "symmetry/cayley",
-        group.cayley,
-        ("element", "right_element"),
-        f"index of the product of two elements of {group.name}, the right one acting first",
-    )
+    if isinstance(group, Group):
+        yield _whole(
+            "symmetry/cayley",
+            group.cayley,
+            ("element", "right_element"),
+            f"index of the product of two elements of {group.name}, the right one acting first",
+        )
     for name, representation in symmetry.representations.items():
-        if representation.permutation is not None:
+        if not isinstance(representation, Representation):
+            yield _whole(
+                f"symmetry/{name}",
+                representation.generators,
+                ("generator", f"{name}_row", f"{name}_column"),
+                f"generators G of the turns about x, y and z in the {name} representation of {group.name}:"
+                " the turn by an angle t about the unit vector n has the matrix"
+                " expm(t (n_x G_x + n_y G_y + n_z G_z))",
+            )
+        elif representation.permutation is not None:
             yield _whole(
                 f"symmetry/{name}",
                 representation.permutation,

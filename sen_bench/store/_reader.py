@@ -18,7 +18,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
 from sen_bench.store._manifest import Manifest
 from sen_bench.store._shard import decode_shard
-from sen_bench.symmetry import Symmetry
+from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
@@ -92,7 +92,7 @@ class Dataset:
         return dict(self.attributes["library_versions"])
 
     @cached_property
-    def symmetry(self) -> Symmetry:
+    def symmetry(self) -> AnySymmetry:
         """The group and how it acts on the states and actions of this dataset."""
         return Symmetry.from_json(self.attributes["symmetry"])
 

@@ -1,18 +1,24 @@
-"""Finite groups, their representations, and how a group acts on a world, all as data.
+"""Groups, their representations, and how a group acts on a world, all as data.
 
 A :class:`Group` is its Cayley table. A :class:`Representation` gives a permutation or a matrix for every
 element and is checked to be a homomorphism when it is made. A :class:`Symmetry` names the representations
 by which a group acts on one world. All three round-trip through JSON; that JSON is stored in every dataset.
+:class:`SO3` and :class:`SO3Representation` are the counterparts for the rotations of space.
 
 Conventions, used everywhere in sen-bench:
 
-- An element is an integer; element 0 is the identity; ``cayley[a, b]`` is the product "first b, then a".
+- An element of a finite group is an integer; element 0 is the identity; ``cayley[a, b]`` is the product
+  "first b, then a".
 - A permutation representation says where each index goes: ``(rho(g) x)[permutation[g, i]] = x[i]``, so
   ``permutation[ab] = permutation[a][permutation[b]]``.
+- An element of SO(3) is its matrix, float64 ``[3, 3]``.
 - The generator of a cyclic group C_n is the counter-clockwise rotation by 360/n degrees.
 """
 
 from sen_bench.symmetry._group import Group as Group
 from sen_bench.symmetry._group import SymmetryError as SymmetryError
 from sen_bench.symmetry._representation import Representation as Representation
+from sen_bench.symmetry._so3 import SO3 as SO3
+from sen_bench.symmetry._so3 import SO3Representation as SO3Representation
+from sen_bench.symmetry._symmetry import AnySymmetry as AnySymmetry
 from sen_bench.symmetry._symmetry import Symmetry as Symmetry
