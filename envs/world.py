@@ -19,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import WorldError
-from sen_bench.symmetry import Symmetry
+from sen_bench.symmetry import AnySymmetry
 
 State: TypeAlias = NDArray[Any]
 """One state or a batch of them; the dtype is the world's."""
 
 Action: TypeAlias = NDArray[Any]
-"""One action or a batch of them: int64 (a single one has no axes) or float32."""
+"""One action or a batch of them: int64 (a single one has no axes), float32, or float64 for matrices."""
 
-Elements: TypeAlias = int | NDArray[np.int64]
-"""One group element, or an array of them that broadcasts with the leading axes of what it acts on."""
+Elements: TypeAlias = int | NDArray[Any]
+"""One group element, or an array of them that broadcasts with the leading axes of what it acts on.
+
+An element is an integer for finite groups, and a matrix, float64 [3, 3], for SO(3).
+"""
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -52,7 +55,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     world_id: ClassVar[str]
     """The id the world is registered with, version included: "sen_bench/Blocks3D-v0"."""
 
-    renderer: ClassVar[Literal["exact", "backend"]]
+    renderer: Literal["exact", "backend"]
     """Whether equal states give equal pixels on every machine ("exact"), or on equal drivers ("backend")."""
 
     state_axes: ClassVar[tuple[str, ...]]
@@ -70,7 +73,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
 
     @property
     @abc.abstractmethod
-    def symmetry(self) -> Symmetry:
+    def symmetry(self) -> AnySymmetry:
         """The group, and its representations on states, actions and, where known, observations."""
 
     @property
@@ -119,6 +122,17 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     @abc.abstractmethod
     def transform_action(self, elements: Elements, actions: Action) -> Action:
         """g·a: `step(g·s, g·a) == g·step(s, a)`. Leading axes broadcast."""
+
+    def negative_states(self, states: State) -> State:  # noqa: ARG002 — for those that have some
+        """The hard negatives of states: states that a good model does not take for them, but a bad one does.
+
+        Returns:
+            [..., K, …], K states beside each state; the same K for all.
+
+        Raises:
+            WorldError: This world has none, which is so unless a subclass says otherwise.
+        """
+        raise WorldError(f"{self.world_id} has no hard negatives; ask for a dataset without negatives")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -72,19 +72,19 @@ def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDA
     return np.stack([np.asarray(world.sample_action(rng, allowed)) for _ in range(recipe.horizon)])
 
 
-def draw_elements(world: World, seeds: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The element of each episode's twin, uniform over the symmetry's twin elements, int64 [episode]."""
-    choices = np.array(world.symmetry.twin_elements, dtype=np.int64)
-    return np.array([_stream(seed, _TWIN_STREAM).choice(choices) for seed in seeds], dtype=np.int64)
+def draw_elements(world: World, seeds: NDArray[np.uint64]) -> NDArray[Any]:
+    """The element of each episode's twin, int64 [episode] or, for SO(3), float64 [episode, 3, 3]."""
+    symmetry = world.symmetry
+    return np.stack([symmetry.draw_twin_element(_stream(seed, _TWIN_STREAM)) for seed in seeds])
 
 
-def twin_of(world: World, episodes: Episodes, elements: NDArray[np.int64]) -> Episodes:
+def twin_of(world: World, episodes: Episodes, elements: NDArray[Any]) -> Episodes:
     """The same episodes after one group element each.
 
     Args:
         world: The world, whose dynamics commute with the group.
         episodes: The episodes.
-        elements: int64 [episode].
+        elements: [episode] or [episode, 3, 3].
     """
     each_step = elements[:, None]
     return Episodes(

@@ -56,6 +56,7 @@ class Recipe:
         seed: Where all randomness comes from.
         policy: How actions are chosen.
         twin: Whether every episode is also seen after a group element.
+        negatives: Whether the hard negatives of every state after a step are also seen.
 
     Raises:
         ConfigError: An empty name, a number that is no positive integer, options that are not JSON-able.
@@ -70,6 +71,7 @@ class Recipe:
     seed: int = 0
     policy: Policy = field(default_factory=Policy)
     twin: bool = False
+    negatives: bool = False
 
     def __post_init__(self) -> None:
         for name in ("task", "split", "world_id"):
@@ -95,6 +97,9 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON-able data."""
         data = asdict(self)
+        # Left out where there are none, as in recipes older than negatives, so that digests stay the same.
+        if not self.negatives:
+            del data["negatives"]
         allowed = self.policy.allowed
         data["policy"]["allowed"] = None if allowed is None else list(allowed)
         return data

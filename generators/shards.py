@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -40,9 +41,9 @@ class Plan:
 
     @property
     def frames(self) -> int:
-        """How many observations the dataset has, those of twins included."""
+        """How many observations the dataset has, those of twins and negatives included."""
         return sum(
-            spec.shape[0] * spec.shape[1]
+            math.prod(spec.shape[:-3])
             for spec in self.arrays
             if spec.path.rpartition("/")[2] == "observation"
         )
@@ -53,9 +54,9 @@ def plan(recipe: Recipe, world: World) -> Plan:
 
     Raises:
         ConfigError: The world has no twins, or an episode is too large to be stored.
-        WorldError: The policy allows actions that the world does not have.
+        WorldError: The world has no negatives, or not the actions that the policy allows.
     """
-    if recipe.twin and not world.symmetry.twin_elements:
+    if recipe.twin and not world.symmetry.has_twins:
         raise ConfigError(f"{recipe.world_id} has no group element to draw twins from; ask for no twin")
     rng = np.random.default_rng(0)
     state = world.sample_state(rng)
@@ -98,7 +99,34 @@ def plan(recipe: Recipe, world: World) -> Plan:
     ]
     if recipe.twin:
         arrays += trajectory("twin/", " after the episode's group element")
-        arrays.append(blocks.array("twin/element", (), "int64", (), "group element of the episode's twin"))
+        group = world.symmetry.group
+        arrays.append(
+            blocks.array(
+                "twin/element",
+                group.element_shape,
+                group.element_dtype,
+                group.element_axes,
+                "group element of the episode's twin",
+            )
+        )
+    if recipe.negatives:
+        negatives = world.negative_states(state)
+        arrays += [
+            blocks.array(
+                "negative/observation",
+                (steps, len(negatives), *frame.shape),
+                frame.dtype.name,
+                ("step", "negative", "height", "width", "channel"),
+                "what is seen in each of negative/state",
+            ),
+            blocks.array(
+                "negative/state",
+                (steps, *negatives.shape),
+                negatives.dtype.name,
+                ("step", "negative", *world.state_axes),
+                f"hard negatives: states near the one after each step, which is frame t + 1; {states}",
+            ),
+        ]
     return Plan(blocks, tuple(arrays), tuple(symmetry_arrays(world.symmetry)), _attributes(recipe, world))
 
 
@@ -159,5 +187,14 @@ class ShardMaker:
                 write("twin/state", twin.state),
                 write("twin/action", twin.action),
                 write("twin/observation", render(world, twin.state, checkpoint)),
+            ]
+        if self._recipe.negatives:
+            negatives = world.negative_states(episodes.state[:, 1:])
+            # For `render` the negatives of an episode are one long series of states.
+            series = negatives.reshape(len(negatives), -1, *episodes.state.shape[2:])
+            pixels = render(world, series, checkpoint)
+            receipts += [
+                write("negative/state", negatives),
+                write("negative/observation", pixels.reshape(*negatives.shape[:3], *pixels.shape[2:])),
             ]
         return receipts
