@@ -33,6 +33,7 @@ class Split:
         horizon: Steps in an episode.
         purpose: In words, what it is for.
         twin: Whether every episode is stored with its twin.
+        negatives: Whether hard negatives of every transition are stored.
         policy: Which actions are drawn.
     """
 
@@ -40,6 +41,7 @@ class Split:
     horizon: int
     purpose: str
     twin: bool = False
+    negatives: bool = False
     policy: Policy = field(default_factory=Policy)
 
 
@@ -116,6 +118,7 @@ class Task:
             seed=seed,
             policy=spec.policy,
             twin=spec.twin,
+            negatives=spec.negatives,
         )
 
     def build_model(self, name: str, options: Mapping[str, int]) -> WorldModel:
@@ -204,7 +207,23 @@ _RUSH_HOUR = Task(
     models={},
 )
 
-_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR)}
+_TEAPOTS = tuple(
+    Task(
+        name=f"teapot-{actions}",
+        title=f"3D Teapot, {actions} actions",
+        world_id="sen_bench/Teapot-v0",
+        world_options={"actions": actions},
+        splits={
+            "train": Split(100_000, 1, "training"),
+            # The paper does not say how many; this is our choice.
+            "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
+        },
+        models={},
+    )
+    for actions in ("small", "large")
+)
+
+_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, *_TEAPOTS)}
 
 
 def task_names() -> list[str]:

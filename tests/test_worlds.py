@@ -13,10 +13,11 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
 
 from sen_bench.envs import WORLDS, World, make_world, register_world
 from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.symmetry import Symmetry
+from sen_bench.symmetry import Group, Symmetry
 
 WORLD_IDS = sorted(WORLDS)
 
@@ -87,14 +88,32 @@ class TestEveryWorld:
 
     def test_it_is_equivariant_under_every_element(self, world_id: str) -> None:
         world, rng = make_world(world_id), np.random.default_rng(0)
-        elements = np.arange(world.symmetry.group.order)
+        elements = elements_of(world, rng)
         state, action = world.sample_state(rng), world.sample_action(rng)
         one_way = world.step_states(
             world.transform_state(elements, state), world.transform_action(elements, action)
         )
-        np.testing.assert_array_equal(
-            one_way, world.transform_state(elements, world.step_states(state, action))
-        )
+        other_way = world.transform_state(elements, world.step_states(state, action))
+        if state.dtype.kind == "f":
+            np.testing.assert_allclose(one_way, other_way, rtol=0, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(one_way, other_way)
+
+    def test_its_group_acts(self, world_id: str) -> None:
+        """The product of two elements acts as the second after the first; the identity does nothing."""
+        world, rng = make_world(world_id), np.random.default_rng(1)
+        group, elements = world.symmetry.group, elements_of(world, rng)
+        one, other = elements[rng.permutation(len(elements))], elements[rng.permutation(len(elements))]
+        product = group.cayley[one, other] if isinstance(group, Group) else group.product(one, other)
+        identity = 0 if isinstance(group, Group) else group.identity
+        for transform, x in (
+            (world.transform_state, world.sample_state(rng)),
+            (world.transform_action, world.sample_action(rng)),
+        ):
+            np.testing.assert_allclose(
+                transform(product, x), transform(one, transform(other, x)), rtol=0, atol=1e-12
+            )
+            np.testing.assert_array_equal(transform(identity, x), x)
 
     def test_what_it_says_of_pixels_is_true(self, world_id: str) -> None:
         """Where the action on images is known, it is the picture of the transformed world, for every twin."""
@@ -159,6 +178,14 @@ class TestEveryWorld:
         np.testing.assert_array_equal(world.reset(seed=1)[0], again.reset(seed=1)[0])
 
 
+def elements_of(world: World, rng: np.random.Generator) -> NDArray[Any]:
+    """Every element of a finite group, or a hundred of SO(3)."""
+    group = world.symmetry.group
+    if isinstance(group, Group):
+        return np.arange(group.order)
+    return np.stack([group.sample(rng) for _ in range(100)])
+
+
 def test_names_are_listed_and_nearly_right_ones_corrected() -> None:
     assert "sen_bench/Blocks3D-v0" in WORLD_IDS
     with pytest.raises(UnknownNameError, match=r"did you mean 'sen_bench/Blocks3D-v0'\?"):
@@ -194,7 +221,8 @@ class NoWorld:
 def test_importing_the_package_imports_no_world() -> None:
     """Registration is lazy: the compiler and the tables are loaded when a world is made."""
     program = (
-        "import sys, sen_bench.envs; print([m for m in ('numba', 'matplotlib', 'PIL') if m in sys.modules])"
+        "import sys, sen_bench.envs;"
+        "print([m for m in ('numba', 'matplotlib', 'PIL', 'pybullet') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

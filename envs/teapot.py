@@ -1,0 +1,245 @@
+"""The 3D Teapot world: the Utah teapot is turned in space, seen by a fixed camera under a fixed light.
+
+The state z and the action a are rotations; a step is z' = a z. Source: the paper's environment 3D Teapot;
+what it leaves open is marked [ours].
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from sen_bench.envs.teapot_renderer import IMAGE_SIZE, TeapotRenderer
+from sen_bench.envs.world import Elements, Pixels, World
+from sen_bench.errors import WorldError
+from sen_bench.symmetry import SO3, SO3Representation, Symmetry, SymmetryError
+
+FloatArray = NDArray[np.float64]
+
+SMALL_ACTION_NAMES = ("+x", "-x", "+y", "-y", "+z", "-z")
+"""The axis and the sense of each small action."""
+
+# The cosine and the sine of 2π/30, written out: libraries for cos and sin differ in the last place.
+_COSINE, _SINE = 0.9781476007338057, 0.20791169081775934
+
+_SO3 = SO3()
+
+
+@functools.cache
+def small_actions() -> FloatArray:
+    """The six rotations by ±2π/30 about x, y and z, float64 [6, 3, 3], in the order of the names."""
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, _COSINE, -_SINE], [0.0, _SINE, _COSINE]])
+    turns = []
+    for axis in range(3):
+        turn = np.roll(about_x, (axis, axis), axis=(0, 1))
+        turns += [turn, turn.T]
+    table = np.stack(turns)
+    table.setflags(write=False)
+    return table
+
+
+@functools.cache
+def teapot_symmetry() -> Symmetry[SO3, SO3Representation]:
+    """SO(3), which acts by z → g z on states and by a → g a gᵀ on actions.
+
+    Returns:
+        A symmetry with the representations "rotation" (3), which acts on the columns of a state, and
+        "action" (9), which acts on the entries of an action, row by row. Twins are drawn from all of SO(3).
+    """
+    return Symmetry(
+        group=_SO3,
+        representations={
+            "rotation": SO3Representation(_SO3, "rotation", power=1),
+            "action": SO3Representation(_SO3, "action", power=2),
+        },
+        description=(
+            "SO(3): an element is a rotation g; a state z becomes g z ('rotation' on each column),"
+            " an action a becomes g a g^T ('action' on its entries, row by row)"
+        ),
+    )
+
+
+class RotationSpace(gymnasium.spaces.Box):
+    """Rotations as matrices, float64 [3, 3].
+
+    Args:
+        choices: [N, 3, 3], of which samples are drawn; None to draw uniformly from SO(3). Every rotation is
+            in the space in any case, for turning the world turns the actions too.
+        seed: Seed of the samples.
+    """
+
+    def __init__(self, choices: FloatArray | None = None, seed: int | None = None) -> None:
+        super().__init__(-1.0, 1.0, (3, 3), np.float64, seed)
+        self.choices = choices
+
+    def sample(self, mask: Any = None, probability: Any = None) -> FloatArray:  # noqa: ANN401 — as gymnasium has it
+        """One rotation, float64 [3, 3].
+
+        Raises:
+            WorldError: A mask or probabilities are given, for which there is no use here.
+        """
+        if mask is not None or probability is not None:
+            raise WorldError("rotations are sampled without a mask and without probabilities")
+        if self.choices is None:
+            return _SO3.sample(self.np_random)
+        return np.array(self.choices[self.np_random.integers(len(self.choices))])
+
+    def contains(self, x: Any) -> bool:  # noqa: ANN401 — as gymnasium has it
+        """Whether something is a rotation."""
+        try:
+            return _SO3.check(x).shape == (3, 3)
+        except (SymmetryError, TypeError, ValueError):
+            return False
+
+
+class Teapot(World):
+    """The Utah teapot, turned by its actions.
+
+    Observations are uint8 [64, 64, 1]; states and actions are rotations, float64 [3, 3]. Column k of a state
+    is where the teapot's axis k points in the world, whose x goes to the right of the picture, y away from
+    the camera and z up; the teapot's own x is its spout and z its lid.
+
+    Actions are float64, where other continuous actions are float32: rounded to that, a rotation would be
+    orthonormal to 1e-7 only.
+
+    Args:
+        actions: "small": an action is one of six, the rotations by ±2π/30 about x, y and z. "large": it is
+            any rotation, uniformly. This says what is drawn; `step` takes any rotation in both cases.
+        renderer: "raster", our own, whose pixels are equal on every machine; or "pybullet", its TinyRenderer.
+        render_mode: See `World`.
+
+    Raises:
+        WorldError: Another set of actions, renderer or render mode, or pybullet is not installed.
+    """
+
+    world_id: ClassVar[str] = "sen_bench/Teapot-v0"
+    state_axes: ClassVar[tuple[str, ...]] = ("row", "column")
+    action_axes: ClassVar[tuple[str, ...]] = ("row", "column")
+
+    def __init__(
+        self,
+        *,
+        actions: Literal["small", "large"] = "large",
+        renderer: Literal["raster", "pybullet"] = "raster",
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(render_mode=render_mode)
+        for name, value, known in (
+            ("actions", actions, ("small", "large")),
+            ("renderer", renderer, ("raster", "pybullet")),
+        ):
+            if value not in known:
+                raise WorldError(f"{name} must be {' or '.join(map(repr, known))}, not {value!r}")
+        self.actions = actions
+        self.engine = renderer
+        self.renderer = "exact" if renderer == "raster" else "backend"
+        if renderer == "pybullet":
+            _pybullet_renderer()
+        self.observation_space = gymnasium.spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 1), np.uint8)
+        self.action_space = RotationSpace(small_actions() if actions == "small" else None)
+
+    @property
+    def symmetry(self) -> Symmetry[SO3, SO3Representation]:
+        """SO(3), see `teapot_symmetry`; images transform in no known way."""
+        return teapot_symmetry()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """{"actions": …, "renderer": …}."""
+        return {"actions": self.actions, "renderer": self.engine}
+
+    @property
+    def state_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Rows are axes of the world, columns axes of the teapot."""
+        return {
+            "row": ("right", "away", "up"),
+            "column": ("teapot's x (spout)", "teapot's y", "teapot's z (lid)"),
+        }
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """The nine entries of a rotation, row by row: ("xx", "xy", …)."""
+        return tuple(row + column for row in "xyz" for column in "xyz")
+
+    def sample_state(self, rng: np.random.Generator) -> FloatArray:
+        """A rotation, float64 [3, 3], uniform over SO(3)."""
+        return _SO3.sample(rng)
+
+    def sample_action(self, rng: np.random.Generator, allowed: Sequence[int] | None = None) -> FloatArray:
+        """One action, float64 [3, 3].
+
+        Args:
+            rng: Where the randomness comes from.
+            allowed: Of the small actions, the numbers of those to draw from; None for all of them.
+
+        Raises:
+            WorldError: `allowed` is empty, names an action that does not exist, or limits large actions.
+        """
+        if self.actions == "large":
+            if allowed is not None:
+                raise WorldError("large actions are drawn from all rotations and cannot be limited to a list")
+            return _SO3.sample(rng)
+        choices = np.arange(len(SMALL_ACTION_NAMES)) if allowed is None else np.asarray(allowed)
+        if choices.ndim != 1 or choices.size == 0:
+            raise WorldError("allowed actions must be a list of at least one action")
+        for choice in choices.tolist():
+            if choice not in range(len(SMALL_ACTION_NAMES)):
+                raise WorldError(f"action {choice} does not exist; small actions go from 0 to 5")
+        return np.array(small_actions()[choices[rng.integers(choices.size)]])
+
+    def step_states(self, states: NDArray[Any], actions: NDArray[Any]) -> FloatArray:
+        """The next states a z, float64 [..., 3, 3]; leading axes of states and actions broadcast.
+
+        Raises:
+            WorldError: A state or action that is no rotation.
+        """
+        # The deviation from orthonormality squares in every step, so it does not add up over an episode.
+        return _SO3.nearest(_SO3.product(_rotations("action", actions), _rotations("state", states)))
+
+    def render_states(self, states: NDArray[Any]) -> Pixels:
+        """Draws states [..., 3, 3] as uint8 [..., 64, 64, 1].
+
+        Raises:
+            WorldError: A state that is no rotation.
+        """
+        drawn = TeapotRenderer.shared() if self.engine == "raster" else _pybullet_renderer()
+        return drawn.render(_rotations("state", states))
+
+    def transform_state(self, elements: Elements, states: NDArray[Any]) -> FloatArray:
+        """The states g z, float64 [..., 3, 3]; leading axes of elements and states broadcast."""
+        return _SO3.product(_rotations("group element", elements), _rotations("state", states))
+
+    def transform_action(self, elements: Elements, actions: NDArray[Any]) -> FloatArray:
+        """The actions g a gᵀ, float64 [..., 3, 3]; leading axes of elements and actions broadcast."""
+        g = _rotations("group element", elements)
+        return _SO3.product(g, _rotations("action", actions), _SO3.inverse(g))
+
+    def negative_states(self, states: NDArray[Any]) -> FloatArray:
+        """The six states one small action away, float64 [..., 6, 3, 3], whichever actions are drawn [ours].
+
+        They are in the order of the small actions.
+        """
+        return self.step_states(states[..., None, :, :], small_actions())
+
+
+def _pybullet_renderer() -> Any:  # noqa: ANN401 — imported only when asked for
+    from sen_bench.envs.teapot_pybullet import PybulletRenderer  # noqa: PLC0415 — pybullet is optional
+
+    return PybulletRenderer.shared()
+
+
+def _rotations(what: str, matrices: Elements) -> FloatArray:
+    """Rotations as float64 [..., 3, 3].
+
+    Raises:
+        WorldError: They are none.
+    """
+    try:
+        return _SO3.check(np.asarray(matrices))
+    except SymmetryError as error:
+        raise WorldError(f"not a {what}: {error}") from error
