@@ -19,8 +19,12 @@ import filelock
 import numpy as np
 import psutil
 import pytest
+import xarray
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import expm
+from scipy.spatial.transform import Rotation
 
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, DatasetError, UnknownNameError, WorldError
@@ -40,6 +44,16 @@ BLOCKS = Recipe(
 )
 # Eight shards, as every dataset has that is large enough.
 TALL = Recipe(task="drift", split="train", world_id=DRIFT, episodes=4000, horizon=60)
+TEAPOT = Recipe(
+    task="teapot-small",
+    split="eval",
+    world_id="sen_bench/Teapot-v0",
+    world_options={"actions": "small"},
+    episodes=200,
+    horizon=2,
+    twin=True,
+    negatives=True,
+)
 SMALL = Recipe(task="drift", split="train", world_id=DRIFT, episodes=5, horizon=3, twin=True)
 NO_LEFT = Policy(allowed=tuple(action for action in range(20) if action % 4 != 3))
 
@@ -57,7 +71,7 @@ def world_of(dataset: Dataset) -> World:
     return make_world(Recipe.from_json(dataset.recipe).world_id, **dataset.world_options)
 
 
-@pytest.fixture(scope="module", params=[BLOCKS, SMALL], ids=["3d-blocks", "drift"])
+@pytest.fixture(scope="module", params=[BLOCKS, SMALL, TEAPOT], ids=["3d-blocks", "drift", "teapot"])
 def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     recipe: Recipe = request.param
     return generate(recipe, tmp_path_factory.mktemp("data") / "eval.zarr").dataset
@@ -82,8 +96,10 @@ class TestEpisodesAreTrue:
 
     def test_twins_are_transformed(self, dataset: Dataset) -> None:
         world, elements = world_of(dataset), dataset.load("twin/element")
-        assert set(elements.tolist()) == set(dataset.symmetry.twin_elements)
-        for episode, g in enumerate(elements.tolist()):
+        if dataset.symmetry.twin_elements:
+            assert set(elements.tolist()) == set(dataset.symmetry.twin_elements)
+        assert elements.shape == (dataset.episodes, *dataset.symmetry.group.element_shape)
+        for episode, g in enumerate(elements):
             for name, transform in (("state", world.transform_state), ("action", world.transform_action)):
                 original, twin = dataset.load(name)[episode], dataset.load(f"twin/{name}")[episode]
                 np.testing.assert_array_equal(twin, transform(g, original))
@@ -105,13 +121,81 @@ class TestEpisodesAreTrue:
             assert array.attrs["description"]
 
 
-@pytest.mark.parametrize("recipe", [BLOCKS, SMALL], ids=["3d-blocks", "drift"])
+@pytest.fixture(scope="module")
+def teapot(tmp_path_factory: pytest.TempPathFactory) -> zarr.Group:
+    path = generate(TEAPOT, tmp_path_factory.mktemp("teapot") / "eval.zarr").path
+    return zarr.open_group(path, mode="r")
+
+
+class TestWhatTheFileSays:
+    """By plain zarr and numpy, as a stranger reads it."""
+
+    def test_twins_are_turned(self, teapot: zarr.Group) -> None:
+        state, action, twin_state, twin_action, g = (
+            np.asarray(teapot[name])
+            for name in ("state", "action", "twin/state", "twin/action", "twin/element")
+        )
+        g = g[:, None]
+        np.testing.assert_allclose(twin_state, g @ state, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(twin_action, g @ action @ g.swapaxes(-1, -2), rtol=0, atol=1e-14)
+        np.testing.assert_allclose(twin_state[:, 1:], twin_action @ twin_state[:, :-1], rtol=0, atol=1e-14)
+        for rotations in (state, action, twin_state, twin_action, g):
+            gram = rotations @ rotations.swapaxes(-1, -2)
+            np.testing.assert_allclose(gram, np.broadcast_to(np.eye(3), gram.shape), rtol=0, atol=1e-14)
+            np.testing.assert_allclose(np.linalg.det(rotations), 1, rtol=0, atol=1e-14)
+
+    def test_every_episode_has_an_element_of_its_own(self, teapot: zarr.Group) -> None:
+        elements = np.asarray(teapot["twin/element"])
+        assert len(np.unique(elements.reshape(len(elements), 9), axis=0)) == len(elements)
+
+    def test_generators_give_the_matrices_that_act(self, teapot: zarr.Group) -> None:
+        element = np.asarray(teapot["twin/element"])[0]
+        vector = Rotation.from_matrix(element).as_rotvec()
+        one, nine = (
+            expm(np.tensordot(vector, np.asarray(teapot[f"symmetry/{name}"]), axes=1))
+            for name in ("rotation", "action")
+        )
+        np.testing.assert_allclose(one, element, rtol=0, atol=1e-12)
+        action, turned = (np.asarray(teapot[name])[0, 0].ravel() for name in ("action", "twin/action"))
+        np.testing.assert_allclose(nine @ action, turned, rtol=0, atol=1e-12)
+
+    def test_negatives_are_one_small_action_away(self, teapot: zarr.Group) -> None:
+        state, negative = np.asarray(teapot["state"]), np.asarray(teapot["negative/state"])
+        assert negative.shape == (TEAPOT.episodes, TEAPOT.horizon, 6, 3, 3)
+        turns = negative @ state[:, 1:, None].swapaxes(-1, -2)
+        angles = np.asarray(Rotation.from_matrix(turns.reshape(-1, 3, 3)).magnitude())
+        np.testing.assert_allclose(angles, 2 * np.pi / 30, rtol=0, atol=1e-12)
+
+    def test_negatives_are_seen(self, teapot: zarr.Group) -> None:
+        world = make_world(TEAPOT.world_id, **TEAPOT.world_options)
+        states, frames = np.asarray(teapot["negative/state"]), np.asarray(teapot["negative/observation"])
+        assert frames.shape == (TEAPOT.episodes, TEAPOT.horizon, 6, 64, 64, 1)
+        np.testing.assert_array_equal(frames, world.render_states(states))
+
+    def test_actions_are_those_of_the_task(self, teapot: zarr.Group) -> None:
+        actions = np.asarray(teapot["action"]).reshape(-1, 9)
+        assert len(np.unique(actions, axis=0)) == 6
+
+    def test_xarray_finds_a_name_for_every_axis(self, teapot: zarr.Group) -> None:
+        path = str(teapot.store_path).removeprefix("file://")
+        negatives = xarray.open_zarr(path, group="negative")
+        assert negatives.observation.dims == ("episode", "step", "negative", "height", "width", "channel")
+        assert negatives.state.dims == ("episode", "step", "negative", "row", "column")
+        assert xarray.open_zarr(path, group="twin").element.dims == (
+            "episode",
+            "element_row",
+            "element_column",
+        )
+
+
+@pytest.mark.parametrize("recipe", [BLOCKS, SMALL, TEAPOT], ids=["3d-blocks", "drift", "teapot"])
 class TestIndependence:
     def test_an_episode_does_not_depend_on_the_others(self, recipe: Recipe, tmp_path: Path) -> None:
         longer = generate(recipe, tmp_path / "a.zarr").dataset
         shorter = generate(replace(recipe, episodes=3), tmp_path / "b.zarr").dataset
-        for name in ("seed", "state", "action", "observation", "twin/element", "twin/observation"):
-            np.testing.assert_array_equal(longer.load(name)[:3], shorter.load(name))
+        for name in longer.arrays:
+            if not name.startswith("symmetry/"):
+                np.testing.assert_array_equal(longer.load(name)[:3], shorter.load(name))
 
     @pytest.mark.parametrize("change", [{"split": "other"}, {"seed": 4}])
     def test_splits_and_seeds_differ(self, recipe: Recipe, change: dict[str, Any]) -> None:
@@ -169,6 +253,11 @@ class TestBytes:
         assert [name for name in expected if expected[name] != actual[name]] == []
         shards = [name for name in actual if name.startswith("twin/observation/c/")]
         assert len(shards) >= 4, "too few shards for four workers to mean anything"
+
+    def test_of_matrices_and_negatives_do_not_either(self, tmp_path: Path) -> None:
+        one, two = (tree(generate(TEAPOT, tmp_path / f"{n}.zarr", workers=n).path) for n in (1, 2))
+        assert one == two
+        assert len([name for name in one if name.startswith("negative/observation/c/")]) >= 3
 
     def test_compress_well(self, tmp_path: Path) -> None:
         recipe = replace(BLOCKS, split="train", episodes=20, horizon=100, twin=False)
@@ -441,6 +530,11 @@ class TestImpossible:
         with pytest.raises(ConfigError, match="no group element to draw twins from"):
             generate(replace(SMALL, world_options={"twins": False}), tmp_path / "a.zarr")
 
+    def test_negatives_of_a_world_without_any_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(WorldError, match="no hard negatives"):
+            generate(replace(SMALL, negatives=True), tmp_path / "a.zarr")
+        assert left_behind(tmp_path) == []
+
     @pytest.mark.parametrize("allowed", [(), (1, 1), (-1,), (0.5,)])
     def test_policies_are_refused(self, allowed: tuple[int, ...]) -> None:
         with pytest.raises(ConfigError):
@@ -472,6 +566,7 @@ recipes = st.builds(
         allowed=st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple),
     ),
     twin=st.booleans(),
+    negatives=st.booleans(),
 )
 
 
@@ -485,6 +580,19 @@ class TestRecipe:
     @given(recipes, recipes)
     def test_digests_are_equal_for_equal_recipes_only(self, one: Recipe, other: Recipe) -> None:
         assert (one.digest == other.digest) == (one == other)
+
+    def test_digests_of_before_there_were_negatives_are_the_same(self) -> None:
+        recipe = Recipe(
+            task="3d-blocks",
+            split="eval",
+            world_id="sen_bench/Blocks3D-v0",
+            episodes=10_000,
+            horizon=10,
+            twin=True,
+        )
+        assert recipe.digest == "a44f026b751b2cc3ac2e2db322b4f25c3b10145c36c9f4813c5994981abeb0c8"
+        assert "negatives" not in recipe.to_json()
+        assert Recipe.from_json(recipe.to_json()) == recipe
 
     def test_options_are_taken_by_value(self) -> None:
         options = {"sizes": [1, 2]}

@@ -1,4 +1,4 @@
-"""Frames a second of the grid worlds' renderers, beside those they are tested against in the same run."""
+"""Frames a second of the renderers, beside those of their oracles in the same run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.envs.grid import GridWorld
 from sen_bench.envs.rushhour import RushHour
 from sen_bench.envs.shapes2d import Shapes2D
+from sen_bench.envs.teapot import Teapot
 from tests.oracles.blocks3d import draw_blocks
 from tests.oracles.shapes2d import draw_shapes
 
@@ -103,3 +105,20 @@ def test_rushhour_distinct_states(benchmark: Any) -> None:
     world.render_states(states[:1])
     benchmark(world.render_states, states)
     record(benchmark, FRAMES)
+
+
+def test_teapot(benchmark: Any) -> None:
+    world, rng = Teapot(), np.random.default_rng(0)
+    states = np.stack([world.sample_state(rng) for _ in range(FRAMES)])
+    world.render_states(states[:1])
+    frames = benchmark(world.render_states, states)
+    assert frames.shape == (FRAMES, 64, 64, 1)
+    record(benchmark, FRAMES)
+    if benchmark.stats is not None:
+        pytest.importorskip("pybullet", reason="the oracle needs pybullet: pip install 'sen-bench[pybullet]'")
+        oracle = Teapot(renderer="pybullet")
+        oracle.render_states(states[:1])
+        start = time.perf_counter()
+        oracle.render_states(states[:100])
+        seconds = (time.perf_counter() - start) / 100
+        benchmark.extra_info["times_faster_than_pybullet"] = seconds * FRAMES / benchmark.stats.stats.median
