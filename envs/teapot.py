@@ -77,6 +77,10 @@ class RotationSpace(gymnasium.spaces.Box):
         super().__init__(-1.0, 1.0, (3, 3), np.float64, seed)
         self.choices = choices
 
+    def __repr__(self) -> str:
+        drawn = "uniform" if self.choices is None else f"{len(self.choices)} choices"
+        return f"RotationSpace({drawn})"
+
     def sample(self, mask: Any = None, probability: Any = None) -> FloatArray:  # noqa: ANN401 — as gymnasium has it
         """One rotation, float64 [3, 3].
 

@@ -15,6 +15,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
 from sen_bench.files import write_atomically
 from sen_bench.store import Dataset
+from sen_bench.symmetry import Group
 
 #: Frames are enlarged by a whole factor to at least so many pixels.
 _CELL = 100
@@ -160,7 +161,8 @@ def _action_labels(dataset: Dataset) -> Labeller:
 
 def _element_label(dataset: Dataset, element: NDArray[Any]) -> str:
     """How to write a group element: by its name in a finite group, by angle and axis for a rotation."""
-    return dataset.symmetry.group.element_name(int(element)) if element.ndim == 0 else _numbers(element)
+    group = dataset.symmetry.group
+    return group.element_name(int(element)) if isinstance(group, Group) else _numbers(element)
 
 
 def _numbers(values: NDArray[Any]) -> str:
