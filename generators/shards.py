@@ -189,7 +189,7 @@ class ShardMaker:
                 write("twin/observation", render(world, twin.state, checkpoint)),
             ]
         if self._recipe.negatives:
-            negatives = world.negative_states(episodes.state[:, 1:])
+            negatives = world.negative_states(episodes.state[:, -self._recipe.horizon :])
             # For `render` the negatives of an episode are one long series of states.
             series = negatives.reshape(len(negatives), -1, *episodes.state.shape[2:])
             pixels = render(world, series, checkpoint)
