@@ -20,11 +20,21 @@ def test_the_facts_of_a_page_are_up_to_date(page: Path) -> None:
     assert page_with_facts(text) == text
 
 
-@pytest.mark.parametrize("task", ["2d-shapes", "3d-blocks", "rush-hour"])
-def test_a_grid_world_has_a_page_with_its_facts_and_a_picture(task: str) -> None:
-    page = (DOCS / "worlds" / f"{task}.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("2d-shapes", "2d-shapes"),
+        ("3d-blocks", "3d-blocks"),
+        ("rush-hour", "rush-hour"),
+        ("teapot-small", "teapot"),
+        ("teapot-large", "teapot"),
+    ],
+)
+def test_a_world_has_a_page_with_its_facts_and_a_picture(task: str, name: str) -> None:
+    page = (DOCS / "worlds" / f"{name}.md").read_text(encoding="utf-8")
     assert facts(get_task(task)) in page
-    assert f"(../images/{task}.png)" in page
+    assert f"(../images/{name}.png)" in page
+    assert (DOCS / "images" / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize("task", PICTURED)

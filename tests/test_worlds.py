@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sen_bench.envs import WORLDS, World, make_world, register_world
 from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.symmetry import Group, Symmetry
+from sen_bench.symmetry import Group, Representation, Symmetry
 
 WORLD_IDS = sorted(WORLDS)
 
@@ -125,7 +125,9 @@ class TestEveryWorld:
         frames = world.render_states(states)
         flat = frames.reshape(len(frames), -1, frames.shape[-1])
         for g in (0, *world.symmetry.twin_elements):
-            moved = world.symmetry.representations[name].apply(g, flat, axis=1)
+            pixels = world.symmetry.representations[name]
+            assert isinstance(pixels, Representation)
+            moved = pixels.apply(g, flat, axis=1)
             seen = world.render_states(world.transform_state(g, states))
             np.testing.assert_array_equal(seen, moved.reshape(frames.shape))
 

@@ -20,6 +20,7 @@ from sen_bench.config import SplitSize
 from sen_bench.envs import World
 from sen_bench.generators import Policy
 from sen_bench.generators.episodes import roll_out
+from sen_bench.symmetry import Group
 from sen_bench.tasks import Task, get_task
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -65,12 +66,14 @@ def _action(world: World) -> str:
 def _symmetry(world: World) -> list[tuple[str, str]]:
     symmetry = world.symmetry
     acts = ", ".join(f"`{name}` ({rho.dim})" for name, rho in symmetry.representations.items())
-    elements = ", ".join(map(str, symmetry.twin_elements))
+    group = symmetry.group
+    size = f", {group.order} elements" if isinstance(group, Group) else ""
+    elements = ", ".join(map(str, symmetry.twin_elements)) or f"all of {group.name}, uniformly"
     pixels = "not known"
     if symmetry.observation is not None:
         pixels = f"known for the elements {elements}: `{symmetry.observation}`"
     return [
-        ("Group", f"{symmetry.group.name}, {symmetry.group.order} elements"),
+        ("Group", f"{group.name}{size}"),
         ("Representations", acts),
         ("Action on pixels", pixels),
         ("Elements of twins", elements),

@@ -85,7 +85,8 @@ def _elements(elements: tuple[int, ...]) -> str:
 
 def _twins(elements: tuple[int, ...]) -> str:
     """Where the elements of twins come from; no list means the whole group."""
-    return f"{f'one of the elements {_elements(elements)}' if elements else 'a uniformly random element'} an episode"
+    drawn = f"one of the elements {_elements(elements)}" if elements else "a uniformly random element"
+    return f"{drawn} an episode"
 
 
 def _policy(policy: dict[str, object]) -> str:
