@@ -34,7 +34,7 @@ class Blocks3D(GridWorld):
     """
 
     world_id: ClassVar[str] = "sen_bench/Blocks3D-v0"
-    renderer: ClassVar[Literal["exact", "backend"]] = "exact"
+    renderer: Literal["exact", "backend"] = "exact"
     title: ClassVar[str] = "3D Blocks"
     object_names: ClassVar[tuple[str, ...]] = COLOURS
 

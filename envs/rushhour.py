@@ -98,7 +98,7 @@ class RushHour(GridWorld):
     """
 
     world_id: ClassVar[str] = "sen_bench/RushHour-v0"
-    renderer: ClassVar[Literal["exact", "backend"]] = "exact"
+    renderer: Literal["exact", "backend"] = "exact"
     title: ClassVar[str] = "Rush Hour"
     object_names: ClassVar[tuple[str, ...]] = tuple(f"{colour} car" for colour in SET1_NAMES)
     coordinate_names: ClassVar[tuple[str, ...]] = ("row", "column", "heading")

@@ -37,7 +37,7 @@ class Shapes2D(GridWorld):
     """
 
     world_id: ClassVar[str] = "sen_bench/Shapes2D-v0"
-    renderer: ClassVar[Literal["exact", "backend"]] = "exact"
+    renderer: Literal["exact", "backend"] = "exact"
     title: ClassVar[str] = "2D Shapes"
     object_names: ClassVar[tuple[str, ...]] = tuple(
         f"{colour} {SHAPES[i % 3]}" for i, colour in enumerate(SET1_NAMES)

@@ -34,6 +34,7 @@ class Split:
         purpose: In words, what it is for.
         twin: Whether every episode is stored with its twin.
         policy: Which actions are drawn.
+        warmup: Steps before the first frame that are not recorded.
     """
 
     episodes: int
@@ -41,6 +42,7 @@ class Split:
     purpose: str
     twin: bool = False
     policy: Policy = field(default_factory=Policy)
+    warmup: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Task:
             seed=seed,
             policy=spec.policy,
             twin=spec.twin,
+            warmup=spec.warmup,
         )
 
     def build_model(self, name: str, options: Mapping[str, int]) -> WorldModel:
@@ -204,7 +207,25 @@ _RUSH_HOUR = Task(
     models={},
 )
 
-_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR)}
+_REACHER = Task(
+    name="reacher",
+    title="Reacher",
+    world_id="sen_bench/Reacher-v0",
+    splits={
+        "train": Split(2000, 10, "training", warmup=50),
+        "eval": Split(1000, 10, "evaluation, with twins", twin=True, warmup=50),
+        "train-limited": Split(
+            2000,
+            10,
+            "training without negative torques of joint 1 (generalisation from limited actions)",
+            policy=Policy(absolute=(1,)),
+            warmup=50,
+        ),
+    },
+    models={},
+)
+
+_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, _REACHER)}
 
 
 def task_names() -> list[str]:

@@ -26,7 +26,7 @@ class Drift(World):
     """
 
     world_id: ClassVar[str] = "sen_bench_tests/Drift-v0"
-    renderer: ClassVar[Literal["exact", "backend"]] = "backend"
+    renderer: Literal["exact", "backend"] = "backend"
     state_axes: ClassVar[tuple[str, ...]] = ("position",)
     action_axes: ClassVar[tuple[str, ...]] = ("push",)
 
