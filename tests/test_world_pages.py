@@ -20,8 +20,8 @@ def test_the_facts_of_a_page_are_up_to_date(page: Path) -> None:
     assert page_with_facts(text) == text
 
 
-@pytest.mark.parametrize("task", ["2d-shapes", "3d-blocks", "rush-hour"])
-def test_a_grid_world_has_a_page_with_its_facts_and_a_picture(task: str) -> None:
+@pytest.mark.parametrize("task", ["2d-shapes", "3d-blocks", "rush-hour", "reacher"])
+def test_a_world_has_a_page_with_its_facts_and_a_picture(task: str) -> None:
     page = (DOCS / "worlds" / f"{task}.md").read_text(encoding="utf-8")
     assert facts(get_task(task)) in page
     assert f"(../images/{task}.png)" in page
