@@ -9,10 +9,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 import zarr
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 from numpy.typing import NDArray
 
+from sen_bench.data import Episodes, Transitions
 from sen_bench.envs.reacher import GOAL, Reacher
 from sen_bench.errors import ConfigError, WorldError
 from sen_bench.generators import Policy, Recipe, generate
@@ -198,6 +200,20 @@ class TestDatasets:
         moved = np.abs(world.state_difference(state[:, 1], state[:, 0]))
         assert (moved[:, :4].max(axis=1) > 0).all()
         assert (moved[:, 0] < 1.5).all()
+
+    def test_a_model_is_shown_two_frames_at_once(self, dataset: Dataset) -> None:
+        device = torch.device("cpu")
+        frames = dataset.load("observation").transpose(0, 1, 4, 2, 3) / np.float32(255)
+        transitions, episodes = Transitions.from_dataset(dataset, device), Episodes(dataset, device)
+        assert len(transitions) == 24 * 4
+        batch = transitions.batch(torch.tensor([0, 5 * 4 + 2]))
+        for shown, start in ((batch.observation, 0), (batch.next_observation, 1)):
+            for row, (episode, step) in enumerate(((0, 0), (5, 2))):
+                pair = np.concatenate(frames[episode, step + start : step + start + 2])
+                np.testing.assert_allclose(shown[row].numpy(), pair, atol=1e-6)
+        np.testing.assert_array_equal(batch.action[1].numpy(), dataset.load("action")[5, 2])
+        last = episodes.observations(torch.tensor([7]), 4, twin=False)
+        np.testing.assert_allclose(last[0].numpy(), np.concatenate(frames[7, 4:6]), atol=1e-6)
 
     def test_the_warm_up_is_not_recorded(self, dataset: Dataset) -> None:
         world = Reacher()
