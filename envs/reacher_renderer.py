@@ -34,7 +34,7 @@ IMAGE_SIZE = 128
 LOOK_AT = (0.0, 0.0, 0.01)
 DISTANCE = 1.24
 AZIMUTH, ELEVATION = 90.0, -45.0
-"""Where the camera is, in metres and degrees. Gymnasium's default depends on the first state; this is pinned."""
+"""Where the camera is, in metres and degrees: pinned, as Gymnasium's default depends on the first state."""
 
 SLOPE = 0.8 * (math.sqrt(2.0) - 1.0)
 """Tangent of half the field of view: MuJoCo's 45°, of which the paper keeps the middle 400 of 500 pixels."""
