@@ -66,4 +66,5 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
 register_world("sen_bench/Shapes2D-v0", "sen_bench.envs.shapes2d:Shapes2D")
 register_world("sen_bench/Blocks3D-v0", "sen_bench.envs.blocks3d:Blocks3D")
 register_world("sen_bench/RushHour-v0", "sen_bench.envs.rushhour:RushHour")
+register_world("sen_bench/Reacher-v0", "sen_bench.envs.reacher:Reacher")
 register_world("sen_bench/Teapot-v0", "sen_bench.envs.teapot:Teapot")

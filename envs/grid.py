@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.world import Elements, World
+from sen_bench.envs.world import Elements, World, checked_elements
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Group, Representation, Symmetry
 
@@ -269,13 +269,7 @@ class GridWorld(World):
         Raises:
             WorldError: Not integers, or not elements of the group.
         """
-        array, order = np.asarray(elements), self.symmetry.group.order
-        if array.size and array.dtype.kind not in "iu":
-            raise WorldError(f"group elements must be integers, not {array.dtype}")
-        if array.size and not (array.min() >= 0 and array.max() < order):
-            wrong = array[(array < 0) | (array >= order)].flat[0]
-            raise WorldError(f"group element {wrong} does not exist; elements go from 0 to {order - 1}")
-        return array.astype(np.int64, copy=False)
+        return checked_elements(elements, self.symmetry.group)
 
     def permutation(self, name: str) -> IntArray:
         """Where each element sends each index of a representation of the symmetry, int64 [element, index]."""

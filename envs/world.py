@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import WorldError
-from sen_bench.symmetry import AnySymmetry
+from sen_bench.symmetry import AnySymmetry, Group
 
 State: TypeAlias = NDArray[Any]
 """One state or a batch of them; the dtype is the world's."""
@@ -63,6 +63,12 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
 
     action_axes: ClassVar[tuple[str, ...]] = ()
     """Names of the axes of one action; none where actions are discrete."""
+
+    frame_stack: ClassVar[int] = 1
+    """How many consecutive observations a model is shown at once: more than one where one tells no speed."""
+
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions that decide what this world does and looks like, beside those that all worlds use."""
 
     def __init__(self, *, render_mode: str | None = None) -> None:
         if render_mode not in {None, *self.metadata["render_modes"]}:
@@ -134,6 +140,10 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         """
         raise WorldError(f"{self.world_id} has no hard negatives; ask for a dataset without negatives")
 
+    def state_difference(self, one: State, other: State) -> NDArray[Any]:
+        """One state minus another, entry by entry, angles modulo full turns. Leading axes broadcast."""
+        return np.asarray(one - other)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Pixels, dict[str, Any]]:
@@ -195,3 +205,18 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         if self._state is None:
             raise WorldError("the world has no state yet; call reset() first")
         return self._state
+
+
+def checked_elements(elements: Elements, group: Group) -> NDArray[np.int64]:
+    """Elements of a finite group as int64 [...].
+
+    Raises:
+        WorldError: Not integers, or not elements of the group.
+    """
+    array = np.asarray(elements)
+    if array.size and array.dtype.kind not in "iu":
+        raise WorldError(f"group elements must be integers, not {array.dtype}")
+    if array.size and not (array.min() >= 0 and array.max() < group.order):
+        wrong = array[(array < 0) | (array >= group.order)].flat[0]
+        raise WorldError(f"group element {wrong} does not exist; elements go from 0 to {group.order - 1}")
+    return array.astype(np.int64, copy=False)

@@ -27,7 +27,7 @@ class Episodes:
 
     Args:
         seed: uint64 [episode], from which all of an episode's randomness follows.
-        state: [episode, horizon + 1, …].
+        state: [episode, frame, …]: one more than steps, and the leading ones of `leading_frames` before.
         action: [episode, horizon, …].
     """
 
@@ -51,25 +51,36 @@ def _stream(seed: np.uint64, key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(key,)))
 
 
+def leading_frames(world: World) -> int:
+    """How many frames an episode has before that of its first step, for a model that is shown several."""
+    return world.frame_stack - 1
+
+
 def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> Episodes:
     """The episodes from `start` up to `stop`, stepped side by side.
 
     Each draws its initial state and its actions from two streams of its own, so it does not depend on which
-    other episodes are rolled out with it.
+    other episodes are rolled out with it. Its leading frames are those of the last steps of the warm-up;
+    where that is too short, nothing has moved before it began.
     """
     seeds = np.array([episode_seed(recipe, episode) for episode in range(start, stop)], dtype=np.uint64)
     first = np.stack([world.sample_state(_stream(seed, _WORLD_STREAM)) for seed in seeds])
     actions = np.stack([_draw_actions(world, recipe, _stream(seed, _POLICY_STREAM)) for seed in seeds])
-    states = np.empty((len(first), recipe.horizon + 1, *first.shape[1:]), first.dtype)
+    steps = recipe.warmup + recipe.horizon
+    states = np.empty((len(first), steps + 1, *first.shape[1:]), first.dtype)
     states[:, 0] = first
-    for t in range(recipe.horizon):
+    for t in range(steps):
         states[:, t + 1] = world.step_states(states[:, t], actions[:, t])
-    return Episodes(seeds, states, actions)
+    frames = np.maximum(np.arange(recipe.warmup - leading_frames(world), steps + 1), 0)
+    return Episodes(seeds, states[:, frames], actions[:, recipe.warmup :])
 
 
 def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDArray[Any]:
-    allowed = recipe.policy.allowed
-    return np.stack([np.asarray(world.sample_action(rng, allowed)) for _ in range(recipe.horizon)])
+    policy, steps = recipe.policy, recipe.warmup + recipe.horizon
+    actions = np.stack([np.asarray(world.sample_action(rng, policy.allowed)) for _ in range(steps)])
+    for entry in policy.absolute:
+        actions[..., entry] = np.abs(actions[..., entry])
+    return actions
 
 
 def draw_elements(world: World, seeds: NDArray[np.uint64]) -> NDArray[Any]:

@@ -23,19 +23,28 @@ class Policy:
     Args:
         kind: "uniform": every step independently and uniformly over the allowed actions.
         allowed: The discrete actions to draw from; None for all of them.
+        absolute: Entries of a continuous action that are replaced by their absolute values.
 
     Raises:
-        ConfigError: An unknown kind, or allowed actions that are empty, repeated or no actions.
+        ConfigError: An unknown kind; allowed actions that are empty, repeated or no actions; absolute entries
+            that are repeated or no entries; or both, as no action is both discrete and continuous.
     """
 
     kind: str = "uniform"
     allowed: tuple[int, ...] | None = None
+    absolute: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in _POLICIES:
             raise ConfigError(f"unknown policy {self.kind!r}; known: {', '.join(_POLICIES)}")
+        absolute = tuple(_integer("an absolute entry", entry, smallest=0) for entry in self.absolute)
+        if len(set(absolute)) < len(absolute):
+            raise ConfigError("the absolute entries of a policy must be all different")
+        object.__setattr__(self, "absolute", tuple(sorted(absolute)))
         if self.allowed is None:
             return
+        if absolute:
+            raise ConfigError("a policy has allowed actions, or absolute entries of actions, but not both")
         allowed = tuple(_integer("an allowed action", action, smallest=0) for action in self.allowed)
         if not allowed or len(set(allowed)) < len(allowed):
             raise ConfigError("the allowed actions of a policy must be at least one, and all different")
@@ -52,7 +61,8 @@ class Recipe:
         world_id: The environment, version included.
         world_options: Its constructor's options, JSON-able.
         episodes: How many episodes.
-        horizon: Steps in an episode; it has one frame more.
+        horizon: Steps in an episode; it has one frame more, and those that `World.frame_stack` adds before.
+        warmup: Steps under the same policy before the first frame, which are not recorded.
         seed: Where all randomness comes from.
         policy: How actions are chosen.
         twin: Whether every episode is also seen after a group element.
@@ -72,12 +82,13 @@ class Recipe:
     policy: Policy = field(default_factory=Policy)
     twin: bool = False
     negatives: bool = False
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         for name in ("task", "split", "world_id"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ConfigError(f"{name} must be a name, not {getattr(self, name)!r}")
-        for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0)):
+        for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0), ("warmup", 0)):
             object.__setattr__(self, name, _integer(name, getattr(self, name), smallest=smallest))
         try:
             options = json.loads(json.dumps(dict(self.world_options), allow_nan=False))
@@ -97,11 +108,13 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON-able data."""
         data = asdict(self)
-        # Left out where there are none, as in recipes older than negatives, so that digests stay the same.
-        if not self.negatives:
-            del data["negatives"]
         allowed = self.policy.allowed
         data["policy"]["allowed"] = None if allowed is None else list(allowed)
+        data["policy"]["absolute"] = list(self.policy.absolute)
+        # Left out where there are none, as in recipes older than these, so that digests stay the same.
+        for where, name in ((data, "negatives"), (data, "warmup"), (data["policy"], "absolute")):
+            if not where[name]:
+                del where[name]
         return data
 
     @classmethod
@@ -117,8 +130,10 @@ class Recipe:
                 raise ConfigError(f"a recipe has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
             policy = dict(data["policy"])
             allowed = policy.pop("allowed")
+            absolute = tuple(policy.pop("absolute", ()))
             given = {name: value for name, value in data.items() if name != "policy"}
-            return cls(**given, policy=Policy(allowed=None if allowed is None else tuple(allowed), **policy))
+            allowed = None if allowed is None else tuple(allowed)
+            return cls(**given, policy=Policy(allowed=allowed, absolute=absolute, **policy))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a recipe: {error!r}") from error
 

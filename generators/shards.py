@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sen_bench._version import __version__
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError
-from sen_bench.generators.episodes import draw_elements, render, roll_out, twin_of
+from sen_bench.generators.episodes import draw_elements, leading_frames, render, roll_out, twin_of
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
 from sen_bench.store import ArraySpec, EpisodeBlocks, Receipt, symmetry_arrays, write_rows
 
@@ -53,7 +53,8 @@ def plan(recipe: Recipe, world: World) -> Plan:
     """Sizes up a recipe, by drawing one state and one action.
 
     Raises:
-        ConfigError: The world has no twins, or an episode is too large to be stored.
+        ConfigError: The world has no twins, its actions no such entries as the policy is to make absolute, or
+            an episode is too large to be stored.
         WorldError: The world has no negatives, or not the actions that the policy allows.
     """
     if recipe.twin and not world.symmetry.has_twins:
@@ -61,8 +62,12 @@ def plan(recipe: Recipe, world: World) -> Plan:
     rng = np.random.default_rng(0)
     state = world.sample_state(rng)
     action = np.asarray(world.sample_action(rng, recipe.policy.allowed))
+    for entry in recipe.policy.absolute:
+        if action.ndim != 1 or entry >= len(action):
+            raise ConfigError(f"an action of {recipe.world_id} has no entry {entry} to make absolute")
     frame = world.render_states(state)
-    steps, frames = recipe.horizon, recipe.horizon + 1
+    steps, leading = recipe.horizon, leading_frames(world)
+    frames = steps + 1 + leading
     blocks = EpisodeBlocks.for_episodes(recipe.episodes, frames * frame.nbytes)
 
     states = "; ".join(f"{axis}: {', '.join(names)}" for axis, names in world.state_names.items())
@@ -75,7 +80,7 @@ def plan(recipe: Recipe, world: World) -> Plan:
                 (frames, *frame.shape),
                 frame.dtype.name,
                 ("frame", "height", "width", "channel"),
-                f"what is seen{whose}: frame t before and frame t + 1 after step t",
+                f"what is seen{whose}: {_frame(leading)} before and {_frame(leading + 1)} after step t",
             ),
             blocks.array(
                 f"{folder}action",
@@ -138,15 +143,20 @@ def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
         "world_id": world.world_id,
         "world_options": world.options,
         "renderer": world.renderer,
+        "frame_stack": world.frame_stack,
         "recipe": recipe.to_json(),
         "recipe_digest": recipe.digest,
         "generator_version": GENERATOR_VERSION,
         "library_versions": {
             "sen-bench": __version__,
-            **{name: metadata.version(name) for name in _LIBRARIES},
+            **{name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)},
         },
         "symmetry": world.symmetry.to_json(),
     }
+
+
+def _frame(later: int) -> str:
+    return f"frame t + {later}" if later else "frame t"
 
 
 class ShardMaker:

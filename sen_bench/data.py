@@ -16,6 +16,22 @@ def _pixels(frames: Tensor) -> Tensor:
     return frames.permute(0, 3, 1, 2).float().div_(255)
 
 
+def _stacked(frames: Tensor, first: Tensor, stack: int) -> Tensor:
+    """So many consecutive frames from each of the first ones on, oldest first along the channels.
+
+    Args:
+        frames: uint8 ``[N, H, W, C]``.
+        first: int64 ``[B]``.
+        stack: How many.
+
+    Returns:
+        uint8 ``[B, H, W, stack · C]``.
+    """
+    if stack == 1:
+        return frames[first]
+    return torch.cat([frames[first + later] for later in range(stack)], dim=-1)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Transitions as a model takes them.
@@ -35,7 +51,7 @@ class Transitions:
     """The transitions of a training split, resident on a device.
 
     Args:
-        observation: uint8 ``[N, T+1, H, W, C]``.
+        observation: uint8 ``[N, T+S, H, W, C]``; a model is shown S frames at once, one in most worlds.
         action: ``[N, T, …]``.
         device: Where they are held from now on.
     """
@@ -69,9 +85,14 @@ class Transitions:
         horizon = self._actions.shape[1]
         episode = torch.div(index, horizon, rounding_mode="floor")
         frames = self._frames.flatten(0, 1)
-        # Each episode has one frame more than it has steps.
-        first = index + episode
-        return Batch(_pixels(frames[first]), self._actions.flatten(0, 1)[index], _pixels(frames[first + 1]))
+        # Each episode has as many frames more than steps as a model is shown at once.
+        stack = self._frames.shape[1] - horizon
+        first = index + stack * episode
+        return Batch(
+            _pixels(_stacked(frames, first, stack)),
+            self._actions.flatten(0, 1)[index],
+            _pixels(_stacked(frames, first + 1, stack)),
+        )
 
 
 class Episodes:
@@ -108,17 +129,20 @@ class Episodes:
         return int(self._actions[False].shape[1])
 
     def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
-        """One frame of some episodes.
+        """What a model is shown of some episodes at one time: one frame, or the last few.
 
         Args:
             index: Which episodes.
-            frame: Which of the ``T+1`` frames.
+            frame: Which of the ``T+1`` times.
             twin: Whether to take the twins' frames.
 
         Returns:
             float32 ``[B, C, H, W]`` in [0, 1] on the device.
         """
-        return _pixels(self._frames[twin][index.to("cpu"), frame].to(self.device))
+        frames, episodes = self._frames[twin], index.to("cpu")
+        stack = frames.shape[1] - self.horizon
+        shown = torch.cat([frames[episodes, frame + later] for later in range(stack)], dim=-1)
+        return _pixels(shown.to(self.device))
 
     def actions(self, index: Tensor, *, twin: bool) -> Tensor:
         """The actions of some episodes, ``[B, T, …]`` on the device."""

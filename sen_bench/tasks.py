@@ -35,6 +35,7 @@ class Split:
         twin: Whether every episode is stored with its twin.
         negatives: Whether hard negatives of every transition are stored.
         policy: Which actions are drawn.
+        warmup: Steps before the first frame that are not recorded.
     """
 
     episodes: int
@@ -43,6 +44,7 @@ class Split:
     twin: bool = False
     negatives: bool = False
     policy: Policy = field(default_factory=Policy)
+    warmup: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Task:
             policy=spec.policy,
             twin=spec.twin,
             negatives=spec.negatives,
+            warmup=spec.warmup,
         )
 
     def build_model(self, name: str, options: Mapping[str, int]) -> WorldModel:
@@ -207,6 +210,24 @@ _RUSH_HOUR = Task(
     models={},
 )
 
+_REACHER = Task(
+    name="reacher",
+    title="Reacher",
+    world_id="sen_bench/Reacher-v0",
+    splits={
+        "train": Split(2000, 10, "training", warmup=50),
+        "eval": Split(1000, 10, "evaluation, with twins", twin=True, warmup=50),
+        "train-limited": Split(
+            2000,
+            10,
+            "training without negative torques of joint 1 (generalisation from limited actions)",
+            policy=Policy(absolute=(1,)),
+            warmup=50,
+        ),
+    },
+    models={},
+)
+
 _TEAPOTS = tuple(
     Task(
         name=f"teapot-{actions}",
@@ -223,7 +244,7 @@ _TEAPOTS = tuple(
     for actions in ("small", "large")
 )
 
-_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, *_TEAPOTS)}
+_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, _REACHER, *_TEAPOTS)}
 
 
 def task_names() -> list[str]:

@@ -26,6 +26,7 @@ def test_the_facts_of_a_page_are_up_to_date(page: Path) -> None:
         ("2d-shapes", "2d-shapes"),
         ("3d-blocks", "3d-blocks"),
         ("rush-hour", "rush-hour"),
+        ("reacher", "reacher"),
         ("teapot-small", "teapot"),
         ("teapot-large", "teapot"),
     ],

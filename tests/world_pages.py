@@ -81,6 +81,10 @@ def _symmetry(world: World) -> list[tuple[str, str]]:
 
 
 def _drawn(world: World, policy: Policy) -> str:
+    if policy.absolute:
+        return ", ".join(
+            f"|{name}|" if entry in policy.absolute else name for entry, name in enumerate(world.action_names)
+        ).replace("|", r"\|")
     if policy.allowed is None:
         return "all"
     return ", ".join(world.action_names[action] for action in policy.allowed)

@@ -67,6 +67,11 @@ class Dataset:
         return str(self.attributes["renderer"])
 
     @property
+    def frame_stack(self) -> int:
+        """How many consecutive frames a model is shown at once; an episode has so many more than steps."""
+        return int(self.attributes.get("frame_stack", 1))
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """The recipe it was generated from, as JSON-able data."""
         return dict(self.attributes["recipe"])

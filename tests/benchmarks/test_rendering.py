@@ -1,4 +1,4 @@
-"""Frames a second of the renderers, beside those of their oracles in the same run."""
+"""Frames a second of the renderers, beside those they are tested against in the same run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.envs.grid import GridWorld
+from sen_bench.envs.reacher import Reacher
+from sen_bench.envs.reacher_gl import MujocoRenderer
 from sen_bench.envs.rushhour import RushHour
 from sen_bench.envs.shapes2d import Shapes2D
 from sen_bench.envs.teapot import Teapot
+from sen_bench.errors import WorldError
 from tests.oracles.blocks3d import draw_blocks
 from tests.oracles.shapes2d import draw_shapes
 
@@ -122,3 +125,36 @@ def test_teapot(benchmark: Any) -> None:
         oracle.render_states(states[:100])
         seconds = (time.perf_counter() - start) / 100
         benchmark.extra_info["times_faster_than_pybullet"] = seconds * FRAMES / benchmark.stats.stats.median
+
+
+def reacher_states(count: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    goals = np.full((count, 2), 0.2)
+    return np.concatenate([rng.uniform(-3, 3, (count, 2)), np.zeros((count, 2)), goals], axis=1)
+
+
+def test_reacher(benchmark: Any) -> None:
+    world, states = Reacher(), reacher_states(200)
+    world.render_states(states[:1])
+    benchmark(world.render_states, states)
+    record(benchmark, len(states))
+    if benchmark.stats is not None:
+        opengl = MujocoRenderer()
+        try:
+            opengl.render(states[:1])
+        except WorldError as error:
+            benchmark.extra_info["mujoco"] = str(error)
+            return
+        start = time.perf_counter()
+        opengl.render(states[:20])
+        oracle = (time.perf_counter() - start) / 20
+        opengl.close()
+        benchmark.extra_info["times_faster_than_mujoco"] = oracle * len(states) / benchmark.stats.stats.median
+
+
+def test_reacher_step_states(benchmark: Any) -> None:
+    world, states = Reacher(), reacher_states(200)
+    actions = np.random.default_rng(1).uniform(-1, 1, (200, 2))
+    benchmark(world.step_states, states, actions)
+    if benchmark.stats is not None:
+        benchmark.extra_info["steps_per_second"] = len(states) / benchmark.stats.stats.median
