@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs import World
-from sen_bench.errors import DatasetError
+from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators.recipe import Recipe
 
 # An episode's streams, by their key. New kinds of randomness get new keys, so that old ones stay as they are.
@@ -65,11 +65,20 @@ def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> Episodes:
     """
     seeds = np.array([episode_seed(recipe, episode) for episode in range(start, stop)], dtype=np.uint64)
     first = np.stack([world.sample_state(_stream(seed, _WORLD_STREAM)) for seed in seeds])
-    actions = np.stack([_draw_actions(world, recipe, _stream(seed, _POLICY_STREAM)) for seed in seeds])
+    policies = [_stream(seed, _POLICY_STREAM) for seed in seeds]
     steps = recipe.warmup + recipe.horizon
+    choose = recipe.policy.load()
+    if choose is None:
+        actions = np.stack([_draw_actions(world, recipe, rng) for rng in policies])
+    else:
+        example = np.asarray(world.sample_action(np.random.default_rng(0)))
+        actions = np.empty((len(first), steps, *example.shape), example.dtype)
     states = np.empty((len(first), steps + 1, *first.shape[1:]), first.dtype)
     states[:, 0] = first
     for t in range(steps):
+        if choose is not None:
+            chosen = [choose(world, state, rng) for state, rng in zip(states[:, t], policies, strict=True)]
+            actions[:, t] = _checked_actions(recipe, chosen, actions[:, t])
         states[:, t + 1] = world.step_states(states[:, t], actions[:, t])
     frames = np.maximum(np.arange(recipe.warmup - leading_frames(world), steps + 1), 0)
     return Episodes(seeds, states[:, frames], actions[:, recipe.warmup :])
@@ -80,6 +89,21 @@ def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDA
     actions = np.stack([np.asarray(world.sample_action(rng, policy.allowed)) for _ in range(steps)])
     for entry in policy.absolute:
         actions[..., entry] = np.abs(actions[..., entry])
+    return actions
+
+
+def _checked_actions(recipe: Recipe, chosen: list[Any], like: NDArray[Any]) -> NDArray[Any]:
+    """The actions that a policy of the user's chose, as an array like those of the world.
+
+    Raises:
+        ConfigError: They have another shape, or numbers that do not fit.
+    """
+    actions = np.asarray(chosen)
+    if actions.shape != like.shape or not np.can_cast(actions.dtype, like.dtype, "same_kind"):
+        raise ConfigError(
+            f"policy {recipe.policy.kind!r} gives actions of shape {actions.shape[1:]} and type"
+            f" {actions.dtype}; this world's have shape {like.shape[1:]} and type {like.dtype}"
+        )
     return actions
 
 

@@ -9,46 +9,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from sen_bench.errors import ConfigError
+from sen_bench.generators.policy import Policy, whole_number
 
 GENERATOR_VERSION = 1
 """Changes whenever an equal recipe gives other contents than before."""
-
-_POLICIES = ("uniform",)
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How actions are chosen.
-
-    Args:
-        kind: "uniform": every step independently and uniformly over the allowed actions.
-        allowed: The discrete actions to draw from; None for all of them.
-        absolute: Entries of a continuous action that are replaced by their absolute values.
-
-    Raises:
-        ConfigError: An unknown kind; allowed actions that are empty, repeated or no actions; absolute entries
-            that are repeated or no entries; or both, as no action is both discrete and continuous.
-    """
-
-    kind: str = "uniform"
-    allowed: tuple[int, ...] | None = None
-    absolute: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.kind not in _POLICIES:
-            raise ConfigError(f"unknown policy {self.kind!r}; known: {', '.join(_POLICIES)}")
-        absolute = tuple(_integer("an absolute entry", entry, smallest=0) for entry in self.absolute)
-        if len(set(absolute)) < len(absolute):
-            raise ConfigError("the absolute entries of a policy must be all different")
-        object.__setattr__(self, "absolute", tuple(sorted(absolute)))
-        if self.allowed is None:
-            return
-        if absolute:
-            raise ConfigError("a policy has allowed actions, or absolute entries of actions, but not both")
-        allowed = tuple(_integer("an allowed action", action, smallest=0) for action in self.allowed)
-        if not allowed or len(set(allowed)) < len(allowed):
-            raise ConfigError("the allowed actions of a policy must be at least one, and all different")
-        object.__setattr__(self, "allowed", tuple(sorted(allowed)))
 
 
 @dataclass(frozen=True)
@@ -89,7 +53,7 @@ class Recipe:
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise ConfigError(f"{name} must be a name, not {getattr(self, name)!r}")
         for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0), ("warmup", 0)):
-            object.__setattr__(self, name, _integer(name, getattr(self, name), smallest=smallest))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest=smallest))
         try:
             options = json.loads(json.dumps(dict(self.world_options), allow_nan=False))
         except (TypeError, ValueError) as error:
@@ -136,12 +100,3 @@ class Recipe:
             return cls(**given, policy=Policy(allowed=allowed, absolute=absolute, **policy))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a recipe: {error!r}") from error
-
-
-def _integer(name: str, value: object, *, smallest: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ConfigError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
-    number = int(value.__index__())
-    if number < smallest:
-        raise ConfigError(f"{name} must be at least {smallest}, not {number}")
-    return number

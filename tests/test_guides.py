@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sen_bench.store import open_dataset
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -40,6 +42,8 @@ def test_the_world_of_the_guide_generates_a_dataset(ring: Path) -> None:
     output = _run(ring, "-m", "sen_bench", "info", "data/ring/eval.zarr")
     assert digest in output
     assert "50 episodes of 10 steps" in output
+    share = open_dataset(ring / "data/ring/eval.zarr").load("action").mean()
+    assert 0.65 < share < 0.85
     _run(ring, "-m", "sen_bench", "view", "data/ring/eval.zarr", "--twin", "--out", "ring.png")
     assert (ring / "ring.png").stat().st_size > 0
 
