@@ -172,5 +172,6 @@ def _numbers(values: NDArray[Any]) -> str:
     angle = math.acos(float(np.clip((np.trace(values) - 1) / 2, -1, 1)))
     skew = (values - values.T)[[2, 0, 1], [1, 2, 0]]
     norm = float(np.linalg.norm(skew))
-    axis = " ".join(f"{value:+.1f}" for value in (skew / norm if norm > 1e-9 else skew))
+    # Adding 0 turns -0.0 into 0.0.
+    axis = " ".join(f"{round(value, 1) + 0.0:+.1f}" for value in (skew / norm if norm > 1e-9 else skew))
     return f"{math.degrees(angle):.0f}° about {axis}"

@@ -78,4 +78,5 @@ def test_names_of_group_elements() -> None:
 def test_rotations_are_named_by_angle_and_axis() -> None:
     quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     assert _numbers(quarter) == "90° about +0.0 +0.0 +1.0"
+    assert _numbers(quarter.T) == "90° about +0.0 +0.0 -1.0"
     assert _numbers(np.array([0.5, -0.25])) == "+0.50 -0.25"

@@ -236,7 +236,7 @@ def test_importing_the_package_imports_no_world() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("world_id", WORLD_IDS)
+@pytest.mark.parametrize("world_id", [name for name in WORLD_IDS if name.startswith("sen_bench/")])
 def test_worlds_never_need_the_libraries_of_their_oracles(world_id: str) -> None:
     program = (
         "import sys, sen_bench.envs as e;"
