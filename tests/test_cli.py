@@ -147,6 +147,25 @@ def test_info_describes_a_dataset(here: Path, invoke: Invoke) -> None:
     assert attributes["recipe"]["episodes"] == 3
 
 
+@pytest.mark.parametrize(
+    ("task", "split", "policy"),
+    [
+        ("3d-blocks", "train", "uniform over all actions"),
+        ("2d-shapes", "train-limited", "uniform over the actions 0, 4, 8, 12, 16"),
+        (
+            "reacher",
+            "train-limited",
+            "uniform over all actions, absolute values of the entries 1, after 50 steps of warm-up that are",
+        ),
+    ],
+)
+def test_info_says_how_actions_were_chosen(
+    here: Path, invoke: Invoke, task: str, split: str, policy: str
+) -> None:
+    invoke("generate", task, "--split", split, "--episodes", "2", "--horizon", "2", "--workers", "1")
+    assert policy in invoke("info", str(here / f"data/{task}/{split}.zarr")).stdout
+
+
 def test_run_does_everything_and_a_second_time_nothing(here: Path, invoke: Invoke) -> None:
     first = _run(invoke, "--seeds", "0-1")
     runs = pd.read_csv(here / "results/runs.csv")

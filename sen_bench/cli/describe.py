@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sen_bench.generators.policy import UNIFORM
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
 from sen_bench.tasks import get_task, task_names
@@ -60,7 +63,7 @@ def describe_dataset(dataset: Dataset) -> str:
         "twins": _twins(symmetry.twin_elements) if dataset.has_twin else "none",
         "renderer": f"{dataset.renderer}: pixels are {pixels[dataset.renderer]}",
         "seed": str(recipe["seed"]),
-        "policy": _policy(recipe["policy"]),
+        "policy": _policy(recipe),
         "content": f"sha256:{dataset.content_digest}",
         "recipe": f"sha256:{dataset.recipe_digest} (generator version {dataset.generator_version})",
         "written with": ", ".join(f"{k} {v}" for k, v in dataset.library_versions.items()),
@@ -79,7 +82,7 @@ def _group(group: Group | SO3) -> str:
     return f"{group.name}, order {group.order}" if isinstance(group, Group) else group.name
 
 
-def _elements(elements: tuple[int, ...]) -> str:
+def _elements(elements: Iterable[int]) -> str:
     return ", ".join(map(str, elements))
 
 
@@ -89,8 +92,15 @@ def _twins(elements: tuple[int, ...]) -> str:
     return f"{drawn} an episode"
 
 
-def _policy(policy: dict[str, object]) -> str:
-    allowed = policy["allowed"]
-    if not isinstance(allowed, list):
-        return f"{policy['kind']} over all actions"
-    return f"{policy['kind']} over the actions {', '.join(map(str, allowed))}"
+def _policy(recipe: dict[str, Any]) -> str:
+    """How the actions of a dataset were chosen."""
+    policy = recipe["policy"]
+    text = str(policy["kind"])
+    if text == UNIFORM:
+        allowed = policy["allowed"]
+        text += " over all actions" if allowed is None else f" over the actions {_elements(allowed)}"
+    if policy.get("absolute"):
+        text += f", absolute values of the entries {_elements(policy['absolute'])}"
+    if recipe.get("warmup"):
+        text += f", after {recipe['warmup']} steps of warm-up that are not recorded"
+    return text
