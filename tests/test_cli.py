@@ -341,7 +341,10 @@ def test_a_truncated_store_is_refused_before_training(here: Path, invoke: Invoke
 
 def _start(here: Path, *arguments: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sen_bench", *arguments]
+    # A shell may have told its background jobs, and so these tests, to ignore Ctrl-C.
+    heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heed}; runpy.run_module('sen_bench', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", program, *arguments]
     return subprocess.Popen(
         command,
         cwd=here,
