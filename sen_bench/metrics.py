@@ -100,15 +100,18 @@ def rank_predictions(true: Tensor, predicted: Tensor, *, chunk: int = _RANKING_C
     require_finite(true, "true latents")
     require_finite(predicted, "predicted latents")
     rows, candidates = true.flatten(1).double(), predicted.flatten(1).double()
-    nearer, tied = [], []
+    # Made before the loop: a small result kept from each round would lie in the space that the distances of
+    # the last round left, and those of the next would then have to take new memory, round after round.
+    nearer = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    tied = torch.empty_like(nearer)
     for start in range(0, len(rows), chunk):
-        distances = torch.cdist(
-            rows[start : start + chunk], candidates, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        own = slice(start, start + chunk)
+        distances = torch.cdist(rows[own], candidates, compute_mode="donot_use_mm_for_euclid_dist")
         of_pair = distances.diagonal(offset=start).unsqueeze(1)
-        nearer.append((distances < of_pair).sum(dim=1))
-        tied.append((distances == of_pair).sum(dim=1) - 1)
-    return Ranking(nearer=torch.cat(nearer), tied=torch.cat(tied))
+        nearer[own] = (distances < of_pair).sum(dim=1)
+        tied[own] = (distances == of_pair).sum(dim=1) - 1
+        del distances, of_pair
+    return Ranking(nearer=nearer, tied=tied)
 
 
 def episode_norms(x: Tensor) -> Tensor:
