@@ -9,7 +9,7 @@ from typing import Literal
 SEPARATION_SHARE = 0.05
 #: … and the loss is at least this share of it: nothing is separated, and nothing is learned instead.
 LOSS_SHARE = 0.9
-#: So many such steps in a row are a collapse; healthy seeds of 3D Blocks left the plateau within 100.
+#: So many such steps in a row are called a collapse; a narrow network was seen to recover at step 257.
 PATIENCE = 200
 
 
