@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,10 @@ class WorldModel(nn.Module, ABC):
         latent_shape: Shape of one latent, without the batch axis.
         equivariant: Whether E and T are equivariant by construction.
     """
+
+    ee_normalised: ClassVar[bool] = True
+    """Whether EE(S) is divided by the mean norm of the embeddings, as in the public code; not where they are
+    rotations, whose norm is always the same (paper, 3D Teapot)."""
 
     def __init__(
         self, *, embedding_shape: tuple[int, ...], latent_shape: tuple[int, ...], equivariant: bool
@@ -102,7 +106,7 @@ class WorldModel(nn.Module, ABC):
         """The group's action on embeddings, ρ_V(g) v.
 
         Args:
-            elements: Group elements, int64 `[B]`.
+            elements: Group elements, int64 `[B]`, or float64 `[B, 3, 3]` where the group is SO(3).
             embedding: Embeddings v, `[B, *embedding_shape]`.
 
         Returns:
@@ -113,7 +117,7 @@ class WorldModel(nn.Module, ABC):
         """The group's action on latents, ρ_Z(g) z, where the model has one (`equivariant`).
 
         Args:
-            elements: Group elements, int64 `[B]`.
+            elements: Group elements, as for `transform_embedding`.
             latent: Latents z, `[B, *latent_shape]`.
 
         Returns:

@@ -14,7 +14,8 @@ from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.generators import Policy, Recipe
 
-#: Builds an untrained model: called with ``symmetry``, ``observation_shape`` and the width options.
+#: Builds an untrained model: called with the world's ``symmetry``, the ``observation_shape`` of what a model
+#: is shown at once (height, width and the channels of all stacked frames), and the width options.
 ModelBuilder = Callable[..., WorldModel]
 
 UP, RIGHT, DOWN, LEFT = range(4)
@@ -133,7 +134,8 @@ class Task:
         """
         self.check_models([name])
         world = self.world()
-        shape = world.observation_space.shape
+        height, width, channels = world.observation_space.shape or ()
+        shape = (height, width, channels * world.frame_stack)
         try:
             return self.models[name](symmetry=world.symmetry, observation_shape=shape, **options)
         except TypeError as error:

@@ -65,6 +65,7 @@ def describe_dataset(dataset: Dataset) -> str:
         "seed": str(recipe["seed"]),
         "policy": _policy(recipe),
         "content": f"sha256:{dataset.content_digest}",
+        "files": f"sha256:{dataset.files_digest}",
         "recipe": f"sha256:{dataset.recipe_digest} (generator version {dataset.generator_version})",
         "written with": ", ".join(f"{k} {v}" for k, v in dataset.library_versions.items()),
     }

@@ -55,6 +55,12 @@ class Manifest:
     files: Mapping[str, FileRecord]
 
     @property
+    def files_digest(self) -> str:
+        """Hexadecimal sha256 over the names, sizes and digests of all files: over the bytes as stored."""
+        records = [[name, record.size, record.sha256] for name, record in sorted(self.files.items())]
+        return hashlib.sha256(json.dumps(records, separators=(",", ":")).encode()).hexdigest()
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes on disk, without the manifest."""
         return sum(record.size for record in self.files.values())

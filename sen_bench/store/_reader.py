@@ -92,6 +92,11 @@ class Dataset:
         return self.manifest.content_digest
 
     @property
+    def files_digest(self) -> str:
+        """Hexadecimal digest of the bytes of all files, which the compression enters."""
+        return self.manifest.files_digest
+
+    @property
     def library_versions(self) -> dict[str, str]:
         """Library -> version, of the libraries it was generated with."""
         return dict(self.attributes["library_versions"])

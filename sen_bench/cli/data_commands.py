@@ -1,0 +1,173 @@
+"""The commands about tasks and datasets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.describe import describe_dataset, describe_tasks
+from sen_bench.cli.options import quiet_option, workers_option
+from sen_bench.config import SplitSize
+from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.generators import generate
+from sen_bench.store import open_dataset
+from sen_bench.sweep import dataset_path
+from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
+from sen_bench.view import save_view
+
+
+@click.command("tasks")
+def tasks_command() -> None:
+    """List the tasks: their worlds, splits and models."""
+    click.echo(describe_tasks())
+
+
+@click.command("generate")
+@click.argument("tasks", nargs=-1, metavar="[TASK]...")
+@click.option("--all", "everything", is_flag=True, help="Every task there is, in place of naming them.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="SPLIT",
+    help="Split; repeat for several.  [default: train, eval]",
+)
+@click.option("--episodes", type=int, help="Episodes of each split.  [default: the paper's]")
+@click.option("--horizon", type=int, help="Steps of each episode.  [default: the paper's]")
+@click.option("--seed", type=int, default=DEFAULT_DATA_SEED, show_default=True, help="Seed of the data.")
+@workers_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="data",
+    show_default=True,
+    help="Folder in which TASK/SPLIT.zarr is written.",
+)
+@click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
+@quiet_option
+def generate_command(
+    tasks: tuple[str, ...],
+    splits: tuple[str, ...],
+    episodes: int | None,
+    horizon: int | None,
+    seed: int,
+    workers: int,
+    out: Path,
+    *,
+    everything: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Generate the datasets of each TASK as Zarr stores.
+
+    Equal commands write equal bytes, whatever the number of workers. A dataset that is already there is left
+    alone; one with other settings is refused, unless --force moves it aside. With --all, a task that lacks a
+    split asked for is left out of it.
+
+    \b
+    Examples:
+      sen-bench generate 3d-blocks
+      sen-bench generate 2d-shapes 3d-blocks --split train-limited
+      sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
+    """
+    terminal = Terminal(quiet=quiet)
+    size = _split_size(episodes, horizon)
+    chosen = _chosen_tasks(tasks, everything=everything)
+    # Every recipe is made, and so checked, before the first dataset is written.
+    recipes = [
+        (task, task.recipe(split, size, seed=seed))
+        for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
+    ]
+    for task, recipe in recipes:
+        path = dataset_path(out, task, recipe.split)
+        with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
+            result = generate(recipe, path, workers=workers, force=force, progress=advance)
+        if result.moved_aside is not None:
+            terminal.message(f"moved the old dataset to {result.moved_aside}")
+        state = "written" if result.created else "already there, nothing to do"
+        click.echo(f"{path}: {state}")
+
+
+def _chosen_tasks(names: tuple[str, ...], *, everything: bool) -> list[Task]:
+    """The tasks named, each once, or every task."""
+    if everything == bool(names):
+        raise ConfigError(
+            "give either tasks or --all, not both"
+            if names
+            else f"name a task, or give --all; tasks: {', '.join(task_names())}"
+        )
+    return [get_task(name) for name in (task_names() if everything else dict.fromkeys(names))]
+
+
+def _chosen_splits(
+    tasks: list[Task], names: tuple[str, ...], terminal: Terminal, *, skip: bool
+) -> Iterator[tuple[Task, str]]:
+    """The splits to generate of each task.
+
+    Args:
+        tasks: The tasks.
+        names: Splits asked for; none: train and eval.
+        terminal: Is told what is skipped.
+        skip: Whether a task that lacks a split is passed over; at least one must have it all the same.
+    """
+    wanted = list(dict.fromkeys(names)) or ["train", "eval"]
+    known = dict.fromkeys(split for task in tasks for split in task.splits)
+    for split in wanted:
+        if skip and split not in known:
+            raise UnknownNameError("split", split, known)
+    for task in tasks:
+        for split in wanted:
+            if skip and split not in task.splits:
+                terminal.message(f"{task.name} has no split {split}: skipped")
+            else:
+                yield task, split
+
+
+def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
+    for name, value in (("--episodes", episodes), ("--horizon", horizon)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} must be at least 1, not {value}")
+    return SplitSize(episodes=episodes, horizon=horizon)
+
+
+@click.command("info")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
+def info_command(store: Path, *, as_json: bool) -> None:
+    """Describe the dataset STORE: its sizes, symmetry and provenance."""
+    dataset = open_dataset(store)
+    click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
+
+
+@click.command("view")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option(
+    "--episode", "episodes", type=int, multiple=True, help="Episode; repeat for several.  [default: 0, 1, 2]"
+)
+@click.option("--twin", is_flag=True, help="Draw each episode's twin below it.")
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Frames on a contact sheet."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .png (contact sheet) or a .gif (animation).  [default: TASK-SPLIT.png]",
+)
+def view_command(
+    store: Path, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
+) -> None:
+    """Draw episodes of the dataset STORE, with their actions.
+
+    \b
+    Examples:
+      sen-bench view data/3d-blocks/eval.zarr --twin
+      sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
+    """
+    dataset = open_dataset(store)
+    path = out or Path(f"{dataset.task}-{dataset.split}.png")
+    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    click.echo(str(path))
