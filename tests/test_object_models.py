@@ -272,7 +272,7 @@ def test_embeddings_transform_by_turning_maps_and_permuting_objects(world: str, 
         turned = torch.rot90(embedding[g], g // 120, (-2, -1))
         for i in range(5):
             if world == "rush-hour":
-                expected[g, renaming[g, i], direction[g]] = turned[i]
+                expected[g, renaming[g, i], direction[g].tolist()] = turned[i]
             else:
                 expected[g, renaming[g, i]] = turned[i]
     assert torch.equal(moved, expected)
