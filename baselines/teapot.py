@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 KINDS = ("matmul", "tfn", "none")
 """The matrix product and the tensor field network, both equivariant, and the MLP, which is not (paper)."""
 
-CONVOLUTIONS = 4
-"""Convolutions of S, each of which halves the height and width of the image."""
-
 
 class RotationEmbedding(nn.Module):
     """The embedding network S: four convolutions and three linear layers to a rotation (paper, section 3).
 
     The paper gives no sizes; these are ours. Convolutions of stride 2, the first 5×5 and the others 3×3, with
-    BatchNorm and ReLU after each, of n, 2n, 2n and 2n channels; linear layers of 8n, 4n and 6 channels with
+    BatchNorm and ReLU after each, of n, 2n, 4n and 4n channels; linear layers of 16n, 8n and 6 channels with
     ReLU between. The 6 numbers are two vectors, which `gram_schmidt` makes orthonormal. Convolutions start
     Xavier-uniform with biases 0, as all of the paper's, linear layers as `nn.Linear` does.
 
@@ -40,22 +37,23 @@ class RotationEmbedding(nn.Module):
     def __init__(self, *, image_channels: int, side: int, channels: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        widths = [image_channels, channels, *(CONVOLUTIONS - 1) * [2 * channels]]
+        widths = [image_channels, channels, 2 * channels, 4 * channels, 4 * channels]
         for narrow, wide in itertools.pairwise(widths):
             size = 3 if layers else 5
             layer = nn.Conv2d(narrow, wide, size, stride=2, padding=size // 2)
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(cast("Tensor", layer.bias))
             layers += [layer, nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
-        self.convolutions = nn.Sequential(*layers)
-        last_side = -(-side // 2**CONVOLUTIONS)
+        # Images of one channel have no memory format, so the weights must say it.
+        self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        last_side = -(-side // 2 ** len(widths[1:]))
         self.hidden = nn.Sequential(
-            nn.Linear(2 * channels * last_side**2, 8 * channels),
+            nn.Linear(4 * channels * last_side**2, 16 * channels),
             nn.ReLU(inplace=True),
-            nn.Linear(8 * channels, 4 * channels),
+            nn.Linear(16 * channels, 8 * channels),
             nn.ReLU(inplace=True),
         )
-        self.last = nn.Linear(4 * channels, 6)
+        self.last = nn.Linear(8 * channels, 6)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Maps images `[B, C, H, W]` to rotations `[B, 3, 3]`."""
@@ -147,7 +145,7 @@ def build_teapot_model(
     *,
     symmetry: Symmetry[Group | SO3, Representation | SO3Representation],
     observation_shape: tuple[int, int, int],
-    embedding_channels: int = 32,
+    embedding_channels: int = 16,
     hidden: int | None = None,
 ) -> RotationModel:
     """Makes a model of 3D Teapot with randomly initialised weights.

@@ -242,7 +242,7 @@ _TEAPOTS = tuple(
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
-        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "none")},
+        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
     )
     for actions in ("small", "large")
 )
