@@ -21,8 +21,8 @@ HARMONICS = o3.Irreps("0e+1e+2e")
 
 # The points are the origin and the three columns of z. An edge leads from each point to every other; the
 # first six are those from and to the origin, of length 1, the others, between columns, of length √2.
-_SOURCES = (0, 0, 0, 1, 2, 3, 1, 2, 3, 2, 3, 1)
-_TARGETS = (1, 2, 3, 0, 0, 0, 2, 3, 1, 1, 2, 3)
+_SOURCES = [0, 0, 0, 1, 2, 3, 1, 2, 3, 2, 3, 1]
+_TARGETS = [1, 2, 3, 0, 0, 0, 2, 3, 1, 1, 2, 3]
 _SHORT = 6
 
 
@@ -42,6 +42,7 @@ class TensorFieldLayer(nn.Module):
         irreps_out: Features out.
     """
 
+    sources: Tensor
     incidence: Tensor
 
     def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> None:
@@ -52,16 +53,16 @@ class TensorFieldLayer(nn.Module):
         )
         # Normal, as e3nn's own: it scales the paths.
         self.weights = nn.Parameter(torch.randn(2, self.product.weight_numel))
-        incidence = nn.functional.one_hot(torch.tensor(_TARGETS), 4).T.to(torch.get_default_dtype())
-        self.register_buffer("incidence", incidence, persistent=False)
+        self.register_buffer("sources", torch.tensor(_SOURCES), persistent=False)
+        self.register_buffer("incidence", torch.eye(4)[_TARGETS].T, persistent=False)
 
     def forward(self, features: Tensor, harmonics: Tensor) -> Tensor:
         """Maps features `[B, 4, D]` and harmonics of the edges `[B, 12, 9]` to features `[B, 4, D']`."""
-        sent = features[:, _SOURCES]
+        sent = features[:, self.sources]
         short = self.product(sent[:, :_SHORT], harmonics[:, :_SHORT], self.weights[0])
         long = self.product(sent[:, _SHORT:], harmonics[:, _SHORT:], self.weights[1])
         received = self.incidence @ torch.cat([short, long], dim=1)
-        return cast("Tensor", self.own(features) + received) / math.sqrt(4)
+        return cast("Tensor", self.own(features) + received) / 2
 
 
 class TensorFieldNetwork(nn.Module):
@@ -82,6 +83,7 @@ class TensorFieldNetwork(nn.Module):
     """
 
     change_of_basis: Tensor
+    differences: Tensor
     labels: Tensor
 
     def __init__(self, *, hidden: int, layers: int = 2) -> None:
@@ -103,7 +105,9 @@ class TensorFieldNetwork(nn.Module):
             self.harmonics = o3.SphericalHarmonics(HARMONICS, normalize=True, normalization="component")
             basis = [math.sqrt(2 * degree + 1) * o3.wigner_3j(1, 1, degree) for degree in range(3)]
             self.register_buffer("change_of_basis", torch.cat(basis, dim=-1).flatten(0, 1), persistent=False)
-            self.register_buffer("labels", torch.eye(4), persistent=False)
+            labels = torch.eye(4)
+            self.register_buffer("labels", labels, persistent=False)
+            self.register_buffer("differences", labels[_TARGETS] - labels[_SOURCES], persistent=False)
         self._exact = {name: buffer.clone() for name, buffer in self.named_buffers()}
         self.to(dtype)
 
@@ -111,16 +115,10 @@ class TensorFieldNetwork(nn.Module):
         """Maps rotations z and a, `[B, 3, 3]` each and of one type, to rotations z'."""
         with torch.autocast(latent.device.type, enabled=False):
             count = len(latent)
-            columns = latent.transpose(1, 2)
-            points = torch.cat([latent.new_zeros(count, 1, 3), columns], dim=1)
-            harmonics = self.harmonics(points[:, _TARGETS] - points[:, _SOURCES])
-            features = torch.cat(
-                [
-                    self.labels.expand(count, 4, 4),
-                    (action.flatten(1) @ self.change_of_basis)[:, None].expand(count, 4, 9),
-                ],
-                dim=-1,
-            )
+            points = torch.cat([latent.new_zeros(count, 1, 3), latent.mT], dim=1)
+            harmonics = self.harmonics(self.differences @ points)
+            actions = (action.flatten(1) @ self.change_of_basis)[:, None].expand(count, 4, 9)
+            features = torch.cat([self.labels.expand(count, 4, 4), actions], dim=-1)
             for layer, gate in zip(self.layers, self.gates, strict=True):
                 features = gate(layer(features, harmonics))
             vectors = cast("Tensor", self.out(features, harmonics)).mean(dim=1)
@@ -130,6 +128,5 @@ class TensorFieldNetwork(nn.Module):
         """Moves or casts the network; constants are rounded from the exact ones, not from rounded ones."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, exact in self._exact.items():
-            buffer = self.get_buffer(name)
-            buffer.copy_(exact)
+            self.get_buffer(name).copy_(exact)
         return self
