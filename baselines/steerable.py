@@ -47,7 +47,7 @@ class SteerableConvolution(nn.Module):
         with e2cnn_compat.silenced(), default_dtype(torch.float64):
             layer = e2cnn_compat.nn.R2Conv(in_type, out_type, kernel_size=3, padding=1, recompute=True)
         (expansion,) = layer.basisexpansion.children()
-        dtype = torch.getdefault_dtype()
+        dtype = torch.get_default_dtype()
         self.in_fields, self.out_fields = in_fields, out_fields
         self.weights = nn.Parameter(layer.weights.detach().to(dtype))
         self.bias = nn.Parameter(layer.bias.detach().to(dtype))

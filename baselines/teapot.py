@@ -41,11 +41,12 @@ class RotationEmbedding(nn.Module):
         for narrow, wide in itertools.pairwise(widths):
             size = 3 if layers else 5
             layer = nn.Conv2d(narrow, wide, size, stride=2, padding=size // 2)
+            # Images of one channel have no memory format of their own, so the weights must say it.
+            layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(cast("Tensor", layer.bias))
             layers += [layer, nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
-        # Images of one channel have no memory format, so the weights must say it.
-        self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.convolutions = nn.Sequential(*layers)
         last_side = -(-side // 2 ** len(widths[1:]))
         self.hidden = nn.Sequential(
             nn.Linear(4 * channels * last_side**2, 16 * channels),
@@ -59,7 +60,7 @@ class RotationEmbedding(nn.Module):
         """Maps images `[B, C, H, W]` to rotations `[B, 3, 3]`."""
         maps = self.convolutions(observation.contiguous(memory_format=torch.channels_last))
         vectors = apply_in_full_precision(self.last, self.hidden(maps.flatten(1)))
-        return gram_schmidt(vectors.unflatten(-1, (2, 3)))
+        return gram_schmidt(vectors.view(-1, 2, 3))
 
 
 class MatrixProduct(nn.Module):
@@ -91,7 +92,7 @@ class OrdinaryTransition(nn.Module):
         """Maps rotations z and a, `[B, 3, 3]` each, to rotations z'."""
         features = torch.cat([latent.flatten(1), action.flatten(1)], dim=1)
         hidden = self.norm(self.second(self.first(features).relu_())).relu_()
-        return gram_schmidt(apply_in_full_precision(self.last, hidden).unflatten(-1, (2, 3)))
+        return gram_schmidt(apply_in_full_precision(self.last, hidden).view(-1, 2, 3))
 
 
 class RotationModel(WorldModel):

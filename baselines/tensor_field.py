@@ -122,7 +122,7 @@ class TensorFieldNetwork(nn.Module):
             for layer, gate in zip(self.layers, self.gates, strict=True):
                 features = gate(layer(features, harmonics))
             vectors = cast("Tensor", self.out(features, harmonics)).mean(dim=1)
-            return gram_schmidt(vectors.unflatten(-1, (2, 3)))
+            return gram_schmidt(vectors.view(-1, 2, 3))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves or casts the network; constants are rounded from the exact ones, not from rounded ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pytest
@@ -35,8 +35,8 @@ Models: TypeAlias = dict[str, RotationModel]
 
 
 def _build(kind: str, **options: Any) -> RotationModel:
-    settings = {"symmetry": teapot_symmetry(), "observation_shape": (64, 64, 1), **SMALL.get(kind, {})}
-    return build_teapot_model(kind, **(settings | options))
+    settings: dict[str, Any] = {"symmetry": teapot_symmetry(), "observation_shape": (64, 64, 1)}
+    return build_teapot_model(kind, **(settings | SMALL[kind] | options))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,8 @@ def test_every_layer_of_the_tensor_field_network_is_equivariant(exact: Models) -
     of_degree = [of_matrix[:1, :1], g, of_matrix[4:, 4:]]
 
     def representation(irreps: Any) -> Tensor:
-        return torch.block_diag(*(of_degree[irrep.l] for count, irrep in irreps for _ in range(count)))
+        blocks = [of_degree[irrep.l] for count, irrep in irreps for _ in range(count)]
+        return cast("Tensor", torch.block_diag(*blocks))  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def assert_equivariant(function: Any, irreps_in: Any, irreps_out: Any) -> None:
         of_input, of_output = representation(irreps_in), representation(irreps_out)
