@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
-from sen_bench.baselines.model import full_precision
+from sen_bench.baselines.model import default_dtype, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Makes new tensors of this type within the block: e2cnn offers no other way to say it."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 class SteerableConvolution(nn.Module):
@@ -74,7 +61,7 @@ class SteerableConvolution(nn.Module):
             e2cnn_compat.nn.FieldType(space, fields * [space.regular_repr if regular else space.trivial_repr])
             for fields, regular in ((in_fields, in_regular), (out_fields, out_regular))
         )
-        with e2cnn_compat.silenced(), _default_dtype(torch.float64):
+        with e2cnn_compat.silenced(), default_dtype(torch.float64):
             layer = e2cnn_compat.nn.R2Conv(in_type, out_type, kernel_size=kernel_size, recompute=True)
         (expansion,) = layer.basisexpansion.children()
         dtype = torch.get_default_dtype()
