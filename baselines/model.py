@@ -17,7 +17,8 @@ class WorldModel(nn.Module, ABC):
 
     A model is three maps: the embedding network S (`embed`), the encoder E (`encode`) and the transition T
     (`transition`). For the models with a symmetric embedding, E and T are equivariant by construction and
-    `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs.
+    `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs. A fully
+    equivariant model takes the group to act on images as well, as `transform_observation` says.
 
     Embeddings and latents are float32 also under `torch.autocast`, so that losses, distances and rankings are
     computed in float32; a float64 model keeps float64.
@@ -54,6 +55,11 @@ class WorldModel(nn.Module, ABC):
     def equivariant(self) -> bool:
         """Whether E and T are equivariant by construction, and `transform_latent` is defined."""
         return self._equivariant
+
+    @property
+    def image_equivariant(self) -> bool:
+        """Whether S is equivariant by construction for `transform_observation`, which is then defined."""
+        return False
 
     @abstractmethod
     def embed(self, observation: Tensor) -> Tensor:
@@ -127,6 +133,22 @@ class WorldModel(nn.Module, ABC):
             NotImplementedError: The group does not act on the latents of this model.
         """
         raise NotImplementedError(f"the group does not act on the latents of {type(self).__name__}")
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """What the model takes for the group's action on images, where it does (`image_equivariant`).
+
+        Args:
+            elements: The identity or twin elements of the world's symmetry, as for `transform_embedding`: of
+                others, such as those that rename objects, nobody says what they do to pixels.
+            observation: Images, `[B, C, H, W]`.
+
+        Returns:
+            Transformed images, of the same shape.
+
+        Raises:
+            NotImplementedError: The model does not take the group to act on images.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take the group to act on images")
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """The predicted next latent T(E(S(observation)), action), `[B, *latent_shape]`."""

@@ -137,6 +137,21 @@ class ObjectModel(WorldModel):
         return x[sample, objects, places]
 
 
+class FullObjectModel(ObjectModel):
+    """An object model whose S commutes with quarter turns of the image: `full`."""
+
+    @property
+    def image_equivariant(self) -> bool:
+        """It is; see `WorldModel.image_equivariant`."""
+        return True
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """Turns images by quarters; see `WorldModel.transform_observation`."""
+        turns = self.get_buffer("_turns")[elements.to(observation.device)].tolist()
+        pairs = zip(observation, turns, strict=True)
+        return torch.stack([torch.rot90(image, quarters, (-2, -1)) for image, quarters in pairs])
+
+
 def _permutation(symmetry: Symmetry, name: str) -> Tensor:
     """The permutations of one representation as int64 `[element, index]`.
 
@@ -207,4 +222,5 @@ def build_object_model(
         embedding = ConvolutionalEmbedding(
             image_channels=image_channels, num_objects=num_objects, channels=embedding_channels
         )
-    return ObjectModel(embedding, symmetry=symmetry, side=height, equivariant=equivariant, hidden=hidden)
+    family = FullObjectModel if kind == "full" else ObjectModel
+    return family(embedding, symmetry=symmetry, side=height, equivariant=equivariant, hidden=hidden)

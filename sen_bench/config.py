@@ -17,8 +17,10 @@ from sen_bench.errors import ConfigError, UnknownNameError
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
 
-#: Width options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
-ModelOptions = dict[str, int]
+ModelOption = bool | int | float | str | list[bool | int | float | str]
+
+#: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
+ModelOptions = dict[str, ModelOption]
 
 
 class _Strict(BaseModel):
@@ -94,19 +96,30 @@ class Preset(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides the numbers of a run, except its seed, its datasets and its device."""
+    """Everything that decides the numbers of a run, except its seed, its datasets and its device.
+
+    Attributes:
+        task: The task.
+        train_split: The split that is trained on.
+        model: The model.
+        model_options: Its options.
+        model_code: Digest of the file that defines the model, where that is not part of sen-bench.
+        training: How it is trained.
+        evaluation: How it is scored.
+    """
 
     task: str
     train_split: str
     model: str
     model_options: ModelOptions
+    model_code: str | None = None
     training: TrainingConfig
     evaluation: EvaluationConfig
 
     @property
     def digest(self) -> str:
         """The digest of all settings; the same for every seed."""
-        return _digest(self.model_dump(mode="json"))
+        return _digest(self._settings())
 
     @property
     def weights_digest(self) -> str:
@@ -114,7 +127,16 @@ class RunConfig(_Strict):
 
         A run can therefore be trained on under settings that ask for more epochs.
         """
-        return _digest(self.model_dump(mode="json", exclude={"evaluation": True, "training": {"epochs"}}))
+        settings = self._settings()
+        del settings["evaluation"], settings["training"]["epochs"]
+        return _digest(settings)
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings as JSON-able data; without a digest of code for models that came without one."""
+        settings = self.model_dump(mode="json")
+        if self.model_code is None:
+            del settings["model_code"]
+        return settings
 
 
 def _digest(settings: dict[str, Any]) -> str:
