@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +57,13 @@ class WorldModel(nn.Module, ABC):
         return self._equivariant
 
     @property
-    def image_equivariant(self) -> bool:
-        """Whether S is equivariant by construction for `transform_observation`, which is then defined."""
-        return False
+    def image_equivariance(self) -> Literal["exact", "approximate"] | None:
+        """How well S commutes by construction with the group, acting on images by `transform_observation`.
+
+        "approximate" where strides or sizes keep the grid of pixels from being carried to itself; None where
+        the model does not take the group to act on images, and `transform_observation` is not defined.
+        """
+        return None
 
     @abstractmethod
     def embed(self, observation: Tensor) -> Tensor:
@@ -116,7 +120,8 @@ class WorldModel(nn.Module, ABC):
             embedding: Embeddings v, `[B, *embedding_shape]`.
 
         Returns:
-            Transformed embeddings, of the same shape.
+            Transformed embeddings, of the same shape; NaN throughout where the group acts on them in no known
+            way, so that EE(S) is undefined.
         """
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
@@ -135,7 +140,7 @@ class WorldModel(nn.Module, ABC):
         raise NotImplementedError(f"the group does not act on the latents of {type(self).__name__}")
 
     def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
-        """What the model takes for the group's action on images, where it does (`image_equivariant`).
+        """What the model takes for the group's action on images, where it does (`image_equivariance`).
 
         Args:
             elements: The identity or twin elements of the world's symmetry, as for `transform_embedding`: of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -141,9 +141,9 @@ class FullObjectModel(ObjectModel):
     """An object model whose S commutes with quarter turns of the image: `full`."""
 
     @property
-    def image_equivariant(self) -> bool:
-        """It is; see `WorldModel.image_equivariant`."""
-        return True
+    def image_equivariance(self) -> Literal["exact"]:
+        """Exact: no convolution has a stride; see `WorldModel.image_equivariance`."""
+        return "exact"
 
     def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
         """Turns images by quarters; see `WorldModel.transform_observation`."""

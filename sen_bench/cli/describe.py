@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -53,6 +54,13 @@ def describe_tasks() -> str:
     return "\n\n".join(blocks)
 
 
+_S_IS = {
+    None: "ordinary",
+    "exact": "equivariant on images",
+    "approximate": "about equivariant on images",
+}
+
+
 def describe_models(rows: list[dict[str, Any]]) -> str:
     """The models of each task with their parameters, and whether they have the same budget.
 
@@ -72,7 +80,7 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
             row["task"],
             row["model"],
             *(f"{counts[part]:,}" for part in ("embedding", "encoder", "transition", "total")),
-            "equivariant on images" if row["image_equivariant"] else "ordinary",
+            _S_IS[row["image_equivariance"]],
             "equivariant" if row["equivariant"] else "ordinary",
             row["class"],
         )
@@ -104,7 +112,9 @@ def describe_errors(
             max((value for entry in entries if (value := getattr(entry, part)) is not None), default=None)
             for part in ("embedding", "image", "encoder", "transition")
         ]
-        table.add_row(name, *("-" if value is None else f"{value:.2g}" for value in worst))
+        table.add_row(
+            name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
+        )
     epochs = about["trained_epochs"]
     state = f"trained for {epochs} epochs" if epochs else "untrained"
     return f"{about['task']}, {about['model']}, {state}\n{_text(table)}\n"

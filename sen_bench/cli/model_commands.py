@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from sen_bench.samples import Samples
 from sen_bench.tasks import Task, get_task, task_names
 from sen_bench.testing import (
     TOLERANCE,
+    ElementErrors,
     all_elements,
     broken_claims,
     chosen_elements,
@@ -117,7 +119,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
         "model": name,
         "class": type(model).__name__,
         "equivariant": model.equivariant,
-        "image_equivariant": model.image_equivariant,
+        "image_equivariance": model.image_equivariance,
         "options": dict(options),
         "parameters": asdict(counts),
     }
@@ -192,8 +194,8 @@ def check_command(
             errors = equivariance_errors(model, samples, elements=elements, progress=advance)
         lines = broken_claims(model, errors, tolerance=tolerance)
         broken += [f"{about['model']}: {line}" for line in lines]
-        claims = {"equivariant": model.equivariant, "image_equivariant": model.image_equivariant}
-        reports.append({**about, **claims, "broken": lines, "elements": [asdict(entry) for entry in errors]})
+        claims = {"equivariant": model.equivariant, "image_equivariance": model.image_equivariance}
+        reports.append({**about, **claims, "broken": lines, "elements": [_json(entry) for entry in errors]})
         if not as_json:
             click.echo(describe_errors(about, world.symmetry.group, elements, errors))
     if as_json:
@@ -202,6 +204,14 @@ def check_command(
         terminal.message(f"NOT EQUIVARIANT: {line}")
     if broken:
         ctx.exit(EXIT_NOT_EQUIVARIANT)
+
+
+def _json(entry: ElementErrors) -> dict[str, Any]:
+    """The errors of an element; None where one is undefined, for JSON has no NaN."""
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in asdict(entry).items()
+    }
 
 
 def _subjects(
