@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,3 +51,10 @@ def install(
     for module, source in modules.items():
         (folder / f"{module}.py").write_text(source)
     return folder
+
+
+def forget(folder: Path) -> None:
+    """Has Python forget the modules that it imported from a folder, so that the next test has its own."""
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]

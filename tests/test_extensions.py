@@ -23,7 +23,7 @@ from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.tasks import get_task, task_names
 from tests.own_models import Mean
-from tests.plugins import TASK, install
+from tests.plugins import TASK, forget, install
 
 BUILT_IN = ["2d-shapes", "3d-blocks", "rush-hour", "reacher", "teapot-small", "teapot-large"]
 OWN = Path(__file__).parent / "own_models.py"
@@ -49,9 +49,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
         monkeypatch.syspath_prepend(install(tmp_path / "site" / name, name, entry_points, modules))
 
     yield install_here
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
-            del sys.modules[name]
+    forget(tmp_path)
 
 
 @pytest.fixture
@@ -310,7 +308,7 @@ class TestOwnModels:
                 get_task("3d-blocks").build_model("sen", {"hidden": value})  # type: ignore[dict-item]
 
     def test_a_mistake_in_its_code_is_not_taken_for_one_in_its_options(self, plug: Install) -> None:
-        plug({}, mistaken="def build(symmetry, observation_shape):\n    return len(3)\n")
+        plug({}, name="more", mistaken="def build(symmetry, observation_shape):\n    return len(3)\n")
         with pytest.raises(TypeError, match="has no len"):
             get_task("3d-blocks").build_model("mistaken:build", {})
 
