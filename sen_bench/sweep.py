@@ -101,7 +101,9 @@ class Run:
     def name(self) -> str:
         """What the run is called, also as a path below the folder of runs."""
         config = self.config
-        return f"{config.task}/{config.train_split}/{config.model}/{self.preset.name}/seed-{self.seed}"
+        # Colons stand between paths in places, and no folder of Windows has one in its name.
+        model = config.model.replace(":", "-")
+        return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
     def folder(self) -> Path:

@@ -74,8 +74,8 @@ def run_options(command: Command) -> Command:
                 "--model",
                 "models",
                 multiple=True,
-                metavar="NAME",
-                help="Model; repeat for several.  [default: all]",
+                metavar="NAME|MODULE:CLASS",
+                help="Model, or package.module:Class of your own; repeat for several.  [default: the task's]",
             ),
             click.option(
                 "--seeds", type=SeedRange(), default="0", show_default=True, help="Such as 0, 0-2 or 0,3."
