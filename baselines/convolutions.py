@@ -11,9 +11,28 @@ from torch import Tensor, nn
 from sen_bench.baselines.model import full_precision
 
 
-def convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3×3 convolution that keeps height and width, Xavier-uniform weights, biases 0 (paper, section 3)."""
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+def convolution(
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int = 3,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
+) -> nn.Conv2d:
+    """A convolution with Xavier-uniform weights and biases 0 (paper, section 3).
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Side of the kernel; 3×3 with the default stride and padding keep height and width.
+        stride: Pixels in per pixel out.
+        padding: Zeros on every side.
+        dilation: Pixels from one point of the kernel to the next.
+    """
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(cast("Tensor", layer.bias))
     return layer

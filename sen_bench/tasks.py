@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import build_object_model
+from sen_bench.baselines.objects import KINDS, build_object_model
+from sen_bench.baselines.reacher import build_reacher_model
 from sen_bench.config import EvaluationConfig, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, UnknownNameError
@@ -227,7 +228,7 @@ _REACHER = Task(
             warmup=50,
         ),
     },
-    models={},
+    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
 )
 
 _TEAPOTS = tuple(
