@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -35,85 +37,91 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 C4, D4 = Group.cyclic(4), Group.dihedral(4)
 
 
-def _gspace(group: Group) -> Any:  # noqa: ANN401 - e2cnn is untyped
-    """How e2cnn says that a group turns and reflects the plane of the image.
+class _Kind(enum.Enum):
+    """The kinds of fields that there are, each a permutation representation of the group."""
 
-    Elements have the same numbers in both: e2cnn too numbers the turns first and then the turns of a
-    reflection, and that reflection is given its axis here, so that it is (x, y) to (x, -y), as in
-    `Group.dihedral`.
-
-    Raises:
-        ConfigError: It is not C_n or D_n.
-    """
-    construction = group.construction or {}
-    match construction.get("family"):
-        case "cyclic":
-            return e2cnn_compat.gspaces.Rot2dOnR2(construction["n"])
-        case "dihedral":
-            return e2cnn_compat.gspaces.FlipRot2dOnR2(construction["n"], axis=0.0)
-    raise ConfigError(f"steerable convolutions need a group C_n or D_n, not {group.name}")
+    TRIVIAL = "one channel that the group leaves alone"
+    REGULAR = "one channel an element"
+    SIGNS = "a pair (a, -a) that reflections exchange: the quotient by the turns"
 
 
 @dataclass(frozen=True)
 class _Block:
-    """The kernels from one field of a kind to one field of another, made by e2cnn in float64.
+    """The kernels from one field of a kind to one field of another, made by e2cnn.
 
     Attributes:
-        fields: How many fields of the first kind a layer takes.
-        basis: The kernels that commute with the group, `[basis, channels out, channels in, k, k]`.
+        basis: The kernels that commute with the group, float64 `[basis, channels out, channels in, k, k]`.
         irreps: Of each element of the basis, the irrep in (by name) and out (by its place in the field).
-        bias: What a field's one bias adds to its channels, `[channels out]`.
+        bias: What a field's one bias adds to its channels, float64 `[channels out]`.
     """
 
-    fields: int
     basis: Tensor
-    irreps: list[tuple[str, int]]
+    irreps: tuple[tuple[str, int], ...]
     bias: Tensor
 
-    @classmethod
-    def build(
-        cls,
-        space: Any,  # noqa: ANN401 - e2cnn is untyped
-        fields: int,
-        representation: tuple[Any, Any],
-        *,
-        kernel_size: int,
-        dilation: int,
-    ) -> _Block:
-        """The kernels between two representations of e2cnn."""
-        source, target = (e2cnn_compat.nn.FieldType(space, [one]) for one in representation)
-        with e2cnn_compat.silenced(), _default_dtype(torch.float64):
-            layer = e2cnn_compat.nn.R2Conv(
-                source, target, kernel_size, dilation=dilation, recompute=True, initialize=False
-            )
-        (expansion,) = layer.basisexpansion.children()
-        return cls(
-            fields=fields,
-            basis=expansion.sampled_basis.unflatten(-1, (kernel_size, kernel_size)),
-            irreps=[(each["in_irrep"], each["out_irrep_idx"]) for each in expansion.get_basis_info()],
-            bias=layer.bias_expansion[:, 0],
+
+@functools.cache
+def _block(group: Group, source: _Kind, target: _Kind, kernel_size: int, dilation: int) -> _Block:
+    """The kernels between two kinds of fields.
+
+    Elements have the same numbers for e2cnn as for us: it too numbers the turns first and then the turns of a
+    reflection, and that reflection is given its axis here, so that it is (x, y) to (x, -y), as in
+    `Group.dihedral`.
+
+    Raises:
+        ConfigError: The group is not C_n or D_n, or has no reflections to exchange signs.
+    """
+    construction = group.construction or {}
+    family, n = construction.get("family"), construction.get("n")
+    if family not in {"cyclic", "dihedral"}:
+        raise ConfigError(f"steerable convolutions need a group C_n or D_n, not {group.name}")
+    if source is _Kind.SIGNS and family == "cyclic":
+        raise ConfigError(f"pairs (a, -a) need a group with reflections, not {group.name}")
+    space = (
+        e2cnn_compat.gspaces.Rot2dOnR2(n)
+        if family == "cyclic"
+        else e2cnn_compat.gspaces.FlipRot2dOnR2(n, axis=0.0)
+    )
+    representations = {
+        _Kind.TRIVIAL: lambda: space.trivial_repr,
+        _Kind.REGULAR: lambda: space.regular_repr,
+        _Kind.SIGNS: lambda: space.quotient_repr((None, n)),
+    }
+    in_type, out_type = (
+        e2cnn_compat.nn.FieldType(space, [representations[kind]()]) for kind in (source, target)
+    )
+    with e2cnn_compat.silenced(), _default_dtype(torch.float64):
+        layer = e2cnn_compat.nn.R2Conv(
+            in_type, out_type, kernel_size, dilation=dilation, recompute=True, initialize=False
         )
+    (expansion,) = layer.basisexpansion.children()
+    return _Block(
+        basis=expansion.sampled_basis.unflatten(-1, (kernel_size, kernel_size)),
+        irreps=tuple((each["in_irrep"], each["out_irrep_idx"]) for each in expansion.get_basis_info()),
+        bias=layer.bias_expansion[:, 0],
+    )
 
 
-def _he_deviations(blocks: list[_Block], out_fields: int) -> Tensor:
+def _he_deviations(blocks: list[tuple[int, _Block]], out_fields: int) -> Tensor:
     """The standard deviations of e2cnn's generalised He initialisation, one a weight, float64.
 
     An irrep out gets the variance 1, in equal parts from each kind of irrep in, and within a kind from each
-    element of the basis (Weiler and Cesa 2019, section 2.8; as in e2cnn 0.2.3).
+    element of the basis (Weiler and Cesa 2019, as e2cnn 0.2.3 has it).
+
+    Args:
+        blocks: The kernels from each kind of fields in, and how many fields of the kind there are.
+        out_fields: How many fields there are out.
     """
     elements: Counter[tuple[str, int]] = Counter()
-    for block in blocks:
+    for fields, block in blocks:
         for pair in block.irreps:
-            elements[pair] += block.fields
+            elements[pair] += fields
     kinds = Counter(out for _, out in elements)
-    return torch.cat(
-        [
-            torch.tensor(
-                [1 / math.sqrt(kinds[pair[1]] * elements[pair]) for pair in block.irreps], dtype=torch.float64
-            ).repeat(out_fields * block.fields)
-            for block in blocks
-        ]
-    )
+    parts = []
+    for fields, block in blocks:
+        deviations = [1 / math.sqrt(kinds[out] * elements[kind, out]) for kind, out in block.irreps]
+        parts.append(torch.tensor(deviations, dtype=torch.float64).repeat(out_fields * fields))
+    return torch.cat(parts)
 
 
 class SteerableConvolution(nn.Module):
@@ -170,21 +178,16 @@ class SteerableConvolution(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        space = _gspace(group)
         source, target = (
-            space.regular_repr if regular else space.trivial_repr for regular in (in_regular, out_regular)
+            _Kind.REGULAR if regular else _Kind.TRIVIAL for regular in (in_regular, out_regular)
         )
         sources = {"basis": (in_fields, source)}
         if in_signs:
-            if isinstance(space, e2cnn_compat.gspaces.Rot2dOnR2):
-                raise ConfigError(f"pairs (a, -a) need a group with reflections, not {group.name}")
             # Before the others, as in the order of e2cnn's parameters.
-            sources = {"sign_basis": (in_signs, space.quotient_repr((None, group.order // 2))), **sources}
+            sources = {"sign_basis": (in_signs, _Kind.SIGNS), **sources}
         blocks = {
-            name: _Block.build(
-                space, fields, (representation, target), kernel_size=kernel_size, dilation=dilation
-            )
-            for name, (fields, representation) in sources.items()
+            name: (fields, _block(group, kind, target, kernel_size, dilation))
+            for name, (fields, kind) in sources.items()
         }
         self.in_fields, self.out_fields, self.in_signs = in_fields, out_fields, in_signs
         self.stride, self.padding, self.dilation = stride, padding, dilation
@@ -192,9 +195,9 @@ class SteerableConvolution(nn.Module):
         dtype = torch.get_default_dtype()
         self.weights = nn.Parameter((deviations * torch.randn_like(deviations)).to(dtype))
         self.bias = nn.Parameter(torch.zeros(out_fields, dtype=dtype))
-        self._blocks = {name: (block.fields, len(block.basis)) for name, block in blocks.items()}
-        self._exact = {name: block.basis for name, block in blocks.items()}
-        self._exact["bias_basis"] = blocks["basis"].bias
+        self._sources = {name: fields for name, (fields, _) in blocks.items()}
+        self._exact = {name: block.basis for name, (_, block) in blocks.items()}
+        self._exact["bias_basis"] = blocks["basis"][1].bias
         for name, exact in self._exact.items():
             self.register_buffer(name, exact.to(dtype), persistent=False)
 
@@ -210,13 +213,13 @@ class SteerableConvolution(nn.Module):
 
     def _kernel(self) -> Tensor:
         """The kernel as a sum over the basis, `[channels out, channels in, k, k]`."""
+        bases = [(fields, self.get_buffer(name)) for name, fields in self._sources.items()]
+        sizes = [self.out_fields * fields * len(basis) for fields, basis in bases]
         parts = []
-        sizes = [self.out_fields * fields * count for fields, count in self._blocks.values()]
-        for (name, (fields, _)), weights in zip(self._blocks.items(), self.weights.split(sizes), strict=True):
-            coefficients = weights.view(self.out_fields, fields, -1)
-            part = torch.einsum("bpqhw,oib->poqihw", self.get_buffer(name), coefficients)
+        for (fields, basis), weights in zip(bases, self.weights.split(sizes), strict=True):
+            part = torch.einsum("bpqhw,oib->poqihw", basis, weights.view(self.out_fields, fields, -1))
             parts.append(part.flatten(2, 3).flatten(0, 1))
-        return torch.cat(parts, dim=1) if self.in_signs else parts[0]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves or casts the layer; the bases are rounded from the exact ones, not from rounded ones."""
