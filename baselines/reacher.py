@@ -34,12 +34,12 @@ IMAGE_SIDE = 128
 
 
 class ReacherModel(WorldModel):
-    """A world model whose embeddings are maps, and whose latents are fields without a place.
+    """A world model whose embedding is of maps, and whose latent is four numbers or D4-regular fields.
 
-    Embeddings are `[B, 8, 33, 33]`: maps that the group turns and reflects, as it does the plane of the table
-    seen from above with x to the right and y upwards; of `full` they are D4-regular fields `[B, 8, 8, 33, 33]`
-    of such maps, axis 2 the group element. Latents are D4-regular, `[B, 4, 8]`, of equivariant models, and
-    plain numbers `[B, 4]` of `none`. Actions are float32 `[B, 2]`: two torques.
+    Embeddings are `[B, 8, 33, 33]`: maps that the group turns and reflects, as it does the table seen from
+    above with x to the right and y upwards. Those of `full` are D4-regular fields of such maps,
+    `[B, 8, 8, 33, 33]`, axis 2 the group element. Latents are D4-regular fields without a place, `[B, 4, 8]`,
+    or of `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two torques.
 
     Args:
         kind: "sen", "full" or "none".

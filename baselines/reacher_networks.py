@@ -41,9 +41,9 @@ EMBEDDING_SHAPES = (
 )
 """The seven convolutions of S: from 128 pixels to 65, five times 65, and 33.
 
-The paper's, but for one padding [ours]: the public code pads by 1 first, and has 64 and 32 pixels. Where a 3×3
-kernel moves by 2 over an even side, one line is left over at one end, and a turn of the image is no longer a
-turn of the map. So that is met once, at the image, and not again.
+The paper's, but for one padding [ours]: the public code pads by 1 first, and has 64 and 32 pixels. Where a
+3×3 kernel moves by 2 over an even side, one line is left over at one end, and a turn of the image is no more
+a turn of the map. With 128 pixels that cannot be helped at the image; after it, sides are odd.
 """
 
 ENCODER_SHAPES = (
@@ -54,8 +54,8 @@ ENCODER_SHAPES = (
 )
 """The six convolutions of E, with max-pools after three: from 33 pixels to 18 and 9, 4 and 2, 2 and 1.
 
-The paper's, but for two paddings [ours]: the public code pads by 1 throughout, and goes from 32 to 16 and 8, 4
-and 2, 2 and 1. Both of its strided convolutions meet an even side, so its E is not equivariant; ours is.
+The paper's, but for two paddings [ours]: the public code pads both strided ones by 1, and goes from 32 pixels
+to 16 and 8, 4 and 2, 2 and 1. They meet even sides, so that its E is not equivariant; ours is.
 """
 
 ENCODER_POOLS = 3

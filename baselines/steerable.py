@@ -1,4 +1,4 @@
-"""The equivariant convolutional embedding network S of `full`, which takes the group to turn the image."""
+"""The equivariant convolutional embedding networks S of `full`, which takes the group to turn the image."""
 
 from __future__ import annotations
 
@@ -128,8 +128,9 @@ class SteerableConvolution(nn.Module):
     """A convolution that commutes with a group that turns, or turns and reflects, the image.
 
     For quarter turns and reflections that holds exactly, for odd and even kernels alike, wherever the windows
-    of the kernel lie symmetrically in the image: always with stride 1; with another stride, if side + 2·padding
-    - kernel is a multiple of it (an odd kernel with stride 2 thus needs an odd side).
+    of the kernel lie symmetrically in the image: always with stride 1; with a larger one, if it divides
+    side + 2·padding - kernel. With patches that tile the image it does; a 3×3 kernel and stride 2 need an odd
+    side.
 
     Kernel basis, parameters and initialisation (generalised He; biases 0) are those of e2cnn's `R2Conv`; the
     convolution is an ordinary one with the kernel expanded from them. Unlike `R2Conv`:
@@ -256,21 +257,49 @@ class FieldBatchNorm(nn.Module):
         return normed.permute(0, 2, 3, 1).reshape(last.shape).permute(0, 3, 1, 2)
 
 
-class SteerableEmbedding(nn.Module):
+class _SteerableMaps(nn.Module):
+    """What the steerable embeddings share: steerable layers, then a sigmoid, and fields as maps of objects.
+
+    Args:
+        layers: From trivial fields to one field per object.
+        regular: Whether these fields are regular, else trivial.
+    """
+
+    def __init__(self, layers: list[nn.Module], *, regular: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.regular = regular
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Maps images `[B, C, H, W]` to `[B, O, h, w]` in (0, 1), or to `[B, 4·O, h, w]` where regular.
+
+        Turning the image turns the maps; where regular, it also rolls the 4 maps of each object, which are
+        neighbours, by -1.
+        """
+        maps: Tensor = self.layers(observation.contiguous(memory_format=torch.channels_last))
+        if self.regular:
+            # e2cnn numbers a fibre by turns counter-clockwise, latents by directions, clockwise.
+            first, *others = maps.chunk(4, dim=1)
+            maps = torch.stack([first, *reversed(others)], dim=2).flatten(1, 2)
+        return torch.sigmoid(full_precision(maps))
+
+
+class SteerableEmbedding(_SteerableMaps):
     """Four steerable 3×3 convolutions, batch norm and ReLU between, sigmoid at the end (paper, section 3).
 
-    Trivial fields in (the colours) and out (one map per object), regular ones between. It commutes with
-    turning the image by quarter turns, exactly; that the group acts so on the pixels is the wrong assumption
-    of `full`. Initialised as e2cnn does: generalised He, biases 0.
+    Trivial fields in (the colours), regular ones between, and out trivial ones (a map per object) or regular
+    ones (a C4 fibre of maps per object). It commutes with turning the image by quarter turns, exactly; that
+    the group acts so on the pixels is the wrong assumption of `full`. Initialised as e2cnn does: generalised
+    He, biases 0.
 
     Args:
         image_channels: Channels of the observations.
-        num_objects: Maps to give, one per object.
+        num_objects: Fields to give.
         fields: Regular fields of the three hidden layers (paper: 16).
+        regular: Whether the fields to give are regular.
     """
 
-    def __init__(self, *, image_channels: int, num_objects: int, fields: int) -> None:
-        super().__init__()
+    def __init__(self, *, image_channels: int, num_objects: int, fields: int, regular: bool = False) -> None:
         layers: list[nn.Module] = []
         for index in range(3):
             in_fields = fields if index else image_channels
@@ -280,11 +309,37 @@ class SteerableEmbedding(nn.Module):
                 # Not in place: on the view that the norm returns, autograd would make that expensive.
                 nn.ReLU(),
             ]
-        self.layers = nn.Sequential(
-            *layers, SteerableConvolution(fields, num_objects, in_regular=True, out_regular=False)
-        )
+        last = SteerableConvolution(fields, num_objects, in_regular=True, out_regular=regular)
+        super().__init__([*layers, last], regular=regular)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Maps images `[B, C, H, W]` to `[B, O, H, W]` in (0, 1)."""
-        maps = self.layers(observation.contiguous(memory_format=torch.channels_last))
-        return torch.sigmoid(full_precision(maps))
+
+class SteerablePatchEmbedding(_SteerableMaps):
+    """The steerable counterpart of `PatchEmbedding`: a convolution per patch, batch norm, ReLU, 1×1, sigmoid.
+
+    Fields and initialisation are as in `SteerableEmbedding`. It commutes with turning the image by quarter
+    turns, exactly, where patches tile the image.
+
+    Args:
+        image_channels: Channels of the observations.
+        num_objects: Fields to give.
+        fields: Regular fields of the hidden layer (16 [ours], as in 3D Blocks).
+        patch: Side of a patch in pixels.
+        regular: Whether the fields to give are regular.
+    """
+
+    def __init__(
+        self, *, image_channels: int, num_objects: int, fields: int, patch: int, regular: bool = False
+    ) -> None:
+        first = SteerableConvolution(
+            image_channels,
+            fields,
+            in_regular=False,
+            out_regular=True,
+            kernel_size=patch,
+            stride=patch,
+            padding=0,
+        )
+        last = SteerableConvolution(
+            fields, num_objects, in_regular=True, out_regular=regular, kernel_size=1, padding=0
+        )
+        super().__init__([first, FieldBatchNorm(fields), nn.ReLU(), last], regular=regular)

@@ -8,7 +8,14 @@ from functools import partial
 from typing import Any
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import KINDS, build_object_model
+from sen_bench.baselines.objects import (
+    BLOCKS_3D,
+    KINDS,
+    RUSH_HOUR,
+    SHAPES_2D,
+    ObjectSpaces,
+    build_object_model,
+)
 from sen_bench.baselines.reacher import build_reacher_model
 from sen_bench.config import EvaluationConfig, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
@@ -189,12 +196,17 @@ def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
     )
 
 
+def _object_models(spaces: ObjectSpaces) -> dict[str, ModelBuilder]:
+    """The models of a grid world."""
+    return {kind: partial(build_object_model, kind, spaces=spaces) for kind in KINDS}
+
+
 _SHAPES_2D = Task(
     name="2d-shapes",
     title="2D Shapes",
     world_id="sen_bench/Shapes2D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
-    models={},
+    models=_object_models(SHAPES_2D),
 )
 
 _BLOCKS_3D = Task(
@@ -202,7 +214,7 @@ _BLOCKS_3D = Task(
     title="3D Blocks",
     world_id="sen_bench/Blocks3D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
-    models={kind: partial(build_object_model, kind) for kind in ("sen", "full", "none")},
+    models=_object_models(BLOCKS_3D),
 )
 
 _RUSH_HOUR = Task(
@@ -210,7 +222,7 @@ _RUSH_HOUR = Task(
     title="Rush Hour",
     world_id="sen_bench/RushHour-v0",
     splits=_GRID_SPLITS,
-    models={},
+    models=_object_models(RUSH_HOUR),
 )
 
 _REACHER = Task(

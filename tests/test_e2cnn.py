@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution, 
 from sen_bench.errors import SenBenchError
 from tests.oracles.dense_layers import e2cnn_embedding
 
-SIZES = {"image_channels": 3, "num_objects": 5, "fields": 4}
+SIZES: dict[str, Any] = {"image_channels": 3, "num_objects": 5, "fields": 4}
 
 
 def _images(side: int = 9, *, dtype: torch.dtype = torch.float64) -> Tensor:

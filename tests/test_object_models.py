@@ -30,7 +30,7 @@ PAPER_SHAPE = (50, 50, 3)
 
 def _model(kind: str, *, side: int = 6, objects: int = 5, **widths: int) -> ObjectModel:
     torch.manual_seed(0)
-    sizes = {"embedding_channels": 3, "hidden": 6} | widths
+    sizes: dict[str, Any] = {"embedding_channels": 3, "hidden": 6} | widths
     return build_object_model(
         kind, symmetry=grid_symmetry(5, objects), observation_shape=(side, side, 3), **sizes
     )
