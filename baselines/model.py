@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, cast
 
 import torch
@@ -150,3 +152,14 @@ def apply_in_full_precision(layer: nn.Module, x: Tensor) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         return cast("Tensor", layer(full_precision(x)))
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Makes new tensors of this type within the block, for libraries that offer no other way to say it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

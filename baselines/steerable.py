@@ -1,4 +1,4 @@
-"""The equivariant convolutional embedding networks S of `full`, which takes the group to turn the image."""
+"""Convolutions that commute with turns and reflections of the image; the networks S of `full` for objects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import enum
 import functools
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -15,23 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
-from sen_bench.baselines.model import full_precision
+from sen_bench.baselines.model import default_dtype, full_precision
 from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Makes new tensors of this type within the block: e2cnn offers no other way to say it."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 C4, D4 = Group.cyclic(4), Group.dihedral(4)
@@ -90,7 +77,7 @@ def _block(group: Group, source: _Kind, target: _Kind, kernel_size: int, dilatio
     in_type, out_type = (
         e2cnn_compat.nn.FieldType(space, [representations[kind]()]) for kind in (source, target)
     )
-    with e2cnn_compat.silenced(), _default_dtype(torch.float64):
+    with e2cnn_compat.silenced(), default_dtype(torch.float64):
         layer = e2cnn_compat.nn.R2Conv(
             in_type, out_type, kernel_size, dilation=dilation, recompute=True, initialize=False
         )

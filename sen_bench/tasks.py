@@ -17,6 +17,7 @@ from sen_bench.baselines.objects import (
     build_object_model,
 )
 from sen_bench.baselines.reacher import build_reacher_model
+from sen_bench.baselines.teapot import build_teapot_model
 from sen_bench.config import EvaluationConfig, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, UnknownNameError
@@ -254,7 +255,7 @@ _TEAPOTS = tuple(
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
-        models={},
+        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
     )
     for actions in ("small", "large")
 )

@@ -232,6 +232,7 @@ class _Run:
         losses: list[float] = []
         try:
             for done, (index, permutation) in enumerate(self._batches(), start=1):
+                self._set_learning_rate((self.epoch + (done - 1) / steps) / self._config.epochs)
                 waiting.append(self._train_step(index, permutation))
                 if len(waiting) == FETCH_EVERY or done == steps:
                     losses += self._take_in(waiting, log)
@@ -264,6 +265,12 @@ class _Run:
             collapsed=self.detector.collapsed,
         )
         self._save()
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """Sets the learning rate for a step, by the share of all steps that lie before it."""
+        if self._config.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; the loss, its terms and the separation, ``[4]``, still on the device."""

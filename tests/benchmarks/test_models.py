@@ -88,7 +88,7 @@ def test_convolutional_embedding(benchmark: BenchmarkFixture) -> None:
 
 def test_steerable_embedding(benchmark: BenchmarkFixture) -> None:
     embedding = SteerableEmbedding(image_channels=3, num_objects=5, fields=16)
-    plain = e2cnn_embedding(embedding, image_channels=3, num_objects=5, fields=16)
+    plain = e2cnn_embedding(embedding)
     images = torch.rand(BATCH // 2, 3, 50, 50)
 
     def plain_maps() -> Tensor:
