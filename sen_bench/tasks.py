@@ -18,6 +18,7 @@ from sen_bench.baselines.objects import (
     ObjectSpaces,
     build_object_model,
 )
+from sen_bench.baselines.reacher import build_reacher_model
 from sen_bench.baselines.teapot import build_teapot_model
 from sen_bench.config import EvaluationConfig, ModelOption, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
@@ -311,7 +312,7 @@ _REACHER = Task(
             warmup=50,
         ),
     },
-    models={},
+    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
 )
 
 _TEAPOTS = tuple(
