@@ -14,6 +14,7 @@ from sen_bench.cli.data_commands import (
     tasks_command,
     view_command,
 )
+from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
     leaderboard_command,
@@ -68,5 +69,7 @@ for _command in (
     train_command,
     evaluate_command,
     leaderboard_command,
+    figures_command,
+    decode_command,
 ):
     main.add_command(_command)
