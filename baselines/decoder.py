@@ -49,7 +49,7 @@ class Decoder(nn.Module):
             nn.ReLU(),
             nn.Linear(_HIDDEN, width * rows * columns),
             nn.ReLU(),
-            nn.Unflatten(1, (width, rows, columns)),
+            nn.Unflatten(1, (rows, columns, width)),
         )
         layers: list[nn.Module] = []
         before = width
@@ -66,8 +66,9 @@ class Decoder(nn.Module):
 
     def logits(self, latent: Tensor) -> Tensor:
         """Latents `[B, *latent_shape]` to log-odds `[B, C, H, W]`: their sigmoid is the observation."""
-        maps = self.convolutions(self.linear(full_precision(latent).flatten(1)))
-        return cast("Tensor", maps[:, :, : self._height, : self._width])
+        # Channels last in memory, as convolutions on a CPU like them.
+        maps = self.linear(full_precision(latent).flatten(1)).permute(0, 3, 1, 2)
+        return cast("Tensor", self.convolutions(maps)[:, :, : self._height, : self._width])
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latents `[B, *latent_shape]` to observations `[B, C, H, W]` in (0, 1)."""

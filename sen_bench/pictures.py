@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from sen_bench.baselines.model import WorldModel
 from sen_bench.data import Transitions, shown_frames
 from sen_bench.errors import DatasetError
 from sen_bench.figures.curve import draw_learning_curve
+from sen_bench.figures.irreps import point_group
 from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
@@ -25,6 +27,7 @@ from sen_bench.figures.style import Format, save_figure, style
 from sen_bench.files import move_aside
 from sen_bench.store import Dataset
 from sen_bench.sweep import Console, Run
+from sen_bench.symmetry import SO3, Group
 from sen_bench.training import Checkpoint, read_metrics, train_decoder
 from sen_bench.view import element_label
 
@@ -181,17 +184,14 @@ def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Ru
     group = dataset.symmetry.group
     return _Pictures(
         columns={name: np.concatenate(images) for name, images in kept.items()},
-        rows=[
-            f"g = {element_label(group, elements[row])}" if model.equivariant else f"episode {row}"
-            for row in rows
-        ],
+        rows=[_element_text(group, elements[row]) if model.equivariant else f"episode {row}" for row in rows],
         errors=(means["decoded z"], means.get("decoded ρ(g) z")),
         remark="" if model.equivariant else "\nthe group does not act on the latents of this model",
     )
 
 
 def distinct_elements(elements: NDArray[np.generic], count: int) -> list[int]:
-    """The first episodes whose twins are by different elements, in order, at most so many.
+    """The first episodes whose twins are by different elements, at most so many; in the order of elements.
 
     Args:
         elements: ``[N]`` or ``[N, 3, 3]``.
@@ -199,7 +199,22 @@ def distinct_elements(elements: NDArray[np.generic], count: int) -> list[int]:
     """
     flat = elements.reshape(len(elements), -1)
     _, first = np.unique(flat, axis=0, return_index=True)
-    return [int(k) for k in np.sort(first)[:count]]
+    chosen = np.sort(first)[:count]
+    if elements.ndim == 1:
+        chosen = chosen[np.argsort(elements[chosen])]
+    return [int(k) for k in chosen]
+
+
+def _element_text(group: Group | SO3, element: NDArray[Any]) -> str:
+    """An element as it is printed: a turn of a product by its own name, a rotation in two lines."""
+    if isinstance(group, SO3):
+        return "g = " + element_label(group, element).replace(" about ", "\nabout ")
+    points = point_group(group)
+    if points is not None and element in points.elements:
+        name = points.group.element_name(int(np.flatnonzero(points.elements == element)[0]))
+    else:
+        name = element_label(group, element)
+    return f"g = ${name}$"
 
 
 def _narrow(run: Run) -> torch.dtype | None:

@@ -14,7 +14,7 @@ from sen_bench.errors import ConfigError
 from sen_bench.training.epochs import EpochTraining, Pace, Reporter
 
 #: Samples in a batch, and the learning rate of Adam [ours].
-BATCH_SIZE, LEARNING_RATE = 128, 1e-3
+BATCH_SIZE, LEARNING_RATE = 64, 1e-3
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def train(
 class _Run(EpochTraining[WorldModel]):
     """The training of a world model, which is watched for collapse."""
 
-    terms = LossTerms._fields
+    terms = ("loss", "positive", "negative", "separation")
     unit = "transitions"
     remedy = OTHER_RUN
     divergence_remedy = 'lower it or use precision = "float32"'
