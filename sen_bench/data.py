@@ -136,7 +136,7 @@ class Episodes:
         device: Where the tensors that are asked for go.
 
     Raises:
-        DatasetError: If the dataset has no twin.
+        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -151,6 +151,14 @@ class Episodes:
             for twin, prefix in _TWIN.items()
         }
         self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
+        self._negatives: Tensor | None = None
+        if "negative/observation" in dataset.arrays:
+            if dataset.frame_stack > 1:
+                raise DatasetError(
+                    f"{dataset.path} has negatives, which are single frames, but a model is shown"
+                    f" {dataset.frame_stack} at once; they cannot be scored"
+                )
+            self._negatives = torch.from_numpy(dataset.load("negative/observation"))
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -188,6 +196,30 @@ class Episodes:
             int64 ``[B]``, or float64 ``[B, 3, 3]`` where the group is SO(3).
         """
         return self._elements[index]
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether there are hard negatives of every step."""
+        return self._negatives is not None
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        """Observations of the states near that of one time.
+
+        Args:
+            index: Which episodes.
+            frame: Which time, 1 … T.
+
+        Returns:
+            float32 ``[B, K, C, H, W]`` in [0, 1] on the device.
+
+        Raises:
+            DatasetError: If the dataset has no negatives.
+        """
+        if self._negatives is None:
+            raise DatasetError("this dataset has no hard negatives")
+        frames = self._negatives[index.to("cpu"), frame - 1].to(self.device)
+        pixels = _pixels(frames.flatten(0, 1))
+        return pixels.view(*frames.shape[:2], *pixels.shape[1:])
 
 
 _TWIN = {False: "", True: "twin/"}

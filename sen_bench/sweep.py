@@ -270,7 +270,7 @@ class Run:
         Raises:
             CheckpointError: If training has not ended, or was of another run.
         """
-        train_digest = self.open_dataset(self.config.train_split).content_digest
+        train_dataset = self.open_dataset(self.config.train_split)
         model, checkpoint = self.trained_model()
         dataset = self.open_dataset("eval")
         began = time.perf_counter()
@@ -303,8 +303,10 @@ class Run:
                 eval_seconds=round(seconds, 1),
                 device=device_name(self.device),
                 precision=self.config.training.precision,
-                train_dataset_digest=train_digest,
+                train_dataset_digest=train_dataset.content_digest,
                 eval_dataset_digest=dataset.content_digest,
+                train_files_digest=train_dataset.files_digest,
+                eval_files_digest=dataset.files_digest,
                 config_digest=self.config.digest,
                 version=__version__,
                 torch_version=torch.__version__,
