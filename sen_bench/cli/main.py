@@ -17,6 +17,7 @@ from sen_bench.cli.data_commands import (
     view_command,
 )
 from sen_bench.cli.model_commands import check_command, models_command
+from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
     leaderboard_command,
@@ -79,5 +80,7 @@ for _command in (
     train_command,
     evaluate_command,
     leaderboard_command,
+    figures_command,
+    decode_command,
 ):
     main.add_command(_command)
