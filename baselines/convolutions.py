@@ -12,7 +12,13 @@ from sen_bench.baselines.model import full_precision
 
 
 def convolution(
-    in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1, padding: int = 1
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int = 3,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
 ) -> nn.Conv2d:
     """A convolution with Xavier-uniform weights and biases 0 (paper, section 3).
 
@@ -22,8 +28,11 @@ def convolution(
         kernel_size: Side of the kernel; 3×3 with the default stride and padding keep height and width.
         stride: Pixels in per pixel out.
         padding: Zeros on every side.
+        dilation: Pixels from one point of the kernel to the next.
     """
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=padding)
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(cast("Tensor", layer.bias))
     return layer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -194,6 +194,21 @@ class ObjectModel(WorldModel):
         return x[sample, objects, places]
 
 
+class FullObjectModel(ObjectModel):
+    """An object model whose S commutes with quarter turns of the image: `full`."""
+
+    @property
+    def image_equivariance(self) -> Literal["exact"]:
+        """Exact: convolutions have stride 1, or patches that tile the image."""
+        return "exact"
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """Turns images by quarters; see `WorldModel.transform_observation`."""
+        turns = self.get_buffer("_turns")[elements.to(observation.device)].tolist()
+        pairs = zip(observation, turns, strict=True)
+        return torch.stack([torch.rot90(image, quarters, (-2, -1)) for image, quarters in pairs])
+
+
 def _permutation(symmetry: Symmetry, name: str) -> Tensor:
     """The permutations of one representation as int64 `[element, index]`.
 
@@ -315,7 +330,8 @@ def build_object_model(
         num_objects=_permutation(symmetry, "object").shape[1],
         width=embedding_channels,
     )
-    return ObjectModel(
+    family = FullObjectModel if kind == "full" else ObjectModel
+    return family(
         embedding,
         symmetry=symmetry,
         spaces=spaces,
