@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,7 +14,6 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.cli.console import Terminal
 from sen_bench.config import Preset, SplitSize, TaskPreset, TrainingConfig, load_preset, preset_names
 from sen_bench.data import Transitions
-from sen_bench.generators import generate
 from sen_bench.store import open_dataset
 from sen_bench.sweep import Folders, Run
 from sen_bench.tasks import get_task, task_names
@@ -24,19 +24,17 @@ MODELS = [(task, model) for task in task_names() for model in get_task(task).mod
 GRIDS = ("2d-shapes", "3d-blocks", "rush-hour")
 
 
-@pytest.fixture(scope="module")
-def transitions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Transitions]:
-    """A few transitions of the training data of every task that has models."""
-    folder = tmp_path_factory.mktemp("data")
-    found = {}
-    for name in dict(MODELS):
-        recipe = get_task(name).recipe("train", SplitSize(episodes=6, horizon=1))
-        found[name] = Transitions.from_dataset(generate(recipe, folder / name).dataset, CPU)
-    return found
-
-
 def _smoke(task: str) -> TaskPreset:
     return load_preset("smoke").for_task(task)
+
+
+def _noise(task: str) -> Transitions:
+    """Six transitions of random pixels and actions of a task."""
+    world, rng = get_task(task).world(), np.random.default_rng(0)
+    shape = (6, 1 + world.frame_stack, *(world.observation_space.shape or ()))
+    frames = rng.integers(256, size=shape, dtype=np.uint8)
+    actions = np.stack([world.sample_action(rng) for _ in range(6)])[:, None]
+    return Transitions(torch.from_numpy(frames), torch.from_numpy(actions), CPU)
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -61,20 +59,16 @@ def test_the_models_of_a_task_have_the_same_budget(task: str) -> None:
     assert max(counts) <= 1.1 * min(counts)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("task", "model"), MODELS)
-def test_every_model_trains_a_step(
-    task: str, model: str, dtype: torch.dtype, transitions: dict[str, Transitions]
-) -> None:
+def test_every_model_learns_under_autocast(task: str, model: str) -> None:
     torch.manual_seed(0)
     built = get_task(task).build_model(model, _smoke(task).models.get(model, {}))
     before = {name: parameter.detach().clone() for name, parameter in built.named_parameters()}
     optimizer = torch.optim.Adam(built.parameters(), lr=1e-3)
-    batch = transitions[task].batch(torch.arange(6))
-    permutation = torch.arange(6).roll(1)
+    batch, permutation = _noise(task).batch(torch.arange(6)), torch.arange(6).roll(1)
 
     def loss() -> Tensor:
-        return contrastive_loss(built, batch, permutation, hinge=1.0, dtype=dtype).total
+        return contrastive_loss(built, batch, permutation, hinge=1.0, dtype=torch.bfloat16).total
 
     torch.autograd.backward([loss()])
     optimizer.step()
@@ -110,12 +104,13 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
     return pd.read_csv(folders.runs_csv)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "model"), MODELS)
 def test_every_model_is_trained_and_scored(task: str, model: str, tmp_path: Path) -> None:
     rows = _run(task, model, "train", tmp_path)
     assert set(rows["model"]) == {model}
     assert rows["mrr"].between(0, 1).all()
-    assert rows["die_model"].notna().all()
+    assert rows["ee_embedding"].ge(0).all()
 
 
 def test_limited_actions_are_trained_on_and_all_actions_evaluated(tmp_path: Path) -> None:
