@@ -139,9 +139,18 @@ def test_convolutions_start_xavier_uniform_with_biases_0(world: str, kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("objects", [1, 2, 5])
-@pytest.mark.parametrize("side", [1, 5, 6])
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("objects", [1, 5])
+@pytest.mark.parametrize(
+    ("world", "side"),
+    [
+        ("2d-shapes", 5),
+        ("3d-blocks", 1),
+        ("3d-blocks", 5),
+        ("3d-blocks", 6),
+        ("rush-hour", 4),
+        ("rush-hour", 5),
+    ],
+)
 def test_shapes_are_those_announced(world: str, kind: str, objects: int, side: int) -> None:
     model = _model(kind, world, side=side, objects=objects)
     observation = _images(world, side)
@@ -174,15 +183,17 @@ def test_the_encoder_is_equivariant_for_every_element(world: str, kind: str, sid
 @pytest.mark.parametrize("kind", EQUIVARIANT)
 @pytest.mark.parametrize("objects", [1, 2, 5])
 @pytest.mark.parametrize("world", WORLDS)
-def test_the_transition_is_equivariant_for_every_element_and_action(
+def test_the_transition_is_equivariant_for_every_element_and_move(
     world: str, kind: str, objects: int
 ) -> None:
     model = _model(kind, world, objects=objects).double()
     moves = _action_moves(world, objects)
     elements = torch.arange(len(moves))
-    latent = _repeated(_random(1, *model.latent_shape), len(elements))
-    for action in range(4 * objects):
-        following = model.transition(latent, torch.full_like(elements, action))
+    one = _random(1, *model.latent_shape)
+    latent = _repeated(one, len(elements))
+    # The moves of one object: elements take them to those of the others.
+    for action in range(4):
+        following = _repeated(model.transition(one, torch.tensor([action])), len(elements))
         moved = model.transition(model.transform_latent(elements, latent), moves[:, action])
         torch.testing.assert_close(moved, model.transform_latent(elements, following), rtol=0, atol=1e-12)
         assert (following - latent).abs().min() > 0
@@ -204,24 +215,20 @@ def test_every_linear_layer_is_equivariant(kind: str, turns: int) -> None:
         torch.testing.assert_close(layer(x.roll(-turns, -2)), layer(x).roll(-turns, -2), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("side", [5, 8])
 @pytest.mark.parametrize("world", WORLDS)
-def test_full_carries_a_turned_image_to_turned_maps_and_a_turned_prediction(
-    world: str, side: int, turns: int
-) -> None:
+def test_full_carries_a_turned_image_to_turned_maps_and_a_turned_prediction(world: str, side: int) -> None:
     model = _model("full", world, side=side).double().eval()
-    element = torch.full((2,), turns * 120)
     observation, action = _images(world, side, count=2).double(), torch.tensor([2, 17])
-    turned = torch.rot90(observation, turns, (-2, -1))
-    embedding = model.embed(observation)
-    torch.testing.assert_close(
-        model.embed(turned), model.transform_embedding(element, embedding), rtol=0, atol=1e-12
-    )
-    moved = model(turned, _action_moves(world)[turns * 120][action])
-    torch.testing.assert_close(
-        moved, model.transform_latent(element, model(observation, action)), rtol=0, atol=1e-12
-    )
+    embedding, predicted = model.embed(observation), model(observation, action)
+    for turns in range(4):
+        element = torch.full((2,), turns * 120)
+        turned = torch.rot90(observation, turns, (-2, -1))
+        torch.testing.assert_close(
+            model.embed(turned), model.transform_embedding(element, embedding), rtol=0, atol=1e-12
+        )
+        moved = model(turned, _action_moves(world)[turns * 120][action])
+        torch.testing.assert_close(moved, model.transform_latent(element, predicted), rtol=0, atol=1e-12)
     # Not because the maps are the same all over.
     assert embedding.std(dim=(-2, -1)).min() > 1e-3
 
@@ -306,7 +313,7 @@ def test_transforming_does_not_depend_on_the_memory_format(world: str) -> None:
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
 )
-@pytest.mark.parametrize("objects", [1, 2, 5])
+@pytest.mark.parametrize("objects", [1, 5])
 @pytest.mark.parametrize("kind", ["sen", "none"])
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_model_is_the_textbook_model_with_its_gradients(
