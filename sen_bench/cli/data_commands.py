@@ -10,11 +10,10 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
-from sen_bench.cli.options import quiet_option, workers_option
+from sen_bench.cli.options import quiet_option, store_argument, workers_option
 from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.generators import generate
-from sen_bench.store import open_dataset
 from sen_bench.sweep import dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 from sen_bench.view import save_view
@@ -135,16 +134,23 @@ def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
 
 
 @click.command("info")
-@click.argument("store", type=click.Path(path_type=Path))
+@store_argument
 @click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
-def info_command(store: Path, *, as_json: bool) -> None:
-    """Describe the dataset STORE: its sizes, symmetry and provenance."""
-    dataset = open_dataset(store)
-    click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
+def info_command(store: Path | str, *, as_json: bool) -> None:
+    """Describe the dataset STORE: its sizes, symmetry and provenance.
+
+    \b
+    Examples:
+      sen-bench info data/3d-blocks/eval.zarr
+      sen-bench info https://example.org/3d-blocks/eval.zarr
+    """
+    with Terminal().opened(store) as dataset:
+        text = json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset)
+    click.echo(text)
 
 
 @click.command("view")
-@click.argument("store", type=click.Path(path_type=Path))
+@store_argument
 @click.option(
     "--episode", "episodes", type=int, multiple=True, help="Episode; repeat for several.  [default: 0, 1, 2]"
 )
@@ -158,7 +164,7 @@ def info_command(store: Path, *, as_json: bool) -> None:
     help="A .png (contact sheet) or a .gif (animation).  [default: TASK-SPLIT.png]",
 )
 def view_command(
-    store: Path, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
+    store: Path | str, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
 ) -> None:
     """Draw episodes of the dataset STORE, with their actions.
 
@@ -167,7 +173,7 @@ def view_command(
       sen-bench view data/3d-blocks/eval.zarr --twin
       sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
     """
-    dataset = open_dataset(store)
-    path = out or Path(f"{dataset.task}-{dataset.split}.png")
-    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    with Terminal().opened(store) as dataset:
+        path = out or Path(f"{dataset.task}-{dataset.split}.png")
+        save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
     click.echo(str(path))

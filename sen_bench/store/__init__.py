@@ -16,6 +16,10 @@ from sen_bench.store._manifest import Manifest as Manifest
 from sen_bench.store._manifest import row_digests as row_digests
 from sen_bench.store._reader import Dataset as Dataset
 from sen_bench.store._reader import open_dataset as open_dataset
+from sen_bench.store._remote import CACHE_VARIABLE as CACHE_VARIABLE
+from sen_bench.store._remote import OFFLINE_VARIABLE as OFFLINE_VARIABLE
+from sen_bench.store._remote import cache_folder as cache_folder
+from sen_bench.store._remote import is_url as is_url
 from sen_bench.store._writer import Receipt as Receipt
 from sen_bench.store._writer import create_store as create_store
 from sen_bench.store._writer import finish_store as finish_store

@@ -86,15 +86,35 @@ class Manifest:
             DatasetError: There is none, or it cannot be understood.
         """
         try:
-            data: Any = json.loads((root / MANIFEST).read_bytes())
-            files = {name: FileRecord(**record) for name, record in data["files"].items()}
-            return cls(str(data["content_digest"]), files)
+            data = (root / MANIFEST).read_bytes()
         except FileNotFoundError:
             raise DatasetError(
                 f"{root} has no {MANIFEST}: it was never finished; generate it again"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
             raise DatasetError(f"{root / MANIFEST} cannot be read ({error}); generate it again") from error
+        return cls.parse(data, root / MANIFEST)
+
+    @classmethod
+    def parse(cls, data: bytes, where: Path | str) -> Manifest:
+        """The manifest in the bytes of its file.
+
+        Args:
+            data: The bytes.
+            where: Where they come from, for the message.
+
+        Raises:
+            DatasetError: They cannot be understood.
+        """
+        try:
+            content: Any = json.loads(data)
+            files = {
+                name: FileRecord(int(record["size"]), str(record["sha256"]))
+                for name, record in content["files"].items()
+            }
+            return cls(str(content["content_digest"]), files)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{where} cannot be read ({error}); generate it again") from error
 
 
 def row_digests(values: NDArray[Any]) -> bytes:
