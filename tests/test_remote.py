@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from sen_bench.cli.main import main
-from sen_bench.errors import DatasetError
+from sen_bench.errors import DatasetError, SenBenchError
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import MANIFEST, cache_folder, open_dataset
 from tests.fake_worlds import DRIFT
@@ -93,7 +93,7 @@ def served(pristine: Path, tmp_path: Path) -> Iterator[Served]:
 
 
 def refused(served_url: str, array: str = "observation") -> str:
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(SenBenchError) as caught:
         open_dataset(served_url).load(array)
     assert "\n" not in str(caught.value)
     return str(caught.value)

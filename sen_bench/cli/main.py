@@ -14,6 +14,7 @@ from sen_bench.cli.data_commands import (
     tasks_command,
     view_command,
 )
+from sen_bench.cli.export_commands import export_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
     leaderboard_command,
@@ -64,6 +65,7 @@ for _command in (
     generate_command,
     info_command,
     view_command,
+    export_command,
     run_command,
     train_command,
     evaluate_command,

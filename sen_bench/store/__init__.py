@@ -5,6 +5,7 @@ read by `open_dataset`. The manifest comes last: a folder without one is not a d
 format itself.
 """
 
+from sen_bench.store._croissant import CROISSANT as CROISSANT
 from sen_bench.store._layout import FORMAT as FORMAT
 from sen_bench.store._layout import FORMAT_VERSION as FORMAT_VERSION
 from sen_bench.store._layout import ArraySpec as ArraySpec

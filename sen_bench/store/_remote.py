@@ -17,7 +17,7 @@ import zarr
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from sen_bench.errors import DatasetError
+from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.files import write_atomically
 from sen_bench.store._manifest import MANIFEST, FileRecord, Manifest
 
@@ -211,6 +211,7 @@ class _Source:
 
     Raises:
         DatasetError: No such URLs can be read here.
+        MissingExtraError: They could, with the extra "remote".
     """
 
     def __init__(self, url: str) -> None:
@@ -228,11 +229,10 @@ class _Source:
                 self._errors = (OSError, aiohttp.ClientError)
             self._files, self._root = fsspec.core.url_to_fs(url, **options)
         except ImportError as error:
-            hint = (
-                "pip install 'sen-bench[remote]'"
-                if protocol in {"http", "https"}
-                else " ".join(str(error).split())
-            )
+            if protocol in {"http", "https"}:
+                raise MissingExtraError(f"reading {protocol}:// URLs", "remote") from error
+            # fsspec says which package.
+            hint = " ".join(str(error).split())
             raise DatasetError(f"{protocol}:// needs a package that is not installed: {hint}") from error
         except ValueError as error:
             raise DatasetError(f"{url} cannot be read: {error}") from error

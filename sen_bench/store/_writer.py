@@ -15,6 +15,7 @@ from zarr.codecs import ZstdCodec
 
 from sen_bench.errors import DatasetError
 from sen_bench.files import sync
+from sen_bench.store._croissant import CROISSANT, describe
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, ArraySpec
 from sen_bench.store._manifest import (
     FileRecord,
@@ -114,7 +115,7 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
 
 
 def finish_store(root: Path, attributes: Mapping[str, Any], receipts: Iterable[Receipt]) -> Manifest:
-    """Writes the root's attributes and, last of all, the manifest.
+    """Writes the root's attributes, the description for others and, last of all, the manifest.
 
     Args:
         root: The dataset, with every row written.
@@ -143,8 +144,11 @@ def finish_store(root: Path, attributes: Mapping[str, Any], receipts: Iterable[R
 
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes, "content_digest": digest}
     _write_root(root, header, {path: node for path, node in nodes.items() if path != "."})
+    described = {path: nodes[path] for path in arrays}
+    record = FileRecord.of((root / _METADATA).read_bytes())
+    write_json(root / CROISSANT, describe(header, described, record))
     files = {name: record for group in written.values() for r in group for name, record in r.files.items()}
-    for file in root.rglob(_METADATA):
+    for file in (root / CROISSANT, *root.rglob(_METADATA)):
         sync(file)
         files[file.relative_to(root).as_posix()] = FileRecord.of(file.read_bytes())
     present = {file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()}
