@@ -14,6 +14,7 @@ from sen_bench.cli.data_commands import (
     tasks_command,
     view_command,
 )
+from sen_bench.cli.doctor_commands import doctor_command
 from sen_bench.cli.export_commands import export_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
@@ -70,5 +71,6 @@ for _command in (
     train_command,
     evaluate_command,
     leaderboard_command,
+    doctor_command,
 ):
     main.add_command(_command)
