@@ -84,7 +84,9 @@ def generate_command(
     for task, recipe in recipes:
         path = dataset_path(out, task, recipe.split)
         with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
-            result = generate(recipe, path, workers=workers, force=force, progress=advance)
+            result = generate(
+                recipe, path, workers=workers, force=force, progress=advance, notice=terminal.message
+            )
         if result.moved_aside is not None:
             terminal.message(f"moved the old dataset to {result.moved_aside}")
         state = "written" if result.created else "already there, nothing to do"

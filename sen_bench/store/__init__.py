@@ -6,6 +6,10 @@ format itself.
 """
 
 from sen_bench.store._croissant import CROISSANT as CROISSANT
+from sen_bench.store._journal import Journal as Journal
+from sen_bench.store._journal import JournalContents as JournalContents
+from sen_bench.store._journal import ShardEntry as ShardEntry
+from sen_bench.store._journal import read_journal as read_journal
 from sen_bench.store._layout import FORMAT as FORMAT
 from sen_bench.store._layout import FORMAT_VERSION as FORMAT_VERSION
 from sen_bench.store._layout import ArraySpec as ArraySpec

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,20 @@ class FileRecord:
     def of(cls, data: bytes) -> FileRecord:
         """The record of a file with these contents."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
+
+    def describes(self, path: Path) -> bool:
+        """Whether there is a file with this size and digest.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != self.size:
+                    return False
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ def create_store(root: Path, specs: Sequence[ArraySpec]) -> None:
     """Makes the group and its arrays, still without contents.
 
     Args:
-        root: An existing, empty folder.
+        root: An existing folder without metadata; shards of an earlier attempt may lie in it.
         specs: The arrays. The subgroups in their paths are made too.
     """
-    group = zarr.open_group(root, mode="w-", zarr_format=3)
+    group = zarr.create_group(root, zarr_format=3)
     for name in sorted({spec.path.rpartition("/")[0] for spec in specs} - {""}):
         group.create_group(name)
     for spec in specs:
