@@ -135,6 +135,11 @@ def plan(recipe: Recipe, world: World) -> Plan:
     return Plan(blocks, tuple(arrays), tuple(symmetry_arrays(world.symmetry)), _attributes(recipe, world))
 
 
+def library_versions(world: World) -> dict[str, str]:
+    """Distribution -> version, of everything that decides what is drawn, stepped, rendered and stored."""
+    return {name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)}
+
+
 def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
     """Root attributes. Nothing here may differ between two runs on one machine: no time, host or path."""
     return {
@@ -147,10 +152,7 @@ def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
         "recipe": recipe.to_json(),
         "recipe_digest": recipe.digest,
         "generator_version": GENERATOR_VERSION,
-        "library_versions": {
-            "sen-bench": __version__,
-            **{name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)},
-        },
+        "library_versions": {"sen-bench": __version__, **library_versions(world)},
         "symmetry": world.symmetry.to_json(),
     }
 

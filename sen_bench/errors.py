@@ -50,6 +50,10 @@ class MissingExtraError(SenBenchError):
         super().__init__(f"{what} needs packages that are not installed: pip install 'sen-bench[{extra}]'")
 
 
+class ClusterError(SenBenchError):
+    """A cluster that cannot be used, or whose workers are not set up like this machine."""
+
+
 class DeviceError(SenBenchError):
     """A device that does not exist on this machine."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,7 +14,9 @@ from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import quiet_option, store_argument, workers_option
 from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.generators import generate
+from sen_bench.generators import RunShards, generate
+from sen_bench.generators.cluster import on_cluster
+from sen_bench.generators.slurm import SlurmOptions
 from sen_bench.sweep import dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 from sen_bench.view import save_view
@@ -46,6 +49,19 @@ def tasks_command() -> None:
     show_default=True,
     help="Folder in which TASK/SPLIT.zarr is written.",
 )
+@click.option(
+    "--cluster",
+    "where",
+    metavar="ADDRESS|slurm",
+    help="Generate on a Dask cluster, such as tcp://host:8786, in place of this machine.",
+)
+@click.option(
+    "--cluster-options",
+    "cluster_options",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.toml",
+    help="What to ask SLURM for: jobs, cores, memory, ….",
+)
 @click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
 @quiet_option
 def generate_command(
@@ -56,6 +72,8 @@ def generate_command(
     seed: int,
     workers: int,
     out: Path,
+    where: str | None,
+    cluster_options: Path | None,
     *,
     everything: bool,
     force: bool,
@@ -72,6 +90,8 @@ def generate_command(
       sen-bench generate 3d-blocks
       sen-bench generate 2d-shapes 3d-blocks --split train-limited
       sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
+      sen-bench generate 3d-blocks --cluster tcp://10.0.0.1:8786
+      sen-bench generate --all --cluster slurm --cluster-options slurm.toml
     """
     terminal = Terminal(quiet=quiet)
     size = _split_size(episodes, horizon)
@@ -81,16 +101,35 @@ def generate_command(
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
     ]
-    for task, recipe in recipes:
-        path = dataset_path(out, task, recipe.split)
-        with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
-            result = generate(
-                recipe, path, workers=workers, force=force, progress=advance, notice=terminal.message
-            )
-        if result.moved_aside is not None:
-            terminal.message(f"moved the old dataset to {result.moved_aside}")
-        state = "written" if result.created else "already there, nothing to do"
-        click.echo(f"{path}: {state}")
+    with _runner(where, cluster_options, terminal) as run:
+        for task, recipe in recipes:
+            path = dataset_path(out, task, recipe.split)
+            with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
+                result = generate(
+                    recipe,
+                    path,
+                    workers=workers,
+                    run=run,
+                    force=force,
+                    progress=advance,
+                    notice=terminal.message,
+                )
+            if result.moved_aside is not None:
+                terminal.message(f"moved the old dataset to {result.moved_aside}")
+            state = "written" if result.created else "already there, nothing to do"
+            click.echo(f"{path}: {state}")
+
+
+@contextmanager
+def _runner(where: str | None, options: Path | None, terminal: Terminal) -> Iterator[RunShards | None]:
+    """What makes the shards; None: worker processes of this machine."""
+    if where is None:
+        if options is not None:
+            raise ConfigError("--cluster-options needs --cluster slurm")
+        yield None
+        return
+    with on_cluster(where, SlurmOptions.read(options) if options else None, terminal.message) as run:
+        yield run
 
 
 def _chosen_tasks(names: tuple[str, ...], *, everything: bool) -> list[Task]:
