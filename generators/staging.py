@@ -91,7 +91,8 @@ class Attempt:
             DatasetError: Some rows are missing, or there are files that do not belong.
         """
         receipts = [*self._annotations, *(receipt for shard in self.shards for receipt in shard.receipts)]
-        self.journal.finish(finish_store(self.root, self.planned.attributes, receipts))
+        manifest = finish_store(self.root, self.planned.attributes, receipts, inexact=self.planned.inexact)
+        self.journal.finish(manifest)
 
 
 class Staging:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -20,8 +19,8 @@ from sen_bench.config import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import (
     CROISSANT,
-    MANIFEST,
     ArraySpec,
+    Manifest,
     create_store,
     finish_store,
     open_dataset,
@@ -192,7 +191,7 @@ class TestCroissant:
     def test_older_datasets_without_one_open(self, store: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(store, tmp_path / "old.zarr"))
         (copy / CROISSANT).unlink()
-        manifest = json.loads((copy / MANIFEST).read_text())
-        del manifest["files"][CROISSANT]
-        (copy / MANIFEST).write_text(json.dumps(manifest))
+        manifest = Manifest.read(copy)
+        files = {name: record for name, record in manifest.files.items() if name != CROISSANT}
+        Manifest(manifest.content_digest, files).write(copy)
         assert open_dataset(copy).content_digest == open_dataset(store).content_digest

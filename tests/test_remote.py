@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import json
 import shutil
 import socket
 import sys
@@ -22,7 +21,7 @@ from click.testing import CliRunner
 from sen_bench.cli.main import main
 from sen_bench.errors import DatasetError, SenBenchError
 from sen_bench.generators import Recipe, generate
-from sen_bench.store import MANIFEST, cache_folder, open_dataset
+from sen_bench.store import MANIFEST, FileRecord, Manifest, cache_folder, open_dataset
 from tests.fake_worlds import DRIFT
 
 RECIPE = Recipe(task="drift", split="eval", world_id=DRIFT, episodes=1200, horizon=60, twin=True)
@@ -218,10 +217,9 @@ class TestWhatGoesWrong:
 
     @pytest.mark.parametrize("name", ["../../evil", "/evil", "a/../../evil", "c:evil", "a\\evil"])
     def test_a_manifest_that_names_files_elsewhere(self, served: Served, name: str) -> None:
-        manifest = served.root / "eval.zarr" / MANIFEST
-        content = json.loads(manifest.read_text())
-        content["files"][name] = {"size": 0, "sha256": ""}
-        manifest.write_text(json.dumps(content))
+        there = served.root / "eval.zarr"
+        manifest = Manifest.read(there)
+        Manifest(manifest.content_digest, {**manifest.files, name: FileRecord(0, "")}).write(there)
         assert "names a file outside the dataset" in refused(served.url)
 
     def test_a_server_that_is_not_there(self) -> None:

@@ -18,6 +18,7 @@ from sen_bench.store._layout import symmetry_arrays as symmetry_arrays
 from sen_bench.store._manifest import MANIFEST as MANIFEST
 from sen_bench.store._manifest import FileRecord as FileRecord
 from sen_bench.store._manifest import Manifest as Manifest
+from sen_bench.store._manifest import content_digest as content_digest
 from sen_bench.store._manifest import row_digests as row_digests
 from sen_bench.store._reader import Dataset as Dataset
 from sen_bench.store._reader import open_dataset as open_dataset

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 import zarr
+import zarr.storage
 from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
@@ -23,6 +26,9 @@ from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
+
+# Names of what Zarr looks for and need not find.
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class Dataset:
@@ -92,8 +98,13 @@ class Dataset:
         return int(self.attributes["generator_version"])
 
     @property
+    def inexact(self) -> tuple[str, ...]:
+        """The arrays that may come out otherwise elsewhere: pixels of a renderer that is not exact."""
+        return tuple(self.attributes.get("inexact", ()))
+
+    @property
     def content_digest(self) -> str:
-        """Hexadecimal digest of the decoded arrays: what a result names as its data."""
+        """Hexadecimal digest of the decoded arrays without `inexact`: what a result names as its data."""
         return self.manifest.content_digest
 
     @property
@@ -113,8 +124,13 @@ class Dataset:
 
     @cached_property
     def arrays(self) -> dict[str, zarr.Array[Any]]:
-        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action"."""
-        group = zarr.open_group(FetchingStore(self._copy) if self._copy else self.path, mode="r")
+        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action".
+
+        Reading from one raises a `DatasetError` where a file has been lost since the dataset was opened.
+        """
+        local = zarr.storage.LocalStore(self.path, read_only=True)
+        store = _WholeStore(FetchingStore(self._copy) if self._copy else local)
+        group = zarr.open_group(store, mode="r")
         return {
             name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
         }
@@ -206,6 +222,20 @@ class Dataset:
         with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
             list(pool.map(decode, zip(starts, files, strict=True)))
         return values
+
+
+class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
+    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this one for damage."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The value of a key; None for missing metadata only."""
+        value = await super().get(key, prototype, byte_range)
+        if value is None and not key.endswith(_METADATA):
+            path = self._store.root
+            raise DatasetError(f"{path} is not whole: {key} is missing; generate it again")
+        return value
 
 
 def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Dataset:
