@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sen_bench.errors import DatasetError
@@ -30,6 +32,18 @@ def _stacked(frames: Tensor, first: Tensor, stack: int) -> Tensor:
     if stack == 1:
         return frames[first]
     return torch.cat([frames[first + later] for later in range(stack)], dim=-1)
+
+
+def shown_frames(frames: NDArray[np.uint8]) -> Tensor:
+    """What a model is shown at one time, from stored frames.
+
+    Args:
+        frames: uint8 ``[B, S, H, W, C]``: the S consecutive frames that are shown at once, oldest first.
+
+    Returns:
+        float32 ``[B, S · C, H, W]`` in [0, 1].
+    """
+    return _pixels(torch.from_numpy(np.concatenate(np.moveaxis(frames, 1, 0), axis=-1)))
 
 
 @dataclass(frozen=True)
@@ -76,23 +90,42 @@ class Transitions:
         """Where the transitions are."""
         return self._frames.device
 
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what a model is shown at once."""
+        height, width, channels = self._frames.shape[2:]
+        return height, width, channels * self._stack
+
     def batch(self, index: Tensor) -> Batch:
         """Gathers transitions.
 
         Args:
             index: int64 ``[B]`` on the same device; transition ``episode * T + step``.
         """
-        horizon = self._actions.shape[1]
-        episode = torch.div(index, horizon, rounding_mode="floor")
-        frames = self._frames.flatten(0, 1)
-        # Each episode has as many frames more than steps as a model is shown at once.
-        stack = self._frames.shape[1] - horizon
-        first = index + stack * episode
         return Batch(
-            _pixels(_stacked(frames, first, stack)),
+            self.observations(index),
             self._actions.flatten(0, 1)[index],
-            _pixels(_stacked(frames, first + 1, stack)),
+            self.observations(index, later=1),
         )
+
+    def observations(self, index: Tensor, *, later: int = 0) -> Tensor:
+        """What a model is shown before a transition, or ``later`` = 1 step after that.
+
+        Args:
+            index: int64 ``[B]`` on the same device, as for :meth:`batch`.
+            later: 0 or 1.
+
+        Returns:
+            float32 ``[B, C, H, W]`` in [0, 1].
+        """
+        episode = torch.div(index, self._actions.shape[1], rounding_mode="floor")
+        first = index + self._stack * episode + later
+        return _pixels(_stacked(self._frames.flatten(0, 1), first, self._stack))
+
+    @property
+    def _stack(self) -> int:
+        """Each episode has as many frames more than steps as a model is shown at once."""
+        return self._frames.shape[1] - self._actions.shape[1]
 
 
 class Episodes:
@@ -103,7 +136,7 @@ class Episodes:
         device: Where the tensors that are asked for go.
 
     Raises:
-        DatasetError: If the dataset has no twin.
+        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -118,6 +151,14 @@ class Episodes:
             for twin, prefix in _TWIN.items()
         }
         self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
+        self._negatives: Tensor | None = None
+        if "negative/observation" in dataset.arrays:
+            if dataset.frame_stack > 1:
+                raise DatasetError(
+                    f"{dataset.path} has negatives, which are single frames, but a model is shown"
+                    f" {dataset.frame_stack} at once; they cannot be scored"
+                )
+            self._negatives = torch.from_numpy(dataset.load("negative/observation"))
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -155,6 +196,30 @@ class Episodes:
             int64 ``[B]``, or float64 ``[B, 3, 3]`` where the group is SO(3).
         """
         return self._elements[index]
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether there are hard negatives of every step."""
+        return self._negatives is not None
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        """Observations of the states near that of one time.
+
+        Args:
+            index: Which episodes.
+            frame: Which time, 1 … T.
+
+        Returns:
+            float32 ``[B, K, C, H, W]`` in [0, 1] on the device.
+
+        Raises:
+            DatasetError: If the dataset has no negatives.
+        """
+        if self._negatives is None:
+            raise DatasetError("this dataset has no hard negatives")
+        frames = self._negatives[index.to("cpu"), frame - 1].to(self.device)
+        pixels = _pixels(frames.flatten(0, 1))
+        return pixels.view(*frames.shape[:2], *pixels.shape[1:])
 
 
 _TWIN = {False: "", True: "twin/"}

@@ -226,12 +226,13 @@ def _try_torch() -> str:
 def _try_worlds() -> str:
     import numpy as np  # noqa: PLC0415
 
-    from sen_bench.tasks import get_task, task_names  # noqa: PLC0415
+    from sen_bench.envs import WORLDS, make_world  # noqa: PLC0415
 
-    for name in task_names():
-        world = get_task(name).world()
+    names = [name for name in WORLDS if name.startswith("sen_bench/")]
+    for name in names:
+        world = make_world(name)
         world.render_states(world.sample_state(np.random.default_rng(0)))
-    return f"{', '.join(task_names())} are drawn"
+    return f"{', '.join(name.removeprefix('sen_bench/') for name in names)} are drawn"
 
 
 def _try_datasets() -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from sen_bench.metrics import (
     DistanceInvarianceError,
     EquivarianceError,
     distance_invariance_error,
+    element_keys,
+    hard_hits,
     is_collapsed,
     latent_spread,
     random_order,
@@ -53,7 +56,14 @@ class Episodes(Protocol):
         """All actions of some episodes, `[B, T, ...]`."""
 
     def elements(self, index: slice) -> Tensor:
-        """The group element g of each twin, int64 `[B]`."""
+        """The group element g of each twin, int64 `[B]`, or float64 `[B, 3, 3]` where the group is SO(3)."""
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether there are hard negatives of every step."""
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        """Observations of the states near that of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +79,13 @@ class HorizonScores:
         mrr: Mean reciprocal rank, from mean ranks over ties.
         hits_at_1_optimistic: H@1 by the public code's tie rule, which a collapsed encoder wins.
         mrr_optimistic: MRR by the public code's tie rule.
+        hh_at_1: HH@1, share of predictions nearer to the true latent than to every hard negative; NaN where
+            the episodes have none.
         ee_embedding: EE(S) on the first observations and their twins; the same at every horizon.
-        die_embedding: DIE(S) on random pairs of first observations; the same at every horizon.
-        die_model: DIE of p-step predictions against random true latents p steps ahead.
+        ee_latent: EE(E∘S), the same of their latents; NaN where E and T are not equivariant.
+        die_embedding: DIE(S) on random pairs of first observations; the same at every horizon. NaN where no
+            two twins share their element, as for SO(3).
+        die_model: DIE of p-step predictions against random true latents p steps ahead; NaN likewise.
         latent_spread: RMS distance of the true latents p steps ahead from their mean.
         separation: Mean over random pairs of those latents of min(1, energy / margin).
         collapsed: Whether `separation` says that the encoder has collapsed.
@@ -85,7 +99,9 @@ class HorizonScores:
     mrr: float
     hits_at_1_optimistic: float
     mrr_optimistic: float
+    hh_at_1: float
     ee_embedding: float
+    ee_latent: float
     die_embedding: float
     die_model: float
     latent_spread: float
@@ -129,16 +145,19 @@ def evaluate(
     """
     _check(episodes, horizons, chunk)
     elements = episodes.elements(slice(None))
-    order = random_order(elements, seed=seed)
-    pairs = twin_pairs(elements, order)
+    keys = element_keys(elements)
+    order = random_order(keys, seed=seed)
+    pairs = twin_pairs(keys, order)
     # Unlike the pairs of DIE, those of the separation may differ in the element of their twins.
-    shuffled = random_order(torch.zeros_like(elements), seed=seed)
+    shuffled = random_order(torch.zeros_like(keys), seed=seed)
     original = _Rollouts(model, episodes, sorted(set(horizons)), twin=False)
     twin = _Rollouts(model, episodes, sorted(set(horizons)), twin=True)
     scores = []
     with _scoring(model):
         with _precision(episodes.device, autocast):
-            errors = _roll_out_all(model, original, twin, elements, order, chunk=chunk, progress=progress)
+            errors = _roll_out_all(
+                model, original, twin, elements, keys, order, chunk=chunk, progress=progress
+            )
         for horizon in horizons:
             true, predicted = original.checked(horizon)
             ranking = rank_predictions(true, predicted)
@@ -153,8 +172,10 @@ def evaluate(
                     mrr=ranking.mrr(),
                     hits_at_1_optimistic=ranking.hits_at(1, "optimistic"),
                     mrr_optimistic=ranking.mrr("optimistic"),
-                    ee_embedding=errors[0],
-                    die_embedding=errors[1],
+                    hh_at_1=original.hard_hits_at_1(horizon),
+                    ee_embedding=errors.equivariance,
+                    ee_latent=errors.latent_equivariance,
+                    die_embedding=errors.invariance,
                     die_model=_die_of_model(original, twin, horizon, pairs),
                     latent_spread=latent_spread(true),
                     separation=apart,
@@ -164,12 +185,22 @@ def evaluate(
     return scores
 
 
+class _Errors(NamedTuple):
+    """What is measured of first observations and their twins, the same at every horizon."""
+
+    equivariance: float
+    latent_equivariance: float
+    invariance: float
+
+
 class _Rollouts:
     """Latents of all episodes, or of all their twins, filled chunk by chunk in any order.
 
     Attributes:
         true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
         predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
+        hard: Whether those predictions beat every hard negative by horizon, bool `[N]` each; empty for twins
+            and where there are no negatives.
     """
 
     def __init__(self, model: WorldModel, episodes: Episodes, horizons: Sequence[int], *, twin: bool) -> None:
@@ -180,15 +211,17 @@ class _Rollouts:
         self._whose = " of the twins" if twin else ""
         self.true: dict[int, Tensor] = {}
         self.predicted: dict[int, Tensor] = {}
+        self.hard: dict[int, Tensor] = {}
 
-    def add(self, index: Tensor) -> Tensor:
+    def add(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rolls some episodes out and encodes their true frames at the horizons.
 
         Args:
             index: Which episodes, int64 `[B]`.
 
         Returns:
-            The embeddings of their first observations, `[B, *embedding_shape]`.
+            The embeddings and the latents of their first observations, `[B, *embedding_shape]` and
+            `[B, *latent_shape]`.
 
         Raises:
             NonFiniteError: One of those embeddings is NaN or infinite.
@@ -196,15 +229,28 @@ class _Rollouts:
         embedding = self._model.embed(self._episodes.observations(index, 0, twin=self._twin))
         require_finite(embedding, f"embeddings of first observations{self._whose}")
         actions = self._episodes.actions(index, twin=self._twin)
-        latent = self._model.encode(embedding)
+        latent = first = self._model.encode(embedding)
         self._keep(self.true, 0, index, latent)
         for step in range(1, self._horizons[-1] + 1):
             latent = self._model.transition(latent, actions[:, step - 1])
             if step in self._horizons:
                 observation = self._episodes.observations(index, step, twin=self._twin)
-                self._keep(self.true, step, index, self._model.encode(self._model.embed(observation)))
+                true = self._model.encode(self._model.embed(observation))
+                self._keep(self.true, step, index, true)
                 self._keep(self.predicted, step, index, latent)
-        return embedding
+                if self._episodes.has_negatives and not self._twin:
+                    self._keep(self.hard, step, index, self._beats_negatives(index, step, latent, true))
+        return embedding, first
+
+    def _beats_negatives(self, index: Tensor, step: int, predicted: Tensor, true: Tensor) -> Tensor:
+        """Whether predictions are nearer to the true latents than to those of the negatives, bool `[B]`."""
+        observations = self._episodes.negatives(index, step)
+        negatives = self._model.encode(self._model.embed(observations.flatten(0, 1)))
+        return hard_hits(predicted, true, negatives.view(*observations.shape[:2], *negatives.shape[1:]))
+
+    def hard_hits_at_1(self, horizon: int) -> float:
+        """HH@1 at a horizon; NaN where there are no negatives."""
+        return float(self.hard[horizon].double().mean()) if horizon in self.hard else math.nan
 
     def checked(self, horizon: int) -> tuple[Tensor, Tensor]:
         """True and predicted latents at a horizon, `[N, ...]` each.
@@ -257,33 +303,39 @@ def _roll_out_all(
     original: _Rollouts,
     twin: _Rollouts,
     elements: Tensor,
+    keys: Tensor,
     order: Tensor,
     *,
     chunk: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[float, float]:
-    """Sends every episode and its twin through the model once, and measures EE(S) and DIE(S) on the way.
+) -> _Errors:
+    """Sends every episode and its twin through the model once, and measures EE and DIE(S) on the way.
 
     In this order the pairs of DIE(S) are neighbours, so no embedding is made twice or kept for long.
     """
-    equivariance, invariance = EquivarianceError(), DistanceInvarianceError()
+    equivariance, latent_equivariance = (EquivarianceError(normalised=model.ee_normalised) for _ in range(2))
+    invariance = DistanceInvarianceError()
     # The last episode of the chunk before: a pair of neighbours may lie across the cut.
     last: tuple[Tensor, Tensor, Tensor] | None = None
     for begin in range(0, len(order), chunk):
         index = order[begin : begin + chunk]
-        element, embedding, of_twin = elements[index], original.add(index), twin.add(index)
+        element, key = elements[index], keys[index]
+        embedding, latent = original.add(index)
+        of_twin, latent_of_twin = twin.add(index)
         equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
+        if model.equivariant:
+            latent_equivariance.update(latent, model.transform_latent(element, latent), latent_of_twin)
         invariance.update_reference(embedding)
         if last is not None:
-            element, embedding, of_twin = (
-                torch.cat([tail, x]) for tail, x in zip(last, (element, embedding, of_twin), strict=True)
+            key, embedding, of_twin = (
+                torch.cat([tail, x]) for tail, x in zip(last, (key, embedding, of_twin), strict=True)
             )
-        first, second = twin_pairs(element, torch.arange(len(element), device=element.device))
+        first, second = twin_pairs(key, torch.arange(len(key), device=key.device))
         invariance.update(embedding[first], embedding[second], of_twin[first], of_twin[second])
-        last = (element[-1:], embedding[-1:].clone(), of_twin[-1:].clone())
+        last = (key[-1:], embedding[-1:].clone(), of_twin[-1:].clone())
         if progress is not None:
             progress(min(begin + chunk, len(order)), len(order))
-    return equivariance.value(), invariance.value()
+    return _Errors(equivariance.value(), latent_equivariance.value(), invariance.value())
 
 
 def _die_of_model(original: _Rollouts, twin: _Rollouts, horizon: int, pairs: tuple[Tensor, Tensor]) -> float:

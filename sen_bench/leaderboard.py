@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,10 @@ LOCK_SECONDS: Final = 60.0
 _MISSING_TO_PANDAS = frozenset(
     {"#N/A", "#NA", "#N/A N/A", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"}
 )
+
+
+# What an empty field is read as: a number that is undefined, or a text that is missing.
+_EMPTY: Final = "nan"
 
 
 def _text(value: str) -> str:
@@ -67,6 +71,23 @@ def _ratio(value: float) -> float:
 Ratio = Annotated[float, AfterValidator(_ratio)]
 
 
+def _share_if_any(value: float) -> float:
+    """Refuses what is no share; NaN stands for one that is undefined, an empty field."""
+    if not (0 <= value <= 1 or math.isnan(value)):
+        raise ValueError("must be a number in [0, 1], or empty where it is undefined")
+    return value
+
+
+ShareIfAny = Annotated[float, AfterValidator(_share_if_any)]
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == _EMPTY else value
+
+
+DigestIfAny = Annotated[Digest | None, BeforeValidator(_empty_is_none)]
+
+
 class RunRow(BaseModel):
     """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
 
@@ -85,7 +106,13 @@ class RunRow(BaseModel):
     mrr: Share = Field(description="Mean of 1 / rank, over all evaluation episodes")
     hits_at_1_optimistic: Share = Field(description="H@1 with the public code's tie rule; not for comparison")
     mrr_optimistic: Share = Field(description="MRR with the public code's tie rule; not for comparison")
+    hh_at_1: ShareIfAny = Field(
+        description="HH@1: share of predictions nearer to the truth than to any negative"
+    )
     ee_embedding: Ratio = Field(description="EE(S): equivariance error of the embedding network")
+    ee_latent: Ratio = Field(
+        description="EE(E∘S): equivariance error of the latents, where the group acts on them"
+    )
     die_embedding: Ratio = Field(description="DIE(S): distance invariance error of the embedding network")
     die_model: Ratio = Field(description="DIE(model): distance invariance error of the predictions")
     latent_spread: Amount = Field(description="RMS distance of the true latents from their mean")
@@ -102,6 +129,8 @@ class RunRow(BaseModel):
     precision: Text = Field(description="Arithmetic of training and evaluation")
     train_dataset_digest: Digest = Field(description="Content digest of the training data")
     eval_dataset_digest: Digest = Field(description="Content digest of the evaluation data")
+    train_files_digest: DigestIfAny = Field(description="Digest of the training data's bytes as stored")
+    eval_files_digest: DigestIfAny = Field(description="Digest of the evaluation data's bytes as stored")
     config_digest: Digest = Field(description="Digest of the resolved configuration without the seed")
     version: Text = Field(description="Version of sen-bench")
     torch_version: Text = Field(description="Version of PyTorch")
@@ -131,7 +160,9 @@ METRICS: Final = (
     "hits_at_5",
     "hits_at_10",
     "mrr",
+    "hh_at_1",
     "ee_embedding",
+    "ee_latent",
     "die_embedding",
     "die_model",
     "latent_spread",
@@ -262,7 +293,8 @@ def write_leaderboard(runs_path: Path, leaderboard_path: Path) -> pd.DataFrame:
 def format_table(leaderboard: pd.DataFrame) -> str:
     """The leaderboard for a terminal, plain text: shares in percent, mean ± std where there are several runs.
 
-    Rows that differ only in data or configuration get a column with the beginnings of their digests.
+    Rows that differ only in data or configuration get a column with the beginnings of their digests; columns
+    that are empty in all rows are left out.
 
     Args:
         leaderboard: Of `aggregate` or `write_leaderboard`.
@@ -279,17 +311,9 @@ def format_table(leaderboard: pd.DataFrame) -> str:
     if ambiguous:
         table.add_column("train / eval data / config")
     table.add_column("runs")
-    for heading in (
-        "H@1 %",
-        "H@5 %",
-        "H@10 %",
-        "MRR %",
-        "EE(S)",
-        "DIE(S)",
-        "DIE(model)",
-        "parameters",
-        "minutes",
-    ):
+    # A column that is undefined for every row (HH@1 of a task without negatives) is left out.
+    shown = [column for column in _SHOWN if leaderboard[f"{column[1]}_mean"].notna().any()]
+    for heading in (*(heading for heading, _, _ in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
     for row in leaderboard.to_dict("records"):
         cells = [str(row[name]) for name in ("task", "train_split", "preset", "horizon", "model")]
@@ -300,8 +324,7 @@ def format_table(leaderboard: pd.DataFrame) -> str:
         cells.append(
             f"{row['runs']} ({row['collapsed']} collapsed)" if row["collapsed"] else str(row["runs"])
         )
-        cells += [_percent(row, name) for name in ("hits_at_1", "hits_at_5", "hits_at_10", "mrr")]
-        cells += [_number(row, name) for name in ("ee_embedding", "die_embedding", "die_model")]
+        cells += [write(row, metric) for _, metric, write in shown]
         cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
         table.add_row(*cells)
     text = io.StringIO()
@@ -312,6 +335,8 @@ def format_table(leaderboard: pd.DataFrame) -> str:
 
 def _percent(row: dict[Any, Any], metric: str) -> str:
     mean, std = 100 * row[f"{metric}_mean"], 100 * row[f"{metric}_std"]
+    if math.isnan(mean):
+        return "-"
     return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
 
 
@@ -322,12 +347,32 @@ def _number(row: dict[Any, Any], metric: str) -> str:
     return f"{mean:.3g}" if math.isnan(std) else f"{mean:.3g} ± {std:.2g}"
 
 
+# Heading, metric and how it is written, of each column of scores for the terminal.
+_SHOWN: Final = (
+    ("H@1 %", "hits_at_1", _percent),
+    ("H@5 %", "hits_at_5", _percent),
+    ("H@10 %", "hits_at_10", _percent),
+    ("MRR %", "mrr", _percent),
+    ("HH@1 %", "hh_at_1", _percent),
+    ("EE(S)", "ee_embedding", _number),
+    ("EE(z)", "ee_latent", _number),
+    ("DIE(S)", "die_embedding", _number),
+    ("DIE(model)", "die_model", _number),
+)
+
+
 def _key(row: RunRow) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in KEY)
 
 
 def _frame(rows: Iterable[RunRow]) -> pd.DataFrame:
-    return pd.DataFrame([row.model_dump() for row in rows], columns=list(COLUMNS))
+    records = [{name: _or_nan(value) for name, value in row.model_dump().items()} for row in rows]
+    return pd.DataFrame(records, columns=list(COLUMNS))
+
+
+def _or_nan(value: object) -> object:
+    """What pandas reads an empty field as, in place of None."""
+    return math.nan if value is None else value
 
 
 def _read(path: Path) -> list[RunRow]:
@@ -352,7 +397,7 @@ def _row(path: Path, line: int, cells: dict[str, Any]) -> RunRow:
     if None in cells or None in cells.values():
         raise ResultsError(f"{where} has not {len(COLUMNS)} fields; move it aside")
     try:
-        return RunRow.model_validate({name: "nan" if cell == "" else cell for name, cell in cells.items()})
+        return RunRow.model_validate({name: cell or _EMPTY for name, cell in cells.items()})
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")

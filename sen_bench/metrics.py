@@ -114,6 +114,42 @@ def rank_predictions(true: Tensor, predicted: Tensor, *, chunk: int = _RANKING_C
     return Ranking(nearer=nearer, tied=tied)
 
 
+def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:
+    """Whether each prediction lies nearer to its true latent than to every hard negative (science: HH@1).
+
+    A negative exactly as near is a miss, as a shared first rank is for H@1: a collapsed encoder scores 0.
+
+    Args:
+        predicted: Predicted latents, `[N, ...]`.
+        true: Encoded true observations of the same episodes, of the same shape.
+        negatives: Encoded hard negatives of each, `[N, K, ...]`.
+
+    Returns:
+        bool `[N]`; HH@1 is its mean.
+
+    Raises:
+        NonFiniteError: A latent is NaN or infinite.
+        ValueError: The shapes do not fit each other, or there are no negatives.
+    """
+    if predicted.shape != true.shape or negatives.shape != (
+        *true.shape[:1],
+        negatives.shape[1],
+        *true.shape[1:],
+    ):
+        raise ValueError(
+            f"predicted {tuple(predicted.shape)}, true {tuple(true.shape)} and negatives"
+            f" {tuple(negatives.shape)} do not fit each other"
+        )
+    if negatives.shape[1] == 0:
+        raise ValueError("there are no negatives to compare with")
+    for latents, name in ((predicted, "predicted"), (true, "true"), (negatives, "negative")):
+        require_finite(latents, f"{name} latents")
+    own = episode_norms(predicted - true)
+    others = predicted.unsqueeze(1) - negatives
+    nearest = episode_norms(others.flatten(0, 1)).view(others.shape[:2]).amin(dim=1)
+    return torch.lt(own, nearest)
+
+
 def episode_norms(x: Tensor) -> Tensor:
     """The L2 norm of each episode's `x`, `[N, ...]` to float64 `[N]`."""
     norms: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
@@ -125,9 +161,13 @@ class EquivarianceError:
 
     Keeps two numbers an episode and sums them at the end: `f(s)` may be as large as the maps of an embedding
     network, and neither the order of the episodes nor the cut into chunks enters the value.
+
+    Args:
+        normalised: Whether to divide by E‖f(s)‖; the paper does not for rotations, in 3D Teapot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, normalised: bool = True) -> None:
+        self._normalised = normalised
         self._errors: list[Tensor] = []
         self._norms: list[Tensor] = []
 
@@ -140,7 +180,8 @@ class EquivarianceError:
             twin: f(gs), of the same shape.
         """
         self._errors.append(episode_norms(transformed - twin))
-        self._norms.append(episode_norms(original))
+        norms = episode_norms(original)
+        self._norms.append(norms if self._normalised else torch.ones_like(norms))
 
     def value(self) -> float:
         """The error so far; NaN when it is undefined (no episode, or every f(s) zero)."""
@@ -188,6 +229,21 @@ def distance_invariance_error(a: Tensor, b: Tensor, ga: Tensor, gb: Tensor, *, r
     return error.value()
 
 
+def element_keys(elements: Tensor) -> Tensor:
+    """A number for each episode, equal where the elements of their twins are.
+
+    Args:
+        elements: The twins' group elements, int64 `[N]`, or matrices `[N, d, d]`.
+
+    Returns:
+        int64 `[N]`: the elements themselves, or the numbers of the distinct matrices.
+    """
+    if elements.ndim == 1:
+        return elements
+    keys: Tensor = torch.unique(elements.flatten(1), dim=0, return_inverse=True)[1]
+    return keys
+
+
 def random_order(elements: Tensor, *, seed: int) -> Tensor:
     """The episodes in random order, those whose twins share a group element next to each other.
 
@@ -195,7 +251,7 @@ def random_order(elements: Tensor, *, seed: int) -> Tensor:
     same g, and a stream in this order has each pair at hand with one embedding an episode.
 
     Args:
-        elements: The twins' group elements, int64 `[N]`.
+        elements: The twins' group elements as `element_keys` has them, int64 `[N]`.
         seed: Of the shuffle, which is drawn on the CPU and so is the same on every device.
 
     Returns:
@@ -209,7 +265,7 @@ def twin_pairs(elements: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     """The random pairs of DIE: neighbours in `order` whose twins share a group element.
 
     Args:
-        elements: The twins' group elements, int64 `[N]`.
+        elements: The twins' group elements as `element_keys` has them, int64 `[N]`.
         order: Of `random_order`, int64 `[N]`.
 
     Returns:

@@ -14,6 +14,7 @@ from sen_bench.baselines.model import WorldModel
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.metrics import random_order, twin_pairs
+from sen_bench.symmetry import SO3
 
 STEPS = 10
 
@@ -21,13 +22,17 @@ STEPS = 10
 class WalkEpisodes:
     """Random walks in the plane, seen as the 1×1 image of their two coordinates; twins by quarter turns.
 
-    Coordinates are whole numbers, so that every distance of equal points is exactly equal.
+    Coordinates are whole numbers, so that every distance of equal points is exactly equal. The negatives of a
+    point, where they are asked for, are its neighbours to the right and above.
     """
 
     device = torch.device("cpu")
     horizon = STEPS
 
-    def __init__(self, episodes: int, *, seed: int = 0, distinct: bool = True) -> None:
+    def __init__(
+        self, episodes: int, *, seed: int = 0, distinct: bool = True, has_negatives: bool = False
+    ) -> None:
+        self.has_negatives = has_negatives
         rng = np.random.default_rng(seed)
         steps = torch.from_numpy(rng.integers(-3, 4, (episodes, STEPS, 2))).float()
         start = torch.from_numpy(rng.integers(-3, 4, (episodes, 1, 2))).float()
@@ -53,6 +58,10 @@ class WalkEpisodes:
 
     def elements(self, index: slice | Tensor) -> Tensor:
         return self._elements[index]
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        near = self._states[False][index, frame].unsqueeze(1) + torch.eye(2)
+        return near[..., None, None]
 
 
 def rotate(elements: Tensor, vectors: Tensor) -> Tensor:
@@ -85,6 +94,9 @@ class PlaneModel(WorldModel):
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         return rotate(elements, embedding)
+
+    def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
+        return rotate(elements, latent)
 
 
 class Standing(PlaneModel):
@@ -124,7 +136,7 @@ def test_perfect_model_scores_perfectly() -> None:
         assert scores.episodes == 50
         assert scores.hits_at_1 == scores.hits_at_5 == scores.hits_at_10 == scores.mrr == 1
         assert scores.hits_at_1_optimistic == scores.mrr_optimistic == 1
-        assert scores.ee_embedding == 0
+        assert scores.ee_embedding == scores.ee_latent == 0
         assert scores.die_embedding == pytest.approx(0, abs=1e-7)
         assert scores.die_model == pytest.approx(0, abs=1e-7)
         assert scores.separation == 1
@@ -183,8 +195,144 @@ def test_embedding_errors_equal_their_definition() -> None:
     die = (((first[i] - first[j]) * skew).norm(dim=1) - ((twin[i] - twin[j]) * skew).norm(dim=1)).abs().mean()
     for scores in evaluate(Skewed(), episodes, seed=3, chunk=11):
         assert scores.ee_embedding == pytest.approx(float(ee), rel=1e-6)
+        assert scores.ee_latent == scores.ee_embedding  # its E is the identity
         assert scores.ee_embedding > 0.1
         assert scores.die_embedding == pytest.approx(float(die / norm), rel=1e-6)
+
+
+def test_latent_error_is_that_of_the_latents() -> None:
+    """An encoder that keeps one coordinate only is not equivariant, though its embedding is."""
+
+    class Forgetful(PlaneModel):
+        def encode(self, embedding: Tensor) -> Tensor:
+            return embedding * torch.tensor([1.0, 0.0])
+
+    episodes = WalkEpisodes(60, distinct=False)
+    first, twin = (episodes._states[t][:, 0].numpy().astype(float) * [1, 0] for t in (False, True))
+    turned = rotate(episodes.elements(slice(None)), torch.from_numpy(first).float()).numpy()
+    expected = np.linalg.norm(turned - twin, axis=1).mean() / np.linalg.norm(first, axis=1).mean()
+    for scores in evaluate(Forgetful(), episodes, chunk=13):
+        assert scores.ee_embedding == 0
+        assert scores.ee_latent == pytest.approx(expected, rel=1e-6)
+        assert scores.ee_latent > 0.5
+
+
+def test_model_whose_latents_the_group_does_not_act_on_has_no_latent_error() -> None:
+    class Plain(PlaneModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self._equivariant = False
+
+    (scores,) = evaluate(Plain(), WalkEpisodes(8), horizons=(1,))
+    assert scores.ee_embedding == 0
+    assert math.isnan(scores.ee_latent)
+
+
+def test_hard_negatives_are_those_of_the_predicted_frame() -> None:
+    """Against numpy: standing still is right where the walk is nearer to its start than its neighbours."""
+    episodes = WalkEpisodes(200, distinct=False, has_negatives=True)
+    states = episodes._states[False].numpy()
+    seen = set()
+    for scores in evaluate(Standing(), episodes, horizons=(3, 1), chunk=9):
+        true, predicted = states[:, scores.horizon], states[:, 0]
+        own = np.linalg.norm(predicted - true, axis=1)
+        others = np.linalg.norm(predicted[:, None] - (true[:, None] + np.eye(2)), axis=2)
+        assert scores.hh_at_1 == pytest.approx((own[:, None] < others).all(axis=1).mean())
+        assert 0 < scores.hh_at_1 < 1
+        seen.add(scores.hh_at_1)
+    assert len(seen) == 2
+    (perfect,) = evaluate(PlaneModel(), episodes, horizons=(4,))
+    assert perfect.hh_at_1 == 1
+    (collapsed,) = evaluate(Collapsed(), episodes, horizons=(4,))
+    assert collapsed.hh_at_1 == 0
+
+
+def test_episodes_without_negatives_have_no_hard_hits() -> None:
+    (scores,) = evaluate(PlaneModel(), WalkEpisodes(8), horizons=(1,))
+    assert math.isnan(scores.hh_at_1)
+
+
+class TurnEpisodes:
+    """Rotations seen as the 3×3 image of their matrix; one step; twins by random rotations."""
+
+    device = torch.device("cpu")
+    horizon = 1
+    has_negatives = False
+
+    def __init__(self, episodes: int) -> None:
+        draw = SO3().sample
+        rng = np.random.default_rng(0)
+        states, actions, elements = (
+            torch.from_numpy(np.stack([draw(rng) for _ in range(episodes)])) for _ in range(3)
+        )
+        self._elements = elements
+        self._actions = {False: actions, True: elements @ actions @ elements.mT}
+        self.states = {
+            twin: torch.stack([first, self._actions[twin] @ first], dim=1)
+            for twin, first in ((False, states), (True, elements @ states))
+        }
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
+        return self.states[twin][index, frame].unsqueeze(1).float()
+
+    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
+        return self._actions[twin][index].unsqueeze(1)
+
+    def elements(self, index: slice) -> Tensor:
+        return self._elements[index]
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        raise NotImplementedError
+
+
+class TurnModel(WorldModel):
+    """Sees the rotation as it is, or misses it by a constant turn of its own on the left."""
+
+    ee_normalised = False
+
+    def __init__(self, turn: Tensor | None = None) -> None:
+        super().__init__(embedding_shape=(3, 3), latent_shape=(3, 3), equivariant=True)
+        self._turn = torch.eye(3) if turn is None else turn.float()
+
+    def embed(self, observation: Tensor) -> Tensor:
+        return self._turn @ observation[:, 0]
+
+    def encode(self, embedding: Tensor) -> Tensor:
+        return embedding
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        return action.to(latent.dtype) @ latent
+
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent - other).square().sum(dim=(1, 2))
+
+    def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
+        return elements.to(embedding.dtype) @ embedding
+
+    def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
+        return self.transform_embedding(elements, latent)
+
+
+def test_rotations_are_scored_by_their_plain_distance_and_have_no_pairs() -> None:
+    """No two twins share a rotation, so DIE is undefined; EE is not divided by the norm of a rotation."""
+    episodes = TurnEpisodes(40)
+    (scores,) = evaluate(TurnModel(), episodes, horizons=(1,), chunk=7)
+    assert scores.hits_at_1 == scores.mrr == 1
+    assert scores.ee_embedding == pytest.approx(0, abs=1e-6)
+    assert math.isnan(scores.die_embedding)
+    assert math.isnan(scores.die_model)
+
+    turn = torch.from_numpy(SO3().sample(np.random.default_rng(1)))
+    seen = {twin: (turn @ states[:, 0]).numpy() for twin, states in episodes.states.items()}
+    apart = episodes.elements(slice(None)).numpy() @ seen[False] - seen[True]
+    expected = np.linalg.norm(apart, axis=(1, 2)).mean()
+    (scores,) = evaluate(TurnModel(turn), episodes, horizons=(1,), chunk=7)
+    assert scores.ee_embedding == pytest.approx(expected, rel=1e-6)
+    assert scores.ee_latent == scores.ee_embedding
+    assert expected > 1
 
 
 def test_model_error_pairs_a_prediction_with_another_true_latent_of_the_same_horizon() -> None:
@@ -213,7 +361,7 @@ def test_equivariant_but_wrong_model_has_no_invariance_error() -> None:
 
 @pytest.mark.parametrize("model", [PlaneModel, Standing, Skewed, Collapsed])
 def test_scores_do_not_depend_on_the_chunk(model: type[PlaneModel]) -> None:
-    episodes = WalkEpisodes(53, distinct=False)
+    episodes = WalkEpisodes(53, distinct=False, has_negatives=True)
     whole = [as_dict(s) for s in evaluate(model(), episodes, chunk=53)]
     for chunk in (1, 2, 10, 52, 1000):
         for part, expected in zip(evaluate(model(), episodes, chunk=chunk), whole, strict=True):
@@ -221,7 +369,7 @@ def test_scores_do_not_depend_on_the_chunk(model: type[PlaneModel]) -> None:
 
 
 def test_seed_decides_the_random_pairs_only() -> None:
-    episodes = WalkEpisodes(60, distinct=False)
+    episodes = WalkEpisodes(60, distinct=False, has_negatives=True)
     one, again, other = (as_dict(evaluate(Skewed(), episodes, seed=s)[2]) for s in (1, 1, 2))
     assert one == again
     assert {name for name in one if one[name] != other[name]} <= {"die_embedding", "die_model", "separation"}
@@ -299,6 +447,6 @@ def test_autocast_reaches_the_model_and_leaves_scores_finite() -> None:
             return product.float()
 
     model = Mixed()
-    scores = evaluate(model, WalkEpisodes(10), autocast=torch.bfloat16)
+    scores = evaluate(model, WalkEpisodes(10, has_negatives=True), autocast=torch.bfloat16)
     assert model.dtypes == {torch.bfloat16}
     assert all(math.isfinite(value) for score in scores for value in as_dict(score).values())

@@ -45,7 +45,9 @@ DEFAULTS: dict[str, Any] = {
     "mrr": 1 / 3,
     "hits_at_1_optimistic": 0.5,
     "mrr_optimistic": 0.5,
+    "hh_at_1": 0.25,
     "ee_embedding": 0.02,
+    "ee_latent": 0.01,
     "die_embedding": 0.03,
     "die_model": 0.04,
     "latent_spread": 1.25,
@@ -62,6 +64,8 @@ DEFAULTS: dict[str, Any] = {
     "precision": "float32",
     "train_dataset_digest": "sha256:aaaaaaaa",
     "eval_dataset_digest": "sha256:bbbbbbbb",
+    "train_files_digest": "sha256:dddddddd",
+    "eval_files_digest": "sha256:eeeeeeee",
     "config_digest": "sha256:cccccccc",
     "version": "0.1.0",
     "torch_version": "2.13.0+cpu",
@@ -92,7 +96,8 @@ def test_rows_come_back_as_they_went_in(table: Path) -> None:
 def test_pandas_reads_the_tables_without_options(table: Path) -> None:
     digits = "0" * 63 + "1"
     odd = {"config_digest": digits, "train_dataset_digest": "12e4", "eval_dataset_digest": "1" * 64}
-    append_rows(table, [make_seed(0, model="none", die_model=math.nan, **odd), make_seed(1, **odd)])
+    missing = {"die_model": math.nan, "hh_at_1": math.nan, "ee_latent": math.nan, "train_files_digest": None}
+    append_rows(table, [make_seed(0, model="none", **missing, **odd), make_seed(1, **odd)])
     leaderboard = table.with_name("leaderboard.csv")
     pd.testing.assert_frame_equal(pd.read_csv(table), read_runs(table))
     pd.testing.assert_frame_equal(write_leaderboard(table, leaderboard), pd.read_csv(leaderboard))
@@ -211,8 +216,8 @@ def _good_text(table: Path) -> str:
         (lambda text: text.replace("seed,", "sead,", 1), "column 'sead' is unknown"),
         (lambda text: text.replace("run_id,task", "task,run_id", 1), "columns are in another order"),
         (lambda text: text[:-40], "line 3"),
-        (lambda text: text + "3d-blocks\n", "line 4 has not 33 fields"),
-        (lambda text: text[:-1] + ",1\n", "line 3 has not 33 fields"),
+        (lambda text: text + "3d-blocks\n", f"line 4 has not {len(COLUMNS)} fields"),
+        (lambda text: text[:-1] + ",1\n", f"line 3 has not {len(COLUMNS)} fields"),
         (lambda text: text.replace("0.75", "0.7x5", 1), "line 2, column 'hits_at_5': "),
         (lambda text: text.replace("0.75", "75", 1), "line 2, column 'hits_at_5': .*less than or equal to 1"),
         (lambda text: text.replace("0.75", "", 1), "line 2, column 'hits_at_5': "),
@@ -339,6 +344,19 @@ def test_table_for_the_terminal_shows_shares_in_percent_and_collapsed_seeds() ->
     assert "config" not in text
     assert not any(line != line.rstrip() for line in text.splitlines())
     assert "\x1b" not in text
+
+
+def test_table_leaves_out_a_metric_that_no_row_has() -> None:
+    without = {"hh_at_1": math.nan, "ee_latent": math.nan}
+    rows = [make_seed(0, **without), make_seed(1, model="none", **without)]
+    assert "HH@1" not in format_table(aggregate(_frame(rows)))
+    heading, _, none, sen = format_table(
+        aggregate(_frame([*rows[1:], make_seed(0)])),
+    ).splitlines()
+    assert "HH@1 %" in heading
+    assert "EE(z)" in heading
+    assert "25.0" in sen
+    assert "25.0" not in none
 
 
 def test_table_tells_rows_of_other_data_or_configuration_apart() -> None:

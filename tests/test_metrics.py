@@ -19,7 +19,9 @@ from sen_bench.metrics import (
     EquivarianceError,
     Ties,
     distance_invariance_error,
+    element_keys,
     equivariance_error,
+    hard_hits,
     is_collapsed,
     latent_spread,
     random_order,
@@ -260,3 +262,55 @@ def test_one_far_outlier_does_not_hide_a_collapse() -> None:
     latents = torch.zeros(1000, 5, 4)
     latents[0] = 1e3
     assert is_collapsed(separation(_energy(latents, latents.roll(1, 0))))
+
+
+_HARD_LATENTS = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 4)).flatmap(
+    lambda sizes: st.tuples(
+        hnp.arrays(np.float64, sizes[:2], elements=st.integers(-2, 2)),
+        hnp.arrays(np.float64, sizes[:2], elements=st.integers(-2, 2)),
+        hnp.arrays(np.float64, (sizes[0], sizes[2], sizes[1]), elements=st.integers(-2, 2)),
+    )
+)
+
+
+@given(_HARD_LATENTS)
+@settings(max_examples=200, deadline=None)
+def test_hard_hits_equal_brute_force_with_ties(latents: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    predicted, true, negatives = latents
+
+    def apart(one: np.ndarray, other: np.ndarray) -> int:
+        return sum((int(a) - int(b)) ** 2 for a, b in zip(one, other, strict=True))
+
+    expected = [
+        all(apart(p, t) < apart(p, negative) for negative in near)
+        for p, t, near in zip(predicted, true, negatives, strict=True)
+    ]
+    assert hard_hits(*map(torch.from_numpy, latents)).tolist() == expected
+
+
+def test_hard_hits_refuse_what_does_not_fit() -> None:
+    latents, negatives = torch.zeros(4, 3, 3), torch.zeros(4, 6, 3, 3)
+    assert hard_hits(latents, latents, negatives + 1).all()
+    with pytest.raises(ValueError, match="do not fit"):
+        hard_hits(latents, latents, negatives[:, :, :2])
+    with pytest.raises(ValueError, match="do not fit"):
+        hard_hits(latents, latents, negatives[:3])
+    with pytest.raises(ValueError, match="no negatives"):
+        hard_hits(latents, latents, negatives[:, :0])
+    with pytest.raises(NonFiniteError, match="negative latents"):
+        hard_hits(latents, latents, negatives / 0)
+
+
+def test_element_keys_are_equal_where_the_elements_are() -> None:
+    assert element_keys(torch.tensor([3, 1, 3])).tolist() == [3, 1, 3]
+    one, other = torch.eye(3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64)
+    first, second, third = element_keys(torch.stack([one, other, one])).tolist()
+    assert first == third != second
+
+
+def test_equivariance_error_is_not_divided_where_that_is_asked_for() -> None:
+    x, twin = torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 2.0]])
+    plain = EquivarianceError(normalised=False)
+    plain.update(x, x, twin)
+    assert plain.value() == 2
+    assert equivariance_error(x, x, twin) == pytest.approx(2 / 5)
