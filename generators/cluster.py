@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import uuid
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,6 +158,8 @@ def _run_shards(
             "workers died again and again while they made a shard, perhaps for want of memory; give them more"
             " and try again"
         ) from error
+    except CancelledError as error:
+        raise ClusterError("the scheduler was lost; give the same command again when it is back") from error
     except ImportError as error:
         raise ClusterError(f"a worker cannot import what it needs ({error}); install it there") from error
     finally:

@@ -114,7 +114,8 @@ def start_slurm(options: SlurmOptions) -> Iterator[SLURMCluster]:
     cluster = make_slurm_cluster(options)
     try:
         _check_accepted(cluster)
-        cluster.scale(jobs=options.jobs)
+        # Jobs that end before the work does, for want of walltime or because a node fails, are replaced.
+        cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
         yield cluster
     finally:
         cluster.close()

@@ -27,8 +27,8 @@ from sen_bench.errors import SenBenchError
 
 State = Literal["works", "missing", "broken", "fact"]
 
-# Seconds after which a trial is given up. The first use of a world compiles its kernels.
-_PATIENCE = 120
+# Seconds after which a trial is given up. The first use of a world compiles its kernels, on a busy machine slowly.
+_PATIENCE = 300
 # Trials at once; each is a process that may import PyTorch.
 _AT_ONCE = 2
 # Exit code of a trial whose part is not there.
