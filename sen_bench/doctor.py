@@ -27,7 +27,8 @@ from sen_bench.errors import SenBenchError
 
 State = Literal["works", "missing", "broken", "fact"]
 
-# Seconds after which a trial is given up. The first use of a world compiles its kernels, on a busy machine slowly.
+# Seconds after which a trial is given up. The first use of a world compiles its kernels, which takes a while
+# on a busy machine.
 _PATIENCE = 300
 # Trials at once; each is a process that may import PyTorch.
 _AT_ONCE = 2

@@ -22,6 +22,9 @@ from sen_bench.files import move_aside, write_atomically
 from sen_bench.store import Dataset
 from sen_bench.symmetry import Group
 
+EXPORTED = ("observation", "action", "state")
+"""The arrays that are read; others of a dataset are left out."""
+
 # Decoded bytes of observations that are converted at a time.
 _BLOCK_BYTES = 2_000_000
 # What a pixel becomes: divided in float64 and rounded once, as in the public code.
@@ -134,7 +137,7 @@ class _Turned:
 
 def _write(file: Any, dataset: Dataset, turned: _Turned | None, progress: Callable[[int, int], None]) -> None:  # noqa: ANN401
     """Writes block after block of episodes."""
-    arrays = [dataset.array(name) for name in ("observation", "action", "state")]
+    arrays = [dataset.array(name) for name in EXPORTED]
     chunk = arrays[0].chunks[0]
     block = chunk * max(1, _BLOCK_BYTES * dataset.episodes // (arrays[0].nbytes * chunk))
     progress(0, dataset.episodes)

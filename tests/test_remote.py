@@ -283,6 +283,12 @@ class TestCommands:
             assert result.exit_code == 0, result.output
         assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
 
+    def test_export_fetches_no_twins(self, served: Served, tmp_path: Path) -> None:
+        command = ["export", served.url, "--format", "hdf5", "--out", str(tmp_path / "x.h5")]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+        assert not [name for name in served.asked if "twin" in name]
+
     def test_a_mistake_ends_in_one_line(self, served: Served) -> None:
         result = CliRunner().invoke(main, ["info", served.url + "x"])
         assert result.exit_code == 2

@@ -8,7 +8,7 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, store_argument
-from sen_bench.export import export_hdf5
+from sen_bench.export import EXPORTED, export_hdf5
 
 
 @click.command("export")
@@ -46,11 +46,14 @@ def export_command(
     """
     del form  # there is one so far
     terminal = Terminal(quiet=quiet)
+    # One after the other, because a terminal shows one piece of work at a time.
     with terminal.opened(store) as dataset:
-        turned = "" if element is None else f"-element-{element}"
-        path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
-        with terminal.task(f"{dataset.task} {dataset.split}", "episodes") as advance:
-            moved = export_hdf5(dataset, path, element=element, force=force, progress=advance)
+        for name in EXPORTED:
+            dataset.fetch(f"{name}/")
+    turned = "" if element is None else f"-element-{element}"
+    path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
+    with terminal.task(f"{dataset.task} {dataset.split}", "episodes") as advance:
+        moved = export_hdf5(dataset, path, element=element, force=force, progress=advance)
     if moved is not None:
         terminal.message(f"moved the old file to {moved}")
     click.echo(str(path))
