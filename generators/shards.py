@@ -170,7 +170,7 @@ def _frame(later: int) -> str:
 
 
 def episode_arrays(
-    world: World, recipe: Recipe, start: int, stop: int, checkpoint: Callable[[], None]
+    world: World, recipe: Recipe, start: int, stop: int, checkpoint: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Path and values of every array, for the episodes from `start` up to `stop`.
 

@@ -128,11 +128,16 @@ class Staging:
         if any((store / MANIFEST).exists() for store in self._stores().values()):
             return False
         self._clear()
+        if contents.header != self._header:
+            return False
         try:
-            there = open_dataset(self._target).files_digest == contents.finished
+            manifest = open_dataset(self._target).manifest
         except DatasetError:
             return False
-        return there and contents.header == self._header
+        # It was not this process that wrote them, and who forces wants them good.
+        return manifest.files_digest == contents.finished and all(
+            record.describes(self._target / name) for name, record in manifest.files.items()
+        )
 
     def _clear(self) -> None:
         """Removes the folder. Without its journal it is no staging folder any more."""

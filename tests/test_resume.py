@@ -16,6 +16,7 @@ import pytest
 from sen_bench.errors import DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Recipe, generate
 from sen_bench.store import Receipt, open_dataset, read_journal, write_rows
+from sen_bench.verification import verify
 from tests.datasets import SHARDED, SMALL, left_behind, tree
 
 STAGING = ".a.zarr.partial"
@@ -311,6 +312,11 @@ class TestKilledAtTheVeryEnd:
         assert (result.created, result.moved_aside) == (True, None)
         assert (target / "manifest.json").stat().st_mtime_ns == written
         assert left_behind(target.parent) == ["a.zarr"]
+
+    def test_a_dataset_that_was_damaged_since_is_not_taken_for_it(self, target: Path) -> None:
+        flip(target / "state" / "c" / "0" / "0" / "0")
+        assert generate(SMALL, target, force=True).moved_aside == target.with_name("a.zarr.old-1")
+        verify(target)
 
     def test_another_command_is_not_misled(self, target: Path) -> None:
         with pytest.raises(DatasetError, match="is another dataset, with seed 0 instead of 9"):

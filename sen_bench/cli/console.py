@@ -22,6 +22,9 @@ from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Advance
 from sen_bench.training import Status
 
+#: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
+EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
+
 #: Seconds between two plain lines of the same piece of work.
 PLAIN_EVERY = 10.0
 

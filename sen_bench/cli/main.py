@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sen_bench import __version__
+from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE
 from sen_bench.cli.data_commands import (
     generate_command,
     info_command,
@@ -26,10 +27,8 @@ from sen_bench.cli.run_commands import (
     run_command,
     train_command,
 )
+from sen_bench.cli.verify_commands import verify_command
 from sen_bench.errors import SenBenchError
-
-#: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
-EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
 
 
 class _Group(click.Group):
@@ -79,6 +78,7 @@ for _command in (
     info_command,
     view_command,
     export_command,
+    verify_command,
     run_command,
     train_command,
     evaluate_command,

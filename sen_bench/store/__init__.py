@@ -21,6 +21,7 @@ from sen_bench.store._manifest import Manifest as Manifest
 from sen_bench.store._manifest import content_digest as content_digest
 from sen_bench.store._manifest import row_digests as row_digests
 from sen_bench.store._reader import Dataset as Dataset
+from sen_bench.store._reader import check_sizes as check_sizes
 from sen_bench.store._reader import open_dataset as open_dataset
 from sen_bench.store._remote import CACHE_VARIABLE as CACHE_VARIABLE
 from sen_bench.store._remote import OFFLINE_VARIABLE as OFFLINE_VARIABLE

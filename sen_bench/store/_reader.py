@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -199,12 +200,24 @@ class Dataset:
         """
         array = self.array(name)
         self.fetch(f"{name}/")
-        _check_files(self.path, self.manifest, prefix=f"{name}/")
-        try:
+        check_sizes(self.path, self.manifest, prefix=f"{name}/")
+        with self._damage_of(name):
             return np.asarray(array[...]) if array.shards is None else self._load_shards(name, array)
-        except (RuntimeError, ValueError, OSError) as error:
-            way_out = f"delete {self.path}, to have it fetched again" if self._copy else "generate it again"
-            raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Reads some rows of an array.
+
+        Args:
+            name: Its path: "observation", "twin/state".
+            start: The first row.
+            stop: The one after the last; rows past the end are left out.
+
+        Raises:
+            DatasetError: There is no such array, or a file of these rows is gone or damaged.
+        """
+        array = self.array(name)
+        with self._damage_of(name):
+            return np.asarray(array[start:stop])
 
     def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
         values = np.empty(array.shape, array.dtype)
@@ -222,6 +235,23 @@ class Dataset:
         with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
             list(pool.map(decode, zip(starts, files, strict=True)))
         return values
+
+    @contextmanager
+    def _damage_of(self, name: str) -> Iterator[None]:
+        """Turns what decoders say of a damaged array into an error of one line.
+
+        Raises:
+            DatasetError: In place of those.
+        """
+        try:
+            yield
+        except (RuntimeError, ValueError, OSError) as error:
+            way_out = (
+                f"delete {self.path}, to have it fetched again"
+                if self._copy
+                else "generate the dataset again"
+            )
+            raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
 
 
 class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
@@ -267,7 +297,7 @@ def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Data
         )
     manifest = copy.manifest if copy else Manifest.read(path)
     if not copy:
-        _check_files(path, manifest)
+        check_sizes(path, manifest)
     dataset = Dataset(path, attributes, manifest, copy)
     try:
         arrays = dataset.arrays
@@ -299,8 +329,17 @@ def _attributes(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error})") from error
 
 
-def _check_files(path: Path, manifest: Manifest, prefix: str = "") -> None:
-    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros."""
+def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
+    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros.
+
+    Args:
+        path: The dataset.
+        manifest: Its manifest.
+        prefix: How the names of the files begin that are looked at.
+
+    Raises:
+        DatasetError: One is missing, or has another size.
+    """
     for name, record in sorted(manifest.files.items()):
         if not name.startswith(prefix):
             continue
