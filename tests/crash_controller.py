@@ -29,8 +29,8 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators import generate
 from tests.datasets import SHARDED
 
-# Two shards of 25 episodes are enough to stop between, and quick.
-RECIPE = replace(SHARDED, episodes=50)
+# Two shards, of 25 and 5 episodes, are enough to stop between, and quick.
+RECIPE = replace(SHARDED, episodes=30, twin=False)
 OTHER = replace(RECIPE, seed=1)
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -133,7 +133,7 @@ def fill(event: str) -> None:
 def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     """Disturbs a generation at many of its changes, at the end at every one, and resumes each.
 
-    Before the last shard is journaled every sixth is taken: they repeat from shard to shard. Then the end
+    Before the last shard is journaled every fourth is taken: they repeat from shard to shard. Then the end
     again, where an older dataset is to be moved aside.
     """
     # No power fails here, so nobody needs to wait for the disk.
@@ -155,7 +155,7 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
         whole = digest(target)
         # The last changes of the journal: its last shard, that the dataset is whole, and its removal.
         end = [number for number, change in enumerate(changes) if change.endswith("journal.jsonl")][-3]
-        for number in [*(() if force else range(0, end, 6)), *range(end, len(changes))]:
+        for number in [*(() if force else range(0, end, 4)), *range(end, len(changes))]:
             prepare()
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
