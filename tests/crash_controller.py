@@ -7,6 +7,7 @@ stdout as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -168,6 +169,16 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     return found
 
 
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    """The worker processes of a generator, which also has one that keeps track of semaphores."""
+    workers = []
+    for process in parent.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+            if any("spawn_main" in word for word in process.cmdline()):
+                workers.append(process)
+    return workers
+
+
 def randomly(folder: Path) -> dict[str, Any]:
     """Kills 30 generators with two workers each, or one of the workers, at random moments; resumes each."""
     rng = random.Random(0)  # noqa: S311 — no secret
@@ -193,13 +204,15 @@ def randomly(folder: Path) -> dict[str, Any]:
         for _ in range(rng.randrange(1, shards + 2)):
             os.read(reader, 1)
         time.sleep(rng.random() * 0.05)
-        workers = psutil.Process(child).children()
-        victim, what = child, "parent"
+        parent = psutil.Process(child)
+        workers = workers_of(parent)
+        victim, what = parent, "parent"
         if workers and rng.random() < 0.4:
-            victim, what = rng.choice(workers).pid, "worker"
+            victim, what = rng.choice(workers), "worker"
         ended = os.waitpid(child, os.WNOHANG)[0] == child
         if not ended:
-            psutil.Process(victim).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that ended just now
+                victim.kill()
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             # A worker that had nothing to do any more is not missed.
             if code in {-signal.SIGKILL, REFUSED}:
@@ -210,7 +223,7 @@ def randomly(folder: Path) -> dict[str, Any]:
         again = run(functools.partial(generate, recipe, target))
         if again != DONE or digest(target) != whole:
             found["wrong"].append([number, what, again])
-        found["orphans"] += len(psutil.wait_procs(workers, timeout=10)[1])
+        found["orphans"] += len(psutil.wait_procs(workers, timeout=60)[1])
         shutil.rmtree(target.parent)
     return found
 
