@@ -7,6 +7,7 @@ stdout as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -29,8 +30,8 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators import generate
 from tests.datasets import SHARDED
 
-# Two shards of 25 episodes are enough to stop between, and quick.
-RECIPE = replace(SHARDED, episodes=50)
+# Two shards, of 25 and 5 episodes, are enough to stop between, and quick.
+RECIPE = replace(SHARDED, episodes=30, twin=False)
 OTHER = replace(RECIPE, seed=1)
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -133,7 +134,7 @@ def fill(event: str) -> None:
 def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     """Disturbs a generation at many of its changes, at the end at every one, and resumes each.
 
-    Before the last shard is journaled every sixth is taken: they repeat from shard to shard. Then the end
+    Before the last shard is journaled every fourth is taken: they repeat from shard to shard. Then the end
     again, where an older dataset is to be moved aside.
     """
     # No power fails here, so nobody needs to wait for the disk.
@@ -155,7 +156,7 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
         whole = digest(target)
         # The last changes of the journal: its last shard, that the dataset is whole, and its removal.
         end = [number for number, change in enumerate(changes) if change.endswith("journal.jsonl")][-3]
-        for number in [*(() if force else range(0, end, 6)), *range(end, len(changes))]:
+        for number in [*(() if force else range(0, end, 4)), *range(end, len(changes))]:
             prepare()
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
@@ -166,6 +167,16 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
             found["codes"][str(code)] += 1
             found["places"].append(changes[number])
     return found
+
+
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    """The worker processes of a generator, which also has one that keeps track of semaphores."""
+    workers = []
+    for process in parent.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now
+            if any("spawn_main" in word for word in process.cmdline()):
+                workers.append(process)
+    return workers
 
 
 def randomly(folder: Path) -> dict[str, Any]:
@@ -193,13 +204,15 @@ def randomly(folder: Path) -> dict[str, Any]:
         for _ in range(rng.randrange(1, shards + 2)):
             os.read(reader, 1)
         time.sleep(rng.random() * 0.05)
-        workers = psutil.Process(child).children()
-        victim, what = child, "parent"
+        parent = psutil.Process(child)
+        workers = workers_of(parent)
+        victim, what = parent, "parent"
         if workers and rng.random() < 0.4:
-            victim, what = rng.choice(workers).pid, "worker"
+            victim, what = rng.choice(workers), "worker"
         ended = os.waitpid(child, os.WNOHANG)[0] == child
         if not ended:
-            psutil.Process(victim).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that ended just now
+                victim.kill()
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             # A worker that had nothing to do any more is not missed.
             if code in {-signal.SIGKILL, REFUSED}:
@@ -210,7 +223,7 @@ def randomly(folder: Path) -> dict[str, Any]:
         again = run(functools.partial(generate, recipe, target))
         if again != DONE or digest(target) != whole:
             found["wrong"].append([number, what, again])
-        found["orphans"] += len(psutil.wait_procs(workers, timeout=10)[1])
+        found["orphans"] += len(psutil.wait_procs(workers, timeout=60)[1])
         shutil.rmtree(target.parent)
     return found
 

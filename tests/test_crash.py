@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,16 +36,17 @@ def test_killed_at_any_change_of_the_disk_it_goes_on_to_the_same_bytes(tmp_path:
     found, _ = scenario("kill", tmp_path)
     assert found["wrong"] == []
     assert set(found["codes"]) == {"-9"}
-    places = found["places"]
-    assert len(places) > 60
+    # Names of temporary files end in numbers that change.
+    places = {re.sub(r"\.\w+\.partial$", "", place) for place in found["places"]}
+    assert sum(found["codes"].values()) > 50
     # Every step of the end was among them, with and without an older dataset in the way.
-    for step in (
-        "open .a.zarr.partial/store-1/zarr.json", "open .a.zarr.partial/store-1/.manifest.json",
-        "os.rename .a.zarr.partial/store-1/.manifest.json", "open .a.zarr.partial/journal.jsonl",
-        "os.rename .a.zarr.partial/store-1", "os.rename a.zarr", "os.remove .a.zarr.partial/journal.jsonl",
-        "os.rmdir .a.zarr.partial", "os.remove .a.zarr.holder.json",
-    ):  # fmt: skip
-        assert any(place.startswith(step) for place in places), (step, places[-20:])
+    assert places >= {
+        "open .a.zarr.partial/store-1/.zarr.json", "os.rename .a.zarr.partial/store-1/.zarr.json",
+        "open .a.zarr.partial/store-1/.manifest.json", "os.rename .a.zarr.partial/store-1/.manifest.json",
+        "open .a.zarr.partial/journal.jsonl", "os.rename a.zarr", "os.rename .a.zarr.partial/store-1",
+        "os.remove .a.zarr.partial/journal.jsonl", "os.rmdir .a.zarr.partial",
+        "os.remove .a.zarr.holder.json",
+    }  # fmt: skip
 
 
 def test_a_full_disk_is_one_line_at_any_change_and_with_space_it_goes_on(tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_a_full_disk_is_one_line_at_any_change_and_with_space_it_goes_on(tmp_pat
     assert found["wrong"] == []
     # Where there is nothing left to be written, a full disk harms nobody.
     assert set(found["codes"]) <= {"0", "2"}
-    assert found["codes"]["2"] == len(lines) > 40
+    assert found["codes"]["2"] == len(lines) > 30
     assert all(line.startswith("the disk is full: ") for line in lines)
 
 
