@@ -89,7 +89,7 @@ class ReacherModel(WorldModel):
     def encode(self, embedding: Tensor) -> Tensor:
         """Maps or fields of maps to latents; see `WorldModel.encode`."""
         channels = fields_to_channels(embedding) if self._regular else embedding
-        latent = self.encoder(channels).flatten(1)
+        latent = cast("Tensor", self.encoder(channels)).flatten(1)
         return channels_to_fields(latent, LATENTS) if self.equivariant else latent
 
     def transition(self, latent: Tensor, action: Tensor) -> Tensor:
