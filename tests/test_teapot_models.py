@@ -235,7 +235,7 @@ def test_the_matrix_product_is_what_the_world_does(models: Models) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_three_models_have_one_budget_of_parameters(task: str) -> None:
     counts = {kind: parameter_count(get_task(task).build_model(kind, {})) for kind in KINDS}
-    assert counts == {"matmul": 356_902, "tfn": 370_934, "none": 376_876}
+    assert counts == {"matmul": 357_670, "tfn": 371_702, "none": 377_644}
     assert max(counts.values()) <= 1.1 * min(counts.values())
 
 
