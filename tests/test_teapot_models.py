@@ -138,6 +138,13 @@ def test_gradients_near_degeneracy_stay_within_their_bound(angle: int) -> None:
     assert vectors.grad.norm(dim=-1).mul(u.norm(dim=-1, keepdim=True)).max() < 10 / DEGENERATE
 
 
+def test_gram_schmidt_of_narrow_vectors_is_as_exact_as_of_others() -> None:
+    vectors = _vectors(100, torch.float32).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rotations = gram_schmidt(vectors)
+    assert torch.equal(rotations, gram_schmidt(vectors.float()))
+
+
 def test_gram_schmidt_differentiates_as_its_formula() -> None:
     assert torch.autograd.gradcheck(gram_schmidt, _vectors(5).requires_grad_())
 
