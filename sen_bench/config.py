@@ -18,8 +18,10 @@ Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
 Schedule = Literal["constant", "cosine"]
 
-#: Width options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
-ModelOptions = dict[str, int]
+ModelOption = bool | int | float | str | list[bool | int | float | str]
+
+#: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
+ModelOptions = dict[str, ModelOption]
 
 
 class _Strict(BaseModel):
@@ -98,12 +100,23 @@ class Preset(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides the numbers of a run, except its seed, its datasets and its device."""
+    """Everything that decides the numbers of a run, except its seed, its datasets and its device.
+
+    Attributes:
+        task: The task.
+        train_split: The split that is trained on.
+        model: The model.
+        model_options: Its options.
+        model_code: Digest of the file that defines the model, where that is not part of sen-bench.
+        training: How it is trained.
+        evaluation: How it is scored.
+    """
 
     task: str
     train_split: str
     model: str
     model_options: ModelOptions
+    model_code: str | None = None
     training: TrainingConfig
     evaluation: EvaluationConfig
 
@@ -130,6 +143,8 @@ class RunConfig(_Strict):
         settings = self.model_dump(mode="json")
         if self.training.schedule == "constant":
             del settings["training"]["schedule"]
+        if self.model_code is None:
+            del settings["model_code"]
         return settings
 
 

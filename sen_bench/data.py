@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sen_bench.errors import DatasetError
@@ -30,6 +32,18 @@ def _stacked(frames: Tensor, first: Tensor, stack: int) -> Tensor:
     if stack == 1:
         return frames[first]
     return torch.cat([frames[first + later] for later in range(stack)], dim=-1)
+
+
+def shown_frames(frames: NDArray[np.uint8]) -> Tensor:
+    """What a model is shown at one time, from stored frames.
+
+    Args:
+        frames: uint8 ``[B, S, H, W, C]``: the S consecutive frames that are shown at once, oldest first.
+
+    Returns:
+        float32 ``[B, S · C, H, W]`` in [0, 1].
+    """
+    return _pixels(torch.from_numpy(np.concatenate(np.moveaxis(frames, 1, 0), axis=-1)))
 
 
 @dataclass(frozen=True)
@@ -76,23 +90,42 @@ class Transitions:
         """Where the transitions are."""
         return self._frames.device
 
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what a model is shown at once."""
+        height, width, channels = self._frames.shape[2:]
+        return height, width, channels * self._stack
+
     def batch(self, index: Tensor) -> Batch:
         """Gathers transitions.
 
         Args:
             index: int64 ``[B]`` on the same device; transition ``episode * T + step``.
         """
-        horizon = self._actions.shape[1]
-        episode = torch.div(index, horizon, rounding_mode="floor")
-        frames = self._frames.flatten(0, 1)
-        # Each episode has as many frames more than steps as a model is shown at once.
-        stack = self._frames.shape[1] - horizon
-        first = index + stack * episode
         return Batch(
-            _pixels(_stacked(frames, first, stack)),
+            self.observations(index),
             self._actions.flatten(0, 1)[index],
-            _pixels(_stacked(frames, first + 1, stack)),
+            self.observations(index, later=1),
         )
+
+    def observations(self, index: Tensor, *, later: int = 0) -> Tensor:
+        """What a model is shown before a transition, or ``later`` = 1 step after that.
+
+        Args:
+            index: int64 ``[B]`` on the same device, as for :meth:`batch`.
+            later: 0 or 1.
+
+        Returns:
+            float32 ``[B, C, H, W]`` in [0, 1].
+        """
+        episode = torch.div(index, self._actions.shape[1], rounding_mode="floor")
+        first = index + self._stack * episode + later
+        return _pixels(_stacked(self._frames.flatten(0, 1), first, self._stack))
+
+    @property
+    def _stack(self) -> int:
+        """Each episode has as many frames more than steps as a model is shown at once."""
+        return self._frames.shape[1] - self._actions.shape[1]
 
 
 class Episodes:

@@ -30,6 +30,10 @@ class ConfigError(SenBenchError):
     """A preset or option with a value that cannot be used."""
 
 
+class ExtensionError(ConfigError):
+    """Code of others, a plugin or a model of one's own, that cannot be used as it is."""
+
+
 class WorldError(SenBenchError):
     """A world asked for a size, object count or state that it does not have."""
 

@@ -6,25 +6,26 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from pydantic import ValidationError
 
 from sen_bench import __version__
-from sen_bench.baselines.model import parameter_count
-from sen_bench.config import Preset, RunConfig
+from sen_bench.baselines.model import WorldModel, parameter_count
+from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
 from sen_bench.data import Episodes, Transitions
 from sen_bench.device import device_name
-from sen_bench.errors import CheckpointError, DatasetError
+from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.files import move_aside, write_atomically
 from sen_bench.generators import GenerationResult, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.tasks import Task
-from sen_bench.training import Checkpoint, Reporter, TrainingResult, train
+from sen_bench.tasks import Task, get_task
+from sen_bench.training import OTHER_RUN, Checkpoint, Reporter, TrainingResult, train
 
 #: A callback that is told how much of a piece of work is done, and how much there is.
 Advance = Callable[[int, int], None]
@@ -101,12 +102,71 @@ class Run:
     def name(self) -> str:
         """What the run is called, also as a path below the folder of runs."""
         config = self.config
-        return f"{config.task}/{config.train_split}/{config.model}/{self.preset.name}/seed-{self.seed}"
+        # Colons stand between paths in places, and no folder of Windows has one in its name.
+        model = config.model.replace(":", "-")
+        return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
         return self.folders.runs / self.name
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, data: Path, device: torch.device) -> Run:
+        """The run whose training wrote a folder, from the settings it left there.
+
+        Args:
+            folder: The folder, ``<runs>/<task>/<split>/<model>/<preset>/seed-<n>``.
+            data: The folder of the datasets.
+            device: Where it is to run.
+
+        Raises:
+            CheckpointError: If it is no folder of a run.
+            ConfigError: If its settings cannot be read.
+        """
+        path = folder / "config.json"
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            name, seed, sizes = (settings.pop(key) for key in ("preset", "seed", "data"))
+            del settings["version"]
+            config = RunConfig.model_validate(settings)
+            preset = TaskPreset(
+                data=sizes,
+                training=config.training,
+                evaluation=config.evaluation,
+                models={config.model: config.model_options},
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            raise CheckpointError(
+                f"{folder} is no folder of a run: it has no config.json; `sen-bench train` prints its folders"
+            ) from None
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {first_problem(error)}") from error
+        except KeyError as error:
+            raise ConfigError(
+                f"{path} lacks {error}; `sen-bench train` with the settings of the run writes it anew"
+            ) from None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+        of_task = Preset(name=name, description="", tasks={config.task: preset})
+        run = cls(get_task(config.task), of_task, config, seed, Folders(data, Path(), Path()), device)
+        place, below = folder.absolute(), run.folder.parts
+        if place.parts[-len(below) :] != below:
+            raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
+        return replace(run, folders=Folders(data, place.parents[len(below) - 1], Path()))
+
+    def _write_config(self) -> None:
+        """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
+        sizes = self.preset.for_task(self.task.name).data
+        settings = {
+            "preset": self.preset.name,
+            "seed": self.seed,
+            "version": __version__,
+            "data": {split: size.model_dump(mode="json") for split, size in sizes.items()},
+            **self.config.model_dump(mode="json"),
+        }
+        text = json.dumps(settings, indent=2) + "\n"
+        write_atomically(self.folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
 
     def data_folder(self) -> Path:
         """Where its datasets are: a preset with sizes of its own has a folder of its own."""
@@ -165,9 +225,7 @@ class Run:
         if force and self.folder.exists():
             console.message(f"moved {self.folder} to {move_aside(self.folder)}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = {"preset": self.preset.name, "seed": self.seed, "version": __version__}
-        text = json.dumps({**settings, **self.config.model_dump(mode="json")}, indent=2) + "\n"
-        write_atomically(self.folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
+        self._write_config()
         with console.training(self.name):
             return train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
@@ -180,19 +238,17 @@ class Run:
                 tensorboard=tensorboard,
             )
 
-    def evaluate(self, console: Console) -> list[RunRow]:
-        """Scores the trained model.
-
-        Returns:
-            A row for each horizon.
+    def trained_model(self) -> tuple[WorldModel, Checkpoint]:
+        """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
 
         Raises:
-            CheckpointError: If training has not ended, or was of another run.
+            CheckpointError: If training has not ended, or was of another run or on other data.
+            DatasetError: If the data is missing or broken.
         """
-        train_dataset = self.open_dataset(self.config.train_split)
+        digest = self.open_dataset(self.config.train_split).content_digest
         path = self.folder / "checkpoint.pt"
         checkpoint = Checkpoint.load(path, self.device)
-        checkpoint.check_identity(self.identity(train_dataset.content_digest), path)
+        checkpoint.check_identity(self.identity(digest), path, remedy=OTHER_RUN)
         epochs = self.config.training.epochs
         if checkpoint.epoch != epochs and not checkpoint.stopped:
             raise CheckpointError(
@@ -205,6 +261,19 @@ class Run:
             )
         model = self.task.build_model(self.config.model, self.config.model_options).to(self.device)
         model.load_state_dict(checkpoint.model)
+        return model.eval(), checkpoint
+
+    def evaluate(self, console: Console) -> list[RunRow]:
+        """Scores the trained model.
+
+        Returns:
+            A row for each horizon.
+
+        Raises:
+            CheckpointError: If training has not ended, or was of another run.
+        """
+        train_dataset = self.open_dataset(self.config.train_split)
+        model, checkpoint = self.trained_model()
         dataset = self.open_dataset("eval")
         began = time.perf_counter()
         narrow = self.config.training.precision == "bfloat16"

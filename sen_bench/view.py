@@ -15,7 +15,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
 from sen_bench.files import write_atomically
 from sen_bench.store import Dataset
-from sen_bench.symmetry import Group
+from sen_bench.symmetry import SO3, Group
 
 #: Frames are enlarged by a whole factor to at least so many pixels.
 _CELL = 100
@@ -124,7 +124,7 @@ def _rows(
         rows.append((f"episode {episode}", *_trajectory(dataset, "", episode)))
         if twin:
             element = np.asarray(dataset.array("twin/element")[episode])
-            title = f"twin of {episode} by\n{_element_label(dataset, element)}"
+            title = f"twin of {episode} by\n{element_label(dataset.symmetry.group, element)}"
             rows.append((title, *_trajectory(dataset, "twin/", episode)))
     return rows
 
@@ -159,9 +159,8 @@ def _action_labels(dataset: Dataset) -> Labeller:
     return label
 
 
-def _element_label(dataset: Dataset, element: NDArray[Any]) -> str:
+def element_label(group: Group | SO3, element: NDArray[Any]) -> str:
     """How to write a group element: by its name in a finite group, by angle and axis for a rotation."""
-    group = dataset.symmetry.group
     return group.element_name(int(element)) if isinstance(group, Group) else _numbers(element)
 
 

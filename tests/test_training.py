@@ -166,6 +166,14 @@ def test_interrupted_training_ends_with_the_same_weights_and_log(
     assert resumed.transitions_seen == whole.transitions_seen == 3 * 42
 
 
+def test_the_log_names_the_terms_of_the_loss(tmp_path: Path, transitions: Transitions) -> None:
+    _train(tmp_path, transitions, epochs=1)
+    first = _log(tmp_path)[0]
+    assert first["event"] == "steps"
+    assert {"loss", "positive", "negative", "separation"} <= first.keys()
+    assert first["loss"] == pytest.approx(first["positive"] + first["negative"])
+
+
 def test_more_epochs_go_on_from_fewer(tmp_path: Path, transitions: Transitions) -> None:
     _train(tmp_path / "a", transitions, epochs=1)
     longer = _train(tmp_path / "a", transitions, epochs=3)

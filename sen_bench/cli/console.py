@@ -93,7 +93,7 @@ class Terminal:
         """Where training stands."""
         state = (
             f"epoch {status.epoch}/{status.epochs}  step {status.step}/{status.steps}  loss {status.loss:.4f}"
-            f"  {status.speed:.0f} transitions/s  {_duration(status.seconds_left)} left"
+            f"  {status.speed:.0f} {status.unit}/s  {_duration(status.seconds_left)} left"
         )
         if status.restarts:
             state += f"  restart {status.restarts}"

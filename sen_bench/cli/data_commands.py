@@ -12,7 +12,7 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import quiet_option, workers_option
 from sen_bench.config import SplitSize
-from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.store import open_dataset
 from sen_bench.sweep import dataset_path
@@ -76,7 +76,7 @@ def generate_command(
     """
     terminal = Terminal(quiet=quiet)
     size = _split_size(episodes, horizon)
-    chosen = _chosen_tasks(tasks, everything=everything)
+    chosen = _chosen_tasks(tasks, terminal, everything=everything)
     # Every recipe is made, and so checked, before the first dataset is written.
     recipes = [
         (task, task.recipe(split, size, seed=seed))
@@ -92,15 +92,23 @@ def generate_command(
         click.echo(f"{path}: {state}")
 
 
-def _chosen_tasks(names: tuple[str, ...], *, everything: bool) -> list[Task]:
-    """The tasks named, each once, or every task."""
+def _chosen_tasks(names: tuple[str, ...], terminal: Terminal, *, everything: bool) -> list[Task]:
+    """The tasks named, each once, or every task; a plugin's that is broken is then passed over, and said."""
     if everything == bool(names):
         raise ConfigError(
             "give either tasks or --all, not both"
             if names
             else f"name a task, or give --all; tasks: {', '.join(task_names())}"
         )
-    return [get_task(name) for name in (task_names() if everything else dict.fromkeys(names))]
+    if names:
+        return [get_task(name) for name in dict.fromkeys(names)]
+    tasks = []
+    for name in task_names():
+        try:
+            tasks.append(get_task(name))
+        except ExtensionError as error:
+            terminal.message(f"{name} is skipped: {error}")
+    return tasks
 
 
 def _chosen_splits(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from sen_bench.config import preset_names
+from sen_bench.figures.style import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +63,7 @@ workers_option = click.option(
     show_default="all cores",
     help="Processes that generate data. The bytes written do not depend on it.",
 )
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
@@ -74,8 +76,8 @@ def run_options(command: Command) -> Command:
                 "--model",
                 "models",
                 multiple=True,
-                metavar="NAME",
-                help="Model; repeat for several.  [default: all]",
+                metavar="NAME|MODULE:CLASS",
+                help="Model, or package.module:Class of your own; repeat for several.  [default: the task's]",
             ),
             click.option(
                 "--seeds", type=SeedRange(), default="0", show_default=True, help="Such as 0, 0-2 or 0,3."
@@ -104,11 +106,34 @@ def run_options(command: Command) -> Command:
                 type=click.Choice(["continue", "stop", "restart"]),
                 help="What follows when all latents have become equal.  [default: the preset's]",
             ),
-            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."),
+            device_option,
             data_option,
             runs_option,
             results_option,
             quiet_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def picture_options(command: Command) -> Command:
+    """What is drawn, and where to."""
+    for option in reversed(
+        (
+            click.argument("run", type=click.Path(file_okay=False, path_type=Path)),
+            click.option(
+                "--out",
+                type=click.Path(file_okay=False, path_type=Path),
+                help="Folder of the figures.  [default: RUN/figures]",
+            ),
+            click.option(
+                "--format",
+                "formats",
+                type=click.Choice(FORMATS),
+                multiple=True,
+                help="Format; repeat for both.  [default: both]",
+            ),
         )
     ):
         command = option(command)

@@ -87,8 +87,13 @@ class Checkpoint:
             raise CheckpointError(f"{path} is no checkpoint of sen-bench")
         return cls(**contents)
 
-    def check_identity(self, identity: dict[str, str], path: Path) -> None:
+    def check_identity(self, identity: dict[str, str], path: Path, *, remedy: str) -> None:
         """Refuses to go on with a run that is another one.
+
+        Args:
+            identity: What the run must be.
+            path: Where the checkpoint is.
+            remedy: What the user can do about it.
 
         Raises:
             CheckpointError: Naming the first difference.
@@ -97,6 +102,5 @@ class Checkpoint:
             mine, wanted = self.identity.get(key), identity.get(key)
             if mine != wanted:
                 raise CheckpointError(
-                    f"{path} is of another run: its {key} is {mine}, not {wanted};"
-                    " choose another --runs folder, or --force to move the old run aside"
+                    f"{path} is of another run: its {key} is {mine}, not {wanted}; {remedy}"
                 )

@@ -26,7 +26,7 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, keep: tuple[int, int], tensorboard: Path | None = None) -> None:
-        kept = [line for line in _lines(path) if (line["attempt"], line["epoch"]) < keep]
+        kept = [line for line in read_metrics(path) if (line["attempt"], line["epoch"]) < keep]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         self._file = path.open("a", encoding="utf-8")
@@ -62,8 +62,8 @@ class MetricsLog:
             self._board.close()
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; a last line cut off by a crash is left out."""
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log, none where there is none; a last line cut off by a crash is left out."""
     if not path.exists():
         return []
     lines = []

@@ -1,0 +1,98 @@
+"""The commands that draw pictures of trained runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
+from sen_bench.device import prepare_device, resolve_device
+from sen_bench.figures.style import FORMATS, Format
+from sen_bench.pictures import DECODER_EPOCHS, decode, draw_figures
+from sen_bench.sweep import Run
+
+
+def _run(folder: Path, data: Path, device: str) -> Run:
+    """The run of a folder, on a device that is ready."""
+    where = resolve_device(device)
+    prepare_device(where)
+    return Run.from_folder(folder, data=data, device=where)
+
+
+def _formats(chosen: tuple[Format, ...]) -> tuple[Format, ...]:
+    return tuple(kind for kind in FORMATS if not chosen or kind in chosen)
+
+
+@click.command("figures")
+@picture_options
+@device_option
+@data_option
+def figures_command(
+    run: Path, out: Path | None, formats: tuple[Format, ...], device: str, data: Path
+) -> None:
+    """Draw the learning curve and the latent space of a trained run.
+
+    RUN is the run's folder, as `sen-bench train` prints it. What the latent space looks like depends on the
+    group and on how it acts on latents: docs/pictures.md shows and explains each figure.
+
+    \b
+    Examples:
+      sen-bench figures runs/3d-blocks/train/sen/cpu/seed-0
+      sen-bench figures runs/reacher/train/sen/paper/seed-0 --format svg --out paper/figures
+    """
+    chosen = _run(run, data, device)
+    for path in draw_figures(chosen, out or run / "figures", _formats(formats)):
+        click.echo(str(path))
+
+
+@click.command("decode")
+@picture_options
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=DECODER_EPOCHS,
+    show_default=True,
+    help="Passes of the decoder over the training split.",
+)
+@device_option
+@data_option
+@click.option("--force", is_flag=True, help="Move an existing decoder aside and train anew.")
+@quiet_option
+def decode_command(
+    run: Path,
+    out: Path | None,
+    formats: tuple[Format, ...],
+    epochs: int,
+    device: str,
+    data: Path,
+    *,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Train a decoder on the latents of a trained run, and draw what it sees.
+
+    RUN is the run's folder, as `sen-bench train` prints it. The model stays as it is. Beside frames and their
+    reconstructions stand frames of their twins, and what the decoder makes of the latents as the group
+    transforms them: where the latents are as symmetric as the model claims, the two look alike. Interrupted,
+    it goes on when the same command is given again.
+
+    \b
+    Examples:
+      sen-bench decode runs/3d-blocks/train/sen/cpu/seed-0
+      sen-bench decode runs/teapot-large/train/matmul/paper/seed-0 --epochs 30 --device cuda
+    """
+    terminal = Terminal(quiet=quiet)
+    chosen = _run(run, data, device)
+    result = decode(chosen, out or run / "figures", _formats(formats), terminal, epochs=epochs, force=force)
+    click.echo(f"decoder: {result.epochs} epochs, {result.seconds:.0f} s")
+    click.echo(f"mean squared error of frames: {result.reconstruction_error:.5f}")
+    if result.twin_error is None:
+        terminal.message(
+            "the group does not act on the latents of this model: only reconstructions are drawn"
+        )
+    else:
+        click.echo(f"mean squared error of twins, from transformed latents: {result.twin_error:.5f}")
+    for path in result.paths:
+        click.echo(str(path))

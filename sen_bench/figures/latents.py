@@ -1,0 +1,132 @@
+"""Latents of frames of an evaluation split, with the states they were seen in and the group's action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.data import Transitions, shown_frames
+from sen_bench.envs import make_world
+from sen_bench.errors import NonFiniteError, UnknownNameError
+from sen_bench.figures.irreps import PointGroup
+from sen_bench.store import Dataset
+from sen_bench.symmetry import Representation
+
+#: Frames that go through a model at a time.
+CHUNK = 256
+
+
+@contextmanager
+def inference(device: torch.device, narrow: torch.dtype | None) -> Iterator[None]:
+    """No gradients; networks in the narrow type they were trained in, where there is one."""
+    with torch.inference_mode(), torch.autocast(device.type, narrow, enabled=narrow is not None):
+        yield
+
+
+def encode(model: WorldModel, observations: Tensor) -> Tensor:
+    """Latents of observations.
+
+    Raises:
+        NonFiniteError: One of them is NaN or infinite.
+    """
+    latents = model.encode(model.embed(observations))
+    if not torch.isfinite(latents).all():
+        raise NonFiniteError("the model makes latents that are NaN or infinite; there is nothing to draw")
+    return latents
+
+
+def encode_transitions(
+    model: WorldModel,
+    transitions: Transitions,
+    *,
+    narrow: torch.dtype | None,
+    progress: Callable[[int, int], None],
+) -> Tensor:
+    """Latents of the first observation of every transition, ``[N, *latent_shape]``; the model stays as it is.
+
+    Raises:
+        NonFiniteError: One of them is NaN or infinite.
+    """
+    parts = []
+    with inference(transitions.device, narrow):
+        for index in torch.split(torch.arange(len(transitions), device=transitions.device), CHUNK):
+            parts.append(encode(model, transitions.observations(index)))
+            progress(int(index[-1]) + 1, len(transitions))
+    # Joined outside of inference mode, they are tensors that a loss may be computed from.
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class LatentSample:
+    """Latents of the first observations of episodes.
+
+    Attributes:
+        latents: float64 ``[N, *latent_shape]``.
+        states: The states they were seen in, ``[N, ...]``.
+        frames: uint8 ``[N, H, W, C]``, the last frame of each observation.
+    """
+
+    latents: NDArray[np.float64]
+    states: NDArray[Any]
+    frames: NDArray[np.uint8]
+
+
+def sample_latents(
+    model: WorldModel, dataset: Dataset, device: torch.device, *, count: int, narrow: torch.dtype | None
+) -> LatentSample:
+    """The latents of the first ``count`` episodes, or of all where there are fewer.
+
+    Raises:
+        NonFiniteError: One of them is NaN or infinite.
+    """
+    stack = dataset.frame_stack
+    frames = np.asarray(dataset.array("observation")[:count, :stack])
+    with inference(device, narrow):
+        latents = [
+            encode(model, shown_frames(frames[i : i + CHUNK]).to(device)).cpu().double()
+            for i in range(0, len(frames), CHUNK)
+        ]
+    states = np.asarray(dataset.array("state")[:count, stack - 1])
+    return LatentSample(torch.cat(latents).numpy(), states, frames[:, -1])
+
+
+def latent_action(model: WorldModel, points: PointGroup, device: torch.device) -> NDArray[np.float64]:
+    """What the turns and reflections do to latents, read off the model: float64 ``[n, D, D]``."""
+    size = int(np.prod(model.latent_shape))
+    basis = torch.eye(size, dtype=torch.float64, device=device).view(size, *model.latent_shape)
+    elements = torch.from_numpy(points.elements).to(device)
+    with torch.inference_mode():
+        images = [model.transform_latent(g.expand(size), basis).reshape(size, size).T for g in elements]
+    return torch.stack(images).cpu().numpy()
+
+
+def object_actions(matrices: NDArray[np.float64], objects: int, points: PointGroup) -> list[Representation]:
+    """The action on the latent of each object, where the turns leave every object's latent its own.
+
+    Args:
+        matrices: float64 ``[n, O · d, O · d]``.
+        objects: O.
+        points: The group.
+
+    Raises:
+        SymmetryError: If these are no representations: turns mix the objects.
+    """
+    n, size = len(matrices), matrices.shape[1] // objects
+    blocks = matrices.reshape(n, objects, size, objects, size)
+    return [Representation(points.group, "latent", matrices=blocks[:, o, :, o]) for o in range(objects)]
+
+
+def state_names(dataset: Dataset) -> Mapping[str, tuple[str, ...]]:
+    """What the entries of a state are, where the world is installed here; else nothing."""
+    try:
+        return make_world(dataset.world_id, **dataset.world_options).state_names
+    except UnknownNameError:
+        return {}

@@ -1,0 +1,325 @@
+"""Training of any network, epoch by epoch: seeding, batches, log, progress, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sen_bench.config import Schedule
+from sen_bench.errors import NonFiniteError
+from sen_bench.training.checkpoint import Checkpoint
+from sen_bench.training.log import MetricsLog
+
+#: Losses are fetched from the device once in so many steps, because fetching waits for it.
+FETCH_EVERY = 10
+
+_INIT, _ORDER = 0, 1
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where training stands, for a progress display.
+
+    Attributes:
+        epoch: The epoch under way, from 1.
+        epochs: How many there will be.
+        step: Steps done in this epoch.
+        steps: Steps in an epoch.
+        loss: Mean loss of the last few steps.
+        unit: What is trained on, in the plural: "transitions".
+        speed: Of those, how many a second since this process started training.
+        seconds_left: Until the last epoch ends, at this speed.
+        collapsed: Whether all latents are equal.
+        restarts: How often training was restarted after a collapse.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    unit: str
+    speed: float
+    seconds_left: float
+    collapsed: bool
+    restarts: int
+
+
+class Reporter(Protocol):
+    """Who is told how training goes."""
+
+    def progress(self, status: Status) -> None:
+        """Called every few steps."""
+
+    def message(self, text: str) -> None:
+        """Called with a line that a person should read, such as that the model has collapsed."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how fast a network is trained.
+
+    Attributes:
+        epochs: Passes over the samples.
+        batch_size: Samples in a batch.
+        learning_rate: Of Adam, at the start.
+        schedule: What becomes of the learning rate, see `TrainingConfig`.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule = "constant"
+
+
+class EpochTraining(ABC, Generic[NetworkT]):
+    """The mutable state of a training; a subclass says what the loss is, and may watch for more.
+
+    All randomness derives from the seed, the attempt and the epoch; a training that was interrupted ends with
+    the same weights to the bit on the CPU (with the same number of threads).
+
+    Args:
+        build: Makes the untrained network; called under a seeded generator.
+        samples: How many samples there are.
+        pace: How long and how fast.
+        seed: The seed.
+        device: Where it is trained.
+        folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
+        identity: What is trained; a checkpoint with another identity is refused.
+        reporter: Is told how it goes.
+    """
+
+    terms: ClassVar[tuple[str, ...]]
+    """The names of what :meth:`measure` returns, the loss first."""
+    unit: ClassVar[str]
+    """What the samples are, in the plural."""
+    remedy: ClassVar[str]
+    """What to do about a checkpoint of something else."""
+    divergence_remedy: ClassVar[str]
+    """What to do when the loss is no longer a number."""
+
+    def __init__(
+        self,
+        build: Callable[[], NetworkT],
+        samples: int,
+        pace: Pace,
+        *,
+        seed: int,
+        device: torch.device,
+        folder: Path,
+        identity: dict[str, str],
+        reporter: Reporter,
+    ) -> None:
+        self._build = build
+        self._samples = samples
+        self._pace = pace
+        self._seed = seed
+        self._device = device
+        self._folder = folder
+        self._path = folder / "checkpoint.pt"
+        self._identity = identity
+        self._reporter = reporter
+        self._session = (time.perf_counter(), 0)  # when this process began, and samples since
+        self.samples_seen = 0
+        self.seconds = 0.0
+        self.begin(attempt=0)
+
+    @abstractmethod
+    def measure(self, index: Tensor, permutation: Tensor) -> tuple[Tensor, ...]:
+        """The loss of a batch, with its gradient, and what else is logged: a scalar for each of `terms`.
+
+        Args:
+            index: int64 ``[B]``, which samples.
+            permutation: int64 ``[B]``, a random permutation of the batch.
+        """
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether all latents are equal, where it is latents that are learned."""
+        return False
+
+    def begin(self, attempt: int) -> None:
+        """Makes an untrained network for an attempt."""
+        self.attempt = attempt
+        self.epoch = 0
+        self.step = 0
+        self.stopped = False
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_derive(self._seed, attempt, _INIT))
+            network = self._build()
+        self.network = network.to(self._device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._pace.learning_rate, fused=True)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes back to a checkpoint.
+
+        Raises:
+            CheckpointError: If it is of something else.
+        """
+        checkpoint.check_identity(self._identity, self._path, remedy=self.remedy)
+        self.begin(checkpoint.attempt)
+        self.network.load_state_dict(checkpoint.model)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.epoch, self.step, self.stopped = checkpoint.epoch, checkpoint.step, checkpoint.stopped
+        self.samples_seen, self.seconds = checkpoint.transitions_seen, checkpoint.seconds
+
+    def checkpoint(self) -> Checkpoint:
+        """What the next epoch starts from."""
+        return Checkpoint(
+            identity=self._identity,
+            epoch=self.epoch,
+            attempt=self.attempt,
+            step=self.step,
+            transitions_seen=self.samples_seen,
+            seconds=self.seconds,
+            streak=0,
+            collapsed=self.collapsed,
+            stopped=self.stopped,
+            model=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.stopped or self.epoch >= self._pace.epochs
+
+    def run(self, *, tensorboard: bool = False) -> None:
+        """Trains from the last checkpoint, where there is one, to the last epoch.
+
+        Raises:
+            CheckpointError: If a checkpoint cannot be read or written, or is of something else.
+            NonFiniteError: If the loss is no longer a number.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self.restore(Checkpoint.load(self._path, self._device))
+        if not self.finished:
+            keep = (self.attempt, self.epoch + 1)
+            board = self._folder / "tensorboard" if tensorboard else None
+            with MetricsLog(self._folder / "metrics.jsonl", keep=keep, tensorboard=board) as log:
+                while not self.finished:
+                    self.train_epoch(log)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch's batches: indices, and a permutation for negatives; none of a single sample."""
+        generator = torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, self.epoch))
+        order = torch.randperm(self._samples, generator=generator)
+        for index in torch.split(order, self._pace.batch_size):
+            if len(index) > 1:
+                permutation = torch.randperm(len(index), generator=generator)
+                yield (
+                    index.to(self._device, non_blocking=True),
+                    permutation.to(self._device, non_blocking=True),
+                )
+
+    def train_epoch(self, log: MetricsLog) -> None:
+        """Trains one epoch and saves a checkpoint."""
+        started = time.perf_counter()
+        try:
+            losses = self._train_batches(log)
+        finally:
+            seconds = time.perf_counter() - started
+            self.seconds += seconds
+        self.epoch += 1
+        log.add(
+            event="epoch",
+            attempt=self.attempt,
+            epoch=self.epoch,
+            step=self.step,
+            mean_loss=sum(losses) / len(losses),
+            seconds=seconds,
+            collapsed=self.collapsed,
+        )
+        self.checkpoint().save(self._path)
+
+    def _train_batches(self, log: MetricsLog) -> list[float]:
+        """The steps of one epoch; their losses."""
+        steps = math.ceil(self._samples / self._pace.batch_size)
+        self.network.train()
+        waiting: list[Tensor] = []
+        losses: list[float] = []
+        for done, (index, permutation) in enumerate(self._batches(), start=1):
+            self._set_learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
+            waiting.append(self._train_step(index, permutation))
+            if len(waiting) == FETCH_EVERY or done == steps:
+                losses += self._take_in(waiting, log)
+                waiting.clear()
+                self._reporter.progress(self._status(done, steps, losses[-FETCH_EVERY:]))
+        if waiting:  # the last batch of the epoch was left out
+            losses += self._take_in(waiting, log)
+        return losses
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """Sets the learning rate for a step, by the share of all steps that lie before it."""
+        if self._pace.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._pace.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+    def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
+        """One optimiser step; its terms, ``[len(terms)]``, still on the device."""
+        measured = self.measure(index, permutation)
+        self.optimizer.zero_grad(set_to_none=True)
+        measured[0].backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.samples_seen += len(index)
+        self._session = (self._session[0], self._session[1] + len(index))
+        return torch.stack(measured).detach()
+
+    def _take_in(self, waiting: list[Tensor], log: MetricsLog) -> list[float]:
+        """Fetches the terms of the last steps, watches them and logs their means; the losses."""
+        rows = torch.stack(waiting).tolist()
+        for row in rows:
+            self.step += 1
+            self.watch(row, log)
+        means = np.mean(rows, axis=0).tolist()
+        where = {"attempt": self.attempt, "epoch": self.epoch + 1, "step": self.step}
+        log.add(event="steps", **where, **dict(zip(self.terms, means, strict=True)))
+        return [row[0] for row in rows]
+
+    def watch(self, row: list[float], log: MetricsLog) -> None:  # noqa: ARG002 — for those who watch for more
+        """Takes in the terms of one step.
+
+        Raises:
+            NonFiniteError: If the loss is no longer a number.
+        """
+        if not math.isfinite(row[0]):
+            raise NonFiniteError(
+                f"the loss is {row[0]} at step {self.step} (epoch {self.epoch + 1}) with the learning rate"
+                f" {self._pace.learning_rate}; {self.divergence_remedy}"
+            )
+
+    def _status(self, done: int, steps: int, losses: list[float]) -> Status:
+        began, seen = self._session
+        speed = seen / max(time.perf_counter() - began, 1e-9)
+        left = (self._pace.epochs - self.epoch) * self._samples - done * self._pace.batch_size
+        return Status(
+            epoch=self.epoch + 1,
+            epochs=self._pace.epochs,
+            step=done,
+            steps=steps,
+            loss=sum(losses) / len(losses),
+            unit=self.unit,
+            speed=speed,
+            seconds_left=max(left, 0) / speed,
+            collapsed=self.collapsed,
+            restarts=self.attempt,
+        )
+
+
+def _derive(seed: int, *purpose: int) -> int:
+    """A seed for one purpose: independent of those for other purposes, equal on every machine."""
+    return int(
+        np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )

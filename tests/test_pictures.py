@@ -1,0 +1,179 @@
+"""`sen-bench figures` and `sen-bench decode`: what they write, what they refuse, what a second time does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from sen_bench.cli.main import main
+from sen_bench.pictures import distinct_elements, weights_digest
+from sen_bench.sweep import Run
+from sen_bench.training import Checkpoint
+from tests.test_cli import TINY
+
+CPU = torch.device("cpu")
+
+
+def _invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def _done(*arguments: str) -> Result:
+    result = _invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def _refused(*arguments: str) -> str:
+    result = _invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and with finished runs of `sen` and `none`."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.toml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        command = (
+            "run",
+            "3d-blocks",
+            "--preset",
+            "tiny.toml",
+            "--device",
+            "cpu",
+            "--workers",
+            "1",
+            "--quiet",
+        )
+        _done(*command, "--model", "sen", "--model", "none")
+    return folder
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder to work in."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+SEN = "runs/3d-blocks/train/sen/tiny/seed-0"
+NONE = "runs/3d-blocks/train/none/tiny/seed-0"
+QUICK = ("--device", "cpu", "--quiet", "--epochs", "1")
+
+
+def test_a_folder_is_the_run_that_wrote_it(here: Path) -> None:
+    run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
+    assert (run.name, run.seed, run.folder) == ("3d-blocks/train/sen/tiny/seed-0", 0, here / SEN)
+    assert run.open_dataset("eval").episodes == 5
+    model, checkpoint = run.trained_model()
+    assert not model.training
+    assert checkpoint.epoch == 2
+
+
+def test_figures_are_written_and_are_the_same_a_second_time(here: Path) -> None:
+    names = [f"{name}.{kind}" for name in ("learning-curve", "latents") for kind in ("png", "svg")]
+    first = _done("figures", SEN, "--device", "cpu")
+    assert first.stdout.splitlines() == [f"{SEN}/figures/{name}" for name in names]
+    _done("figures", SEN, "--device", "cpu", "--out", "again")
+    for name in names:
+        assert (here / SEN / "figures" / name).read_bytes() == (here / "again" / name).read_bytes()
+
+
+def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
+    before = (here / SEN / "checkpoint.pt").read_bytes()
+    first = _done("decode", SEN, *QUICK)
+    lines = first.stdout.splitlines()
+    assert lines[0].startswith("decoder: 1 epochs")
+    assert lines[1].startswith("mean squared error of frames: 0.")
+    assert lines[2].startswith("mean squared error of twins, from transformed latents: 0.")
+    assert lines[3:] == [f"{SEN}/figures/reconstructions.{kind}" for kind in ("png", "svg")]
+    decoder = here / SEN / "decoder" / "checkpoint.pt"
+    trained, picture = decoder.read_bytes(), (here / lines[3]).read_bytes()
+    assert _done("decode", SEN, *QUICK).stdout == first.stdout
+    assert (decoder.read_bytes(), (here / lines[3]).read_bytes()) == (trained, picture)
+    assert (here / SEN / "checkpoint.pt").read_bytes() == before
+    forced = _done("decode", SEN, *QUICK, "--force", "--format", "svg")
+    assert forced.stdout.splitlines()[3:] == [f"{SEN}/figures/reconstructions.svg"]
+    assert (here / SEN / "decoder.old-1" / "checkpoint.pt").read_bytes() == trained
+    again, old = (
+        Checkpoint.load(path, CPU).model for path in (decoder, here / SEN / "decoder.old-1/checkpoint.pt")
+    )
+    assert all(torch.equal(value, old[name]) for name, value in again.items())
+
+
+def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(here: Path) -> None:
+    result = _done("decode", NONE, *QUICK, "--format", "png")
+    assert "the group does not act on the latents of this model" in result.stderr
+    assert "twins" not in result.stdout
+    assert [path.name for path in (here / NONE / "figures").iterdir()] == ["reconstructions.png"]
+
+
+@pytest.mark.parametrize("command", ["figures", "decode"])
+def test_what_is_no_finished_run_is_refused_in_one_line(here: Path, command: str) -> None:
+    assert "there is no device" in _refused(command, SEN, "--device", "cuda:99")
+    assert "nowhere is no folder of a run" in _refused(command, "nowhere", "--device", "cpu")
+    shutil.copytree(SEN, "moved")
+    assert "moved is not where its run belongs" in _refused(command, "moved", "--device", "cpu")
+
+    config = here / SEN / "config.json"
+    settings = json.loads(config.read_text())
+    changes = {
+        "trained for 2 epochs, the settings say 3; train it to the end first": ("epochs", 3),
+        "is of another run: its settings is": ("learning_rate", 0.1),
+        "training.batch_size: Input should be": ("batch_size", 0),
+    }
+    for message, (key, value) in changes.items():
+        config.write_text(json.dumps({**settings, "training": {**settings["training"], key: value}}))
+        assert message in _refused(command, SEN, "--device", "cpu")
+    config.write_text(json.dumps({key: value for key, value in settings.items() if key != "data"}))
+    assert "lacks 'data'" in _refused(command, SEN, "--device", "cpu")
+    config.write_text("{")
+    assert "cannot be read" in _refused(command, SEN, "--device", "cpu")
+    config.write_text(json.dumps({**settings, "data": {"train": {"episodes": 3}}}))
+    assert "generated with other settings" in _refused(command, SEN, "--device", "cpu")
+
+    config.write_text(json.dumps(settings))
+    (here / SEN / "checkpoint.pt").unlink()
+    assert "there is no checkpoint" in _refused(command, SEN, "--device", "cpu")
+    assert not (here / SEN / "figures").exists()
+    assert not (here / SEN / "decoder").exists()
+
+
+def test_the_decoder_of_a_run_that_was_trained_on_is_refused(here: Path) -> None:
+    _done("decode", SEN, *QUICK)
+    (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
+    _done("train", "3d-blocks", "--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
+    message = _refused("decode", SEN, *QUICK)
+    assert "its weights is" in message
+    assert "--force moves it aside" in message
+    _done("decode", SEN, *QUICK, "--force")
+
+
+def test_digests_of_weights_tell_them_apart() -> None:
+    network = torch.nn.Linear(2, 2)
+    before = weights_digest(network)
+    assert weights_digest(network) == before
+    with torch.no_grad():
+        network.bias[0] += 1e-6
+    assert weights_digest(network) != before
+
+
+def test_rows_show_each_element_once() -> None:
+    assert distinct_elements(np.array([240, 120, 240, 360, 120]), 6) == [1, 0, 3]
+    assert distinct_elements(np.array([240, 120, 240, 360, 120]), 2) == [1, 0]
+    assert distinct_elements(np.random.default_rng(0).normal(size=(9, 3, 3)), 4) == [0, 1, 2, 3]
