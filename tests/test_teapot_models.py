@@ -323,6 +323,24 @@ def test_constants_stay_exact_whatever_was_loaded_or_cast(exact: Models) -> None
     torch.testing.assert_close(turned, g @ recast.transition(latent, action), rtol=0, atol=1e-12)
 
 
+def test_a_copy_is_the_same_model_at_its_full_width() -> None:
+    """Of e3nn's own copies, those of wide layers have constants that are neither exact nor in checkpoints."""
+    model = build_teapot_model("tfn", symmetry=teapot_symmetry(), observation_shape=(64, 64, 1)).eval()
+    model.network.requires_grad_(False)  # noqa: FBT003 - torch gives it no name
+    state = torch.random.get_rng_state()
+    copied = copy.deepcopy(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    latent, action, g = (_rotations(20, seed) for seed in range(3))
+    assert torch.equal(copied.transition(latent.float(), action), model.transition(latent.float(), action))
+    assert copied.state_dict().keys() == model.state_dict().keys()
+    assert not copied.network.training
+    assert not any(parameter.requires_grad for parameter in copied.network.parameters())
+    exact = copied.double()
+    turned = exact.transition(g @ latent, g @ action @ g.mT)
+    torch.testing.assert_close(turned, g @ exact.transition(latent, action), rtol=0, atol=1e-12)
+    assert next(model.parameters()).dtype == torch.float32
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_widths_are_configurable(kind: str) -> None:
     small, deep = _build(kind), _build(kind, embedding_channels=4)
