@@ -14,7 +14,7 @@ from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import SO3
 
 if TYPE_CHECKING:
-    from sen_bench.symmetry import Group, Representation, SO3Representation, Symmetry
+    from sen_bench.symmetry import AnySymmetry
 
 KINDS = ("matmul", "tfn", "none")
 """The matrix product and the tensor field network, both equivariant, and the MLP, which is not (paper)."""
@@ -151,7 +151,7 @@ class RotationModel(WorldModel):
 def build_teapot_model(
     kind: str,
     *,
-    symmetry: Symmetry[Group | SO3, Representation | SO3Representation],
+    symmetry: AnySymmetry,
     observation_shape: tuple[int, int, int],
     embedding_channels: int = 16,
     hidden: int | None = None,
