@@ -28,8 +28,8 @@ class RotationEmbedding(nn.Module):
     but the last. The 6 numbers are two vectors, which `gram_schmidt` makes orthonormal. Convolutions start
     Xavier-uniform with biases 0, as all of the paper's, linear layers as `nn.Linear` does.
 
-    Without BatchNorm in the linear layers, two of three runs of `matmul` (large actions, Adam 1e-3, batches of
-    64 and 128) rested where the first column of the rotation was right and the others were not, and were
+    Without BatchNorm in the linear layers, two of three runs of `matmul` (large actions, Adam 1e-3, batches
+    of 64 and 128) rested where the first column of the rotation was right and the others were not, and were
     stopped there after more than 100,000 transitions: the second vector had become long and nearly constant,
     and the longer a vector is, the less a step turns it. With it, training passed that place within 20,000.
 
