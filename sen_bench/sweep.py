@@ -182,7 +182,7 @@ class Run:
         recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
         path = dataset_path(self.data_folder(), self.task, split)
         with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(recipe, path, workers=workers, progress=advance)
+            return generate(recipe, path, workers=workers, progress=advance, notice=console.message)
 
     def open_dataset(self, split: str) -> Dataset:
         """Opens a split of the sizes that the preset asks for.

@@ -16,6 +16,8 @@ from sen_bench.cli.data_commands import (
     tasks_command,
     view_command,
 )
+from sen_bench.cli.doctor_commands import doctor_command
+from sen_bench.cli.export_commands import export_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
@@ -76,11 +78,13 @@ for _command in (
     generate_command,
     info_command,
     view_command,
+    export_command,
     run_command,
     train_command,
     evaluate_command,
     leaderboard_command,
     figures_command,
     decode_command,
+    doctor_command,
 ):
     main.add_command(_command)
