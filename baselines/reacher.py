@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ class ReacherModel(WorldModel):
     def encode(self, embedding: Tensor) -> Tensor:
         """Maps or fields of maps to latents; see `WorldModel.encode`."""
         channels = fields_to_channels(embedding) if self._regular else embedding
-        latent = self.encoder(channels).flatten(1)
+        latent = cast("Tensor", self.encoder(channels)).flatten(1)
         return channels_to_fields(latent, LATENTS) if self.equivariant else latent
 
     def transition(self, latent: Tensor, action: Tensor) -> Tensor:
@@ -110,6 +110,19 @@ class ReacherModel(WorldModel):
         if not self.equivariant:
             return super().transform_latent(elements, latent)
         return self._move(elements, latent, "_fibre_source", axis=2)
+
+    @property
+    def image_equivariance(self) -> Literal["approximate"] | None:
+        """Approximate of `full`: the kernels' windows lie a pixel off the middle of an image of even side."""
+        return "approximate" if self._regular else None
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """Reflects and turns images, for `full`; see `WorldModel.transform_observation`."""
+        if not self._regular:
+            return super().transform_observation(elements, observation)
+        pairs = zip(observation, elements.tolist(), strict=True)
+        # Element 4 + k reflects the rows and then turns by k quarters, as of embeddings.
+        return torch.stack([torch.rot90(x.flip(-2) if g >= 4 else x, g % 4, (-2, -1)) for x, g in pairs])
 
     def _move(self, elements: Tensor, x: Tensor, table: str, *, axis: int) -> Tensor:
         """Permutes one axis of `[B, ...]`, each sample by its own element."""

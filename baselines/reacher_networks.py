@@ -219,4 +219,4 @@ def fields_to_channels(fields: Tensor) -> Tensor:
 
 def channels_to_fields(channels: Tensor, count: int) -> Tensor:
     """The inverse of `fields_to_channels`, for so many fields."""
-    return channels.unflatten(1, (-1, count)).transpose(1, 2)
+    return channels.reshape(len(channels), -1, count, *channels.shape[2:]).transpose(1, 2)

@@ -20,8 +20,8 @@ def gram_schmidt(vectors: Tensor) -> Tensor:
 
     Where u is shorter than `DEGENERATE`, or v is, or the sine of their angle is smaller, a direction is
     undefined, and an axis of the world stands in for the vector at fault [ours]: the result is a rotation all
-    the same, and no gradient flows back to that vector. Elsewhere no gradient is larger than about
-    1/`DEGENERATE` times the one that comes in.
+    the same, and no gradient flows back to that vector. Elsewhere gradients are those of the formula, which
+    grow as the inverse of a length or of the sine: large near such a place, and finite everywhere.
 
     Args:
         vectors: u and v as rows, `[..., 2, 3]`.

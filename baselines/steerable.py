@@ -204,7 +204,7 @@ class SteerableConvolution(nn.Module):
         bases = [(fields, self.get_buffer(name)) for name, fields in self._sources.items()]
         sizes = [self.out_fields * fields * len(basis) for fields, basis in bases]
         parts = []
-        for (fields, basis), weights in zip(bases, self.weights.split(sizes), strict=True):
+        for (fields, basis), weights in zip(bases, torch.split(self.weights, sizes), strict=True):
             part = torch.einsum("bpqhw,oib->poqihw", basis, weights.view(self.out_fields, fields, -1))
             parts.append(part.flatten(2, 3).flatten(0, 1))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

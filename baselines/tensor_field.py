@@ -88,6 +88,7 @@ class TensorFieldNetwork(nn.Module):
 
     def __init__(self, *, hidden: int, layers: int = 2) -> None:
         super().__init__()
+        self.hidden, self.depth = hidden, layers
         dtype = torch.get_default_dtype()
         scalars, gates = o3.Irreps(f"{hidden}x0e"), o3.Irreps(f"{2 * hidden}x0e")
         gated = o3.Irreps(f"{hidden}x1e+{hidden}x2e")
@@ -123,6 +124,16 @@ class TensorFieldNetwork(nn.Module):
                 features = gate(layer(features, harmonics))
             vectors = cast("Tensor", self.out(features, harmonics)).mean(dim=1)
             return gram_schmidt(vectors.view(-1, 2, 3))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """A new network with the same weights: e3nn's own copies of large products have other constants."""
+        with torch.random.fork_rng(devices=[]):
+            copied = type(self)(hidden=self.hidden, layers=self.depth)
+        copied.to(self.labels).train(self.training).load_state_dict(self.state_dict())
+        for ours, theirs in zip(self.parameters(), copied.parameters(), strict=True):
+            theirs.requires_grad_(ours.requires_grad)
+        memo[id(self)] = copied
+        return copied
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves or casts the network; constants are rounded from the exact ones, not from rounded ones."""

@@ -20,6 +20,7 @@ from sen_bench.data import Episodes, Transitions
 from sen_bench.device import device_name
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
 from sen_bench.generators import GenerationResult, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
@@ -182,7 +183,7 @@ class Run:
         recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
         path = dataset_path(self.data_folder(), self.task, split)
         with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(recipe, path, workers=workers, progress=advance)
+            return generate(recipe, path, workers=workers, progress=advance, notice=console.message)
 
     def open_dataset(self, split: str) -> Dataset:
         """Opens a split of the sizes that the preset asks for.
@@ -259,9 +260,34 @@ class Run:
                     else "ask for as many or begin anew"
                 )
             )
-        model = self.task.build_model(self.config.model, self.config.model_options).to(self.device)
+        return self._model_of(checkpoint), checkpoint
+
+    def model_so_far(self) -> tuple[WorldModel, Checkpoint]:
+        """The model as far as it is trained, as of :meth:`trained_model`; no dataset is needed.
+
+        Raises:
+            CheckpointError: If training has not begun, or was of another run.
+        """
+        path = self.folder / "checkpoint.pt"
+        checkpoint = Checkpoint.load(path, self.device)
+        whatever_data = checkpoint.identity.get("dataset", "")
+        checkpoint.check_identity(self.identity(whatever_data), path, remedy=OTHER_RUN)
+        return self._model_of(checkpoint), checkpoint
+
+    def _model_of(self, checkpoint: Checkpoint) -> WorldModel:
+        """The model of a checkpoint, in evaluation mode on the device.
+
+        Raises:
+            CheckpointError: If the model's code is no longer what was trained.
+        """
+        name = self.config.model
+        if source_digest(self.task.builder(name)) != self.config.model_code:
+            raise CheckpointError(
+                f"the code of model {name} has changed since {self.name} was trained; restore it"
+            )
+        model = self.task.build_model(name, self.config.model_options).to(self.device)
         model.load_state_dict(checkpoint.model)
-        return model.eval(), checkpoint
+        return model.eval()
 
     def evaluate(self, console: Console) -> list[RunRow]:
         """Scores the trained model.

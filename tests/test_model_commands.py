@@ -16,8 +16,8 @@ from sen_bench.budget import budget_ratio, count_parameters
 from sen_bench.cli.main import main
 from sen_bench.envs import make_world
 from sen_bench.samples import Samples
+from sen_bench.sweep import Run
 from sen_bench.tasks import get_task
-from sen_bench.trained import load_trained
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean
 from tests.plugins import TASK, install
@@ -173,7 +173,7 @@ class TestCheck:
         assert result.exit_code == 0, result.output
         assert "drift, mean, trained for 1 epochs" in result.stdout
         saved = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
-        model = load_trained(folder).model
+        model, _ = Run.from_folder(folder, data=here, device=torch.device("cpu")).model_so_far()
         assert not model.training
         assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
@@ -186,8 +186,8 @@ class TestCheck:
         settings = (folder / "config.json").read_text()
         for text, message in (
             (settings, "the code of model my_checked:Mine has changed since"),
-            (settings.replace('"batch_size": 4', '"batch_size": 5'), "has changed since"),
-            (settings.replace('"batch_size": 4', '"batch_size": 0'), "is not the settings of a run"),
+            (settings.replace('"batch_size": 4', '"batch_size": 5'), "is of another run: its settings"),
+            (settings.replace('"batch_size": 4', '"batch_size": 0'), "training.batch_size: "),
             ("{", "cannot be read"),
         ):
             (folder / "config.json").write_text(text)

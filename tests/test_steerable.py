@@ -20,7 +20,8 @@ def _transformed(x: Tensor, g: int, group: Group, *, regular: bool) -> Tensor:
     if not regular:
         return moved
     fibre = torch.tensor(group.cayley[group.inverse[g]])
-    return moved.unflatten(1, (group.order, -1)).index_select(1, fibre).flatten(1, 2)
+    fields = moved.reshape(len(moved), group.order, -1, *moved.shape[2:])
+    return fields.index_select(1, fibre).flatten(1, 2)
 
 
 @pytest.mark.parametrize("group", [C4, D4], ids=lambda group: group.name)

@@ -16,6 +16,7 @@ from sen_bench.config import Preset, SplitSize, TaskPreset, TrainingConfig, load
 from sen_bench.data import Transitions
 from sen_bench.store import open_dataset
 from sen_bench.sweep import Folders, Run
+from sen_bench.symmetry import Group
 from sen_bench.tasks import get_task, task_names
 from sen_bench.training import contrastive_loss
 
@@ -111,6 +112,9 @@ def test_every_model_is_trained_and_scored(task: str, model: str, tmp_path: Path
     assert set(rows["model"]) == {model}
     assert rows["mrr"].between(0, 1).all()
     assert rows["ee_embedding"].ge(0).all()
+    # Of SO(3) every twin has an element of its own, and so no pair has one in common.
+    assert rows["die_model"].notna().all() == isinstance(get_task(task).world().symmetry.group, Group)
+    assert rows["hh_at_1"].notna().all() == get_task(task).split("eval").negatives
 
 
 def test_limited_actions_are_trained_on_and_all_actions_evaluated(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.shards import plan
 from sen_bench.tasks import get_task, task_names
-from tests.test_generators import tree
+from sen_bench.verification import verify
+from tests.datasets import tree
 
 TASKS = task_names()
 
@@ -42,6 +43,7 @@ def test_every_split_generates_at_any_size(name: str, tmp_path: Path) -> None:
         if spec.twin:
             twin = dataset.load("twin/state")
             np.testing.assert_array_equal(dataset.load("twin/observation"), world.render_states(twin))
+        assert verify(dataset.path, regenerate=1).checks[-1] == "1 of 3 episodes regenerated"
 
 
 @pytest.mark.slow

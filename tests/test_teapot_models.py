@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -16,13 +15,11 @@ from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.baselines.rotations import DEGENERATE, gram_schmidt
 from sen_bench.baselines.teapot import KINDS, RotationModel, build_teapot_model
 from sen_bench.baselines.tensor_field import TensorFieldLayer
-from sen_bench.data import Batch
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.teapot import Teapot, teapot_symmetry
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import SO3
 from sen_bench.tasks import get_task
-from sen_bench.training import contrastive_loss
 
 TASKS = ("teapot-small", "teapot-large")
 EQUIVARIANT = ("matmul", "tfn")
@@ -138,6 +135,13 @@ def test_gradients_near_degeneracy_stay_within_their_bound(angle: int) -> None:
     assert vectors.grad.norm(dim=-1).mul(u.norm(dim=-1, keepdim=True)).max() < 10 / DEGENERATE
 
 
+def test_gram_schmidt_of_narrow_vectors_is_as_exact_as_of_others() -> None:
+    vectors = _vectors(100, torch.float32).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rotations = gram_schmidt(vectors)
+    assert torch.equal(rotations, gram_schmidt(vectors.float()))
+
+
 def test_gram_schmidt_differentiates_as_its_formula() -> None:
     assert torch.autograd.gradcheck(gram_schmidt, _vectors(5).requires_grad_())
 
@@ -235,7 +239,7 @@ def test_the_matrix_product_is_what_the_world_does(models: Models) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_three_models_have_one_budget_of_parameters(task: str) -> None:
     counts = {kind: parameter_count(get_task(task).build_model(kind, {})) for kind in KINDS}
-    assert counts == {"matmul": 356_902, "tfn": 370_934, "none": 376_876}
+    assert counts == {"matmul": 357_670, "tfn": 371_702, "none": 377_644}
     assert max(counts.values()) <= 1.1 * min(counts.values())
 
 
@@ -319,29 +323,22 @@ def test_constants_stay_exact_whatever_was_loaded_or_cast(exact: Models) -> None
     torch.testing.assert_close(turned, g @ recast.transition(latent, action), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("task", "kind"), [(task, kind) for task in TASKS for kind in KINDS])
-def test_a_step_of_training_teaches_every_parameter(task: str, kind: str, models: Models) -> None:
-    world, model = get_task(task).world(), copy.deepcopy(models[kind])
-    rng = np.random.default_rng(0)
-    states, actions = (
-        np.stack([sample(rng) for _ in range(8)]) for sample in (world.sample_state, world.sample_action)
-    )
-    frames, following = (
-        torch.from_numpy(world.render_states(s)).permute(0, 3, 1, 2).float() / 255
-        for s in (states, world.step_states(states, actions))
-    )
-    batch = Batch(frames, torch.from_numpy(actions), following)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
-    with warnings.catch_warnings(action="error"):
-        before = contrastive_loss(model, batch, torch.arange(8).roll(1), hinge=1.0, dtype=torch.float32)
-        before.total.backward()  # type: ignore[no-untyped-call]
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-    optimizer.step()
-    with torch.no_grad():
-        after = contrastive_loss(model, batch, torch.arange(8).roll(1), hinge=1.0, dtype=torch.float32)
-    assert after.total < before.total
+def test_a_copy_is_the_same_model_at_its_full_width() -> None:
+    """Of e3nn's own copies, those of wide layers have constants that are neither exact nor in checkpoints."""
+    model = build_teapot_model("tfn", symmetry=teapot_symmetry(), observation_shape=(64, 64, 1)).eval()
+    model.network.requires_grad_(False)  # noqa: FBT003 - torch gives it no name
+    state = torch.random.get_rng_state()
+    copied = copy.deepcopy(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    latent, action, g = (_rotations(20, seed) for seed in range(3))
+    assert torch.equal(copied.transition(latent.float(), action), model.transition(latent.float(), action))
+    assert copied.state_dict().keys() == model.state_dict().keys()
+    assert not copied.network.training
+    assert not any(parameter.requires_grad for parameter in copied.network.parameters())
+    exact = copied.double()
+    turned = exact.transition(g @ latent, g @ action @ g.mT)
+    torch.testing.assert_close(turned, g @ exact.transition(latent, action), rtol=0, atol=1e-12)
+    assert next(model.parameters()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", KINDS)

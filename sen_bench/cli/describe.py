@@ -157,7 +157,7 @@ def describe_dataset(dataset: Dataset) -> str:
         "renderer": f"{dataset.renderer}: pixels are {pixels[dataset.renderer]}",
         "seed": str(recipe["seed"]),
         "policy": _policy(recipe),
-        "content": f"sha256:{dataset.content_digest}",
+        "content": f"sha256:{dataset.content_digest}" + _left_out(dataset.inexact),
         "files": f"sha256:{dataset.files_digest}",
         "recipe": f"sha256:{dataset.recipe_digest} (generator version {dataset.generator_version})",
         "written with": ", ".join(f"{k} {v}" for k, v in dataset.library_versions.items()),
@@ -184,6 +184,11 @@ def _twins(elements: tuple[int, ...]) -> str:
     """Where the elements of twins come from; no list means the whole group."""
     drawn = f"one of the elements {_elements(elements)}" if elements else "a uniformly random element"
     return f"{drawn} an episode"
+
+
+def _left_out(inexact: tuple[str, ...]) -> str:
+    """Which arrays the content digest is not over."""
+    return f" (without {', '.join(inexact)})" if inexact else ""
 
 
 def _policy(recipe: dict[str, Any]) -> str:

@@ -10,12 +10,15 @@ from typing import Any
 import click
 
 from sen_bench import __version__
+from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE
 from sen_bench.cli.data_commands import (
     generate_command,
     info_command,
     tasks_command,
     view_command,
 )
+from sen_bench.cli.doctor_commands import doctor_command
+from sen_bench.cli.export_commands import export_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
@@ -24,10 +27,8 @@ from sen_bench.cli.run_commands import (
     run_command,
     train_command,
 )
+from sen_bench.cli.verify_commands import verify_command
 from sen_bench.errors import SenBenchError
-
-#: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
-EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
 
 
 class _Group(click.Group):
@@ -76,11 +77,14 @@ for _command in (
     generate_command,
     info_command,
     view_command,
+    export_command,
+    verify_command,
     run_command,
     train_command,
     evaluate_command,
     leaderboard_command,
     figures_command,
     decode_command,
+    doctor_command,
 ):
     main.add_command(_command)

@@ -21,6 +21,7 @@ from sen_bench.cli.options import quiet_option
 from sen_bench.config import ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.samples import Samples
+from sen_bench.sweep import Run
 from sen_bench.tasks import Task, get_task, task_names
 from sen_bench.testing import (
     TOLERANCE,
@@ -30,7 +31,6 @@ from sen_bench.testing import (
     chosen_elements,
     equivariance_errors,
 )
-from sen_bench.trained import load_trained
 
 #: Exit code of a check that a model does not pass; a mistake of the user's has another.
 EXIT_NOT_EQUIVARIANT = 1
@@ -221,9 +221,10 @@ def _subjects(
     if folder is not None:
         if task is not None or models or preset is not None:
             raise ConfigError("--run says which task, model and widths to check; leave the others out")
-        found = load_trained(folder)
-        about = {"task": found.task.name, "model": found.config.model, "trained_epochs": found.epochs}
-        return [(about, found.task, found.model)]
+        run = Run.from_folder(folder, data=Path(), device=torch.device("cpu"))
+        model, checkpoint = run.model_so_far()
+        about = {"task": run.task.name, "model": run.config.model, "trained_epochs": checkpoint.epoch}
+        return [(about, run.task, model)]
     if task is None:
         raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
     chosen = get_task(task)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+import zarr.storage
 from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
 from sen_bench.store._manifest import Manifest
+from sen_bench.store._remote import FetchingStore, Progress, RemoteCopy, is_url
 from sen_bench.store._shard import decode_shard
 from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
+
+# Names of what Zarr looks for and need not find.
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class Dataset:
@@ -31,12 +39,16 @@ class Dataset:
         path: The folder.
         attributes: The root attributes.
         manifest: The manifest.
+        copy: What fetches its files into the folder, where it lies behind a URL.
     """
 
-    def __init__(self, path: Path, attributes: Mapping[str, Any], manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, attributes: Mapping[str, Any], manifest: Manifest, copy: RemoteCopy | None = None
+    ) -> None:
         self.path = path
         self.attributes = attributes
         self.manifest = manifest
+        self._copy = copy
 
     def __repr__(self) -> str:
         return f"Dataset({self.task}/{self.split}, {self.episodes} episodes of {self.horizon} steps)"
@@ -87,8 +99,13 @@ class Dataset:
         return int(self.attributes["generator_version"])
 
     @property
+    def inexact(self) -> tuple[str, ...]:
+        """The arrays that may come out otherwise elsewhere: pixels of a renderer that is not exact."""
+        return tuple(self.attributes.get("inexact", ()))
+
+    @property
     def content_digest(self) -> str:
-        """Hexadecimal digest of the decoded arrays: what a result names as its data."""
+        """Hexadecimal digest of the decoded arrays without `inexact`: what a result names as its data."""
         return self.manifest.content_digest
 
     @property
@@ -108,8 +125,13 @@ class Dataset:
 
     @cached_property
     def arrays(self) -> dict[str, zarr.Array[Any]]:
-        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action"."""
-        group = zarr.open_group(self.path, mode="r")
+        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action".
+
+        Reading from one raises a `DatasetError` where a file has been lost since the dataset was opened.
+        """
+        local = zarr.storage.LocalStore(self.path, read_only=True)
+        store = _WholeStore(FetchingStore(self._copy) if self._copy else local)
+        group = zarr.open_group(store, mode="r")
         return {
             name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
         }
@@ -155,6 +177,18 @@ class Dataset:
                 f"{self.path} has no array {name!r}; it has {', '.join(self.arrays)}"
             ) from None
 
+    def fetch(self, prefix: str = "") -> None:
+        """Makes sure that files are in the folder `path`, where the dataset lies behind a URL.
+
+        Args:
+            prefix: Only those whose names begin so: "observation/".
+
+        Raises:
+            DatasetError: A file is not there, cannot be reached or is not what the manifest says.
+        """
+        if self._copy is not None:
+            self._copy.fetch(name for name in self.manifest.files if name.startswith(prefix))
+
     def load(self, name: str) -> NDArray[Any]:
         """Reads and decodes one whole array into memory.
 
@@ -165,13 +199,25 @@ class Dataset:
             DatasetError: There is no such array, or its files are gone or damaged.
         """
         array = self.array(name)
-        _check_files(self.path, self.manifest, prefix=f"{name}/")
-        try:
+        self.fetch(f"{name}/")
+        check_sizes(self.path, self.manifest, prefix=f"{name}/")
+        with self._damage_of(name):
             return np.asarray(array[...]) if array.shards is None else self._load_shards(name, array)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise DatasetError(
-                f"{self.path / name} is damaged ({error}); generate the dataset again"
-            ) from error
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Reads some rows of an array.
+
+        Args:
+            name: Its path: "observation", "twin/state".
+            start: The first row.
+            stop: The one after the last; rows past the end are left out.
+
+        Raises:
+            DatasetError: There is no such array, or a file of these rows is gone or damaged.
+        """
+        array = self.array(name)
+        with self._damage_of(name):
+            return np.asarray(array[start:stop])
 
     def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
         values = np.empty(array.shape, array.dtype)
@@ -190,18 +236,57 @@ class Dataset:
             list(pool.map(decode, zip(starts, files, strict=True)))
         return values
 
+    @contextmanager
+    def _damage_of(self, name: str) -> Iterator[None]:
+        """Turns what decoders say of a damaged array into an error of one line.
 
-def open_dataset(path: Path | str) -> Dataset:
+        Raises:
+            DatasetError: In place of those.
+        """
+        try:
+            yield
+        except (RuntimeError, ValueError, OSError) as error:
+            way_out = (
+                f"delete {self.path}, to have it fetched again"
+                if self._copy
+                else "generate the dataset again"
+            )
+            raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
+
+
+class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
+    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this one for damage."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The value of a key; None for missing metadata only."""
+        value = await super().get(key, prototype, byte_range)
+        if value is None and not key.endswith(_METADATA):
+            path = self._store.root
+            raise DatasetError(f"{path} is not whole: {key} is missing; generate it again")
+        return value
+
+
+def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Dataset:
     """Opens a dataset for reading.
 
+    Of a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is held
+    against the manifest and kept in a local cache, see `docs/datasets.md`.
+
     Args:
-        path: The folder, "…/train.zarr".
+        place: The folder, "…/train.zarr", or a URL of it that fsspec understands, "https://…/train.zarr".
+        progress: Called with the bytes fetched and the bytes asked for so far, from any thread.
 
     Raises:
         DatasetError: There is nothing, or something that is no Zarr group, not ours, of another format
-            version, unfinished, or not whole. The contents of files are not read.
+            version, unfinished, or not whole; or the URL cannot be reached. The contents of files are not
+            read.
     """
-    path = Path(path)
+    copy = RemoteCopy.open(str(place), progress) if is_url(place) else None
+    path = copy.path if copy else Path(place)
+    if copy:
+        copy.fetch(["zarr.json"] if "zarr.json" in copy.manifest.files else [])
     attributes = _attributes(path)
     if attributes.get("format") != FORMAT:
         raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
@@ -210,9 +295,10 @@ def open_dataset(path: Path | str) -> Dataset:
         raise DatasetError(
             f"{path} has format version {version!r}; this sen-bench reads version {FORMAT_VERSION}"
         )
-    manifest = Manifest.read(path)
-    _check_files(path, manifest)
-    dataset = Dataset(path, attributes, manifest)
+    manifest = copy.manifest if copy else Manifest.read(path)
+    if not copy:
+        check_sizes(path, manifest)
+    dataset = Dataset(path, attributes, manifest, copy)
     try:
         arrays = dataset.arrays
     except (ValueError, KeyError, TypeError) as error:
@@ -243,8 +329,17 @@ def _attributes(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error})") from error
 
 
-def _check_files(path: Path, manifest: Manifest, prefix: str = "") -> None:
-    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros."""
+def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
+    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros.
+
+    Args:
+        path: The dataset.
+        manifest: Its manifest.
+        prefix: How the names of the files begin that are looked at.
+
+    Raises:
+        DatasetError: One is missing, or has another size.
+    """
     for name, record in sorted(manifest.files.items()):
         if not name.startswith(prefix):
             continue

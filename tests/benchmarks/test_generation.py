@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from sen_bench.envs import make_world
-from sen_bench.generators import Recipe, generate
+from sen_bench.generators import Recipe, episode_arrays, generate
 from sen_bench.generators.episodes import roll_out
-from sen_bench.store import Dataset
+from sen_bench.generators.shards import plan
+from sen_bench.store import Dataset, create_store
 
 RECIPE = Recipe(
     task="3d-blocks", split="train", world_id="sen_bench/Blocks3D-v0", episodes=50, horizon=100, seed=0
@@ -62,3 +65,37 @@ def test_load_by_plain_zarr(benchmark: BenchmarkFixture, dataset: Dataset) -> No
     np.testing.assert_array_equal(values, dataset.load("observation"))
     if benchmark.stats is not None:
         benchmark.extra_info["megabytes_per_second"] = values.nbytes / benchmark.stats.stats.min / 1e6
+
+
+def test_safety(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """What the journal, syncing and hashing cost: generation with them, beside the same without.
+
+    Without: the same shards drawn and written by zarr, and nothing else; no reading back, no digests, no
+    journal, no manifest. Both alternate, so that a busy machine slows both.
+    """
+    world = make_world(RECIPE.world_id)
+    planned = plan(RECIPE, world)
+    numbers = itertools.count()
+    without = []
+
+    def bare() -> None:
+        root = tmp_path / f"bare-{next(numbers)}"
+        root.mkdir()
+        create_store(root, planned.arrays)
+        for start, stop in planned.blocks.ranges():
+            for path, values in episode_arrays(world, RECIPE, start, stop):
+                array = zarr.open_array(root / path, mode="r+").with_config({"write_empty_chunks": True})
+                array[start:stop] = values
+
+    def prepare() -> tuple[tuple[Recipe, Path], dict[str, object]]:
+        begin = time.perf_counter()
+        bare()
+        without.append(time.perf_counter() - begin)
+        return (RECIPE, tmp_path / f"{next(numbers)}.zarr"), {}
+
+    bare()  # tables and compiled code
+    benchmark.pedantic(generate, setup=prepare, rounds=5)  # type: ignore[no-untyped-call]
+    if benchmark.stats is not None:
+        benchmark.extra_info["time_beside_bare_writing"] = benchmark.stats.stats.median / statistics.median(
+            without
+        )

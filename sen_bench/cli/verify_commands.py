@@ -1,0 +1,54 @@
+"""The command that verifies datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import EXIT_MISTAKE, Terminal
+from sen_bench.cli.options import quiet_option
+from sen_bench.errors import DatasetError
+from sen_bench.verification import verify
+
+
+@click.command("verify")
+@click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=click.Path(path_type=Path))
+@click.option("--quick", is_flag=True, help="Look at the names and sizes of files only.")
+@click.option(
+    "--regenerate",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Also generate N random episodes again, and compare.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="From which they are drawn.")
+@quiet_option
+@click.pass_context
+def verify_command(
+    context: click.Context, stores: tuple[Path, ...], *, quick: bool, regenerate: int, seed: int, quiet: bool
+) -> None:
+    """Check that each dataset STORE is whole and true.
+
+    Compares every file with the sha256 in the manifest, then looks at the contents: shapes, finite values,
+    ranges of actions, the annotation of the symmetry, and that twins are the transformed episodes. The first
+    thing that is broken is named, with what to do; the exit code is then 2.
+
+    \b
+    Examples:
+      sen-bench verify data/3d-blocks/train.zarr
+      sen-bench verify data/*/*.zarr --quick
+      sen-bench verify data/3d-blocks/eval.zarr --regenerate 20
+    """
+    terminal = Terminal(quiet=quiet)
+    broken = False
+    for store in stores:
+        try:
+            report = verify(store, quick=quick, regenerate=regenerate, seed=seed, task=terminal.task)
+        except DatasetError as error:
+            broken = True
+            click.echo(f"error: {error}", err=True)
+        else:
+            click.echo(f"{store}: whole ({'; '.join(report.checks)})")
+    if broken:
+        context.exit(EXIT_MISTAKE)

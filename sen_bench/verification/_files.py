@@ -1,0 +1,43 @@
+"""Whether the files of a dataset are those that were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sen_bench.errors import DatasetError
+from sen_bench.store import MANIFEST, Manifest, check_sizes, open_dataset
+
+
+def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]) -> Manifest:
+    """Compares what lies in a folder with its manifest; names the first file that is amiss.
+
+    Args:
+        path: The dataset.
+        quick: Whether to leave the contents of files alone.
+        progress: Called with the files hashed and their total.
+
+    Raises:
+        DatasetError: The manifest is damaged; a file is missing, damaged, or not part of the dataset.
+    """
+    if not (path / MANIFEST).is_file():
+        open_dataset(path)  # knows what to say of a folder that is no dataset
+    manifest = Manifest.read(path)
+    if (path / MANIFEST).read_bytes() != manifest.encoded():
+        raise DatasetError(
+            f"{path / MANIFEST} is damaged, or of another version of sen-bench; generate it again"
+        )
+    check_sizes(path, manifest)
+    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()}
+    if strays := sorted(present - manifest.files.keys() - {MANIFEST}):
+        raise DatasetError(f"{path / strays[0]} is no part of the dataset; delete it")
+    if quick:
+        return manifest
+    for done, (name, record) in enumerate(sorted(manifest.files.items())):
+        progress(done, len(manifest.files))
+        if not record.describes(path / name):
+            raise DatasetError(
+                f"{path / name} is damaged: its sha256 is not that of the manifest; generate it again"
+            )
+    progress(len(manifest.files), len(manifest.files))
+    return manifest

@@ -1,0 +1,49 @@
+"""Whether a dataset's recipe gives it again: some of its episodes, generated anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sen_bench.envs import World
+from sen_bench.errors import DatasetError
+from sen_bench.generators import GENERATOR_VERSION, Recipe, episode_arrays
+from sen_bench.store import Dataset
+
+
+def check_regenerated(
+    dataset: Dataset, world: World, count: int, seed: int, progress: Callable[[int, int], None]
+) -> None:
+    """Generates random episodes again and compares them with the stored ones, to the bit.
+
+    Arrays that are not exact are left out.
+
+    Args:
+        dataset: The dataset.
+        world: Its world.
+        count: How many episodes; all, if there are no more.
+        seed: From which they are drawn.
+        progress: Called with the episodes compared and their total.
+
+    Raises:
+        DatasetError: One differs, or the dataset was made by another version of the generator.
+    """
+    if dataset.generator_version != GENERATOR_VERSION:
+        raise DatasetError(
+            f"{dataset.path} was made by version {dataset.generator_version} of the generator; this sen-bench"
+            f" has version {GENERATOR_VERSION} and cannot make it again"
+        )
+    recipe = Recipe.from_json(dataset.recipe)
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(dataset.episodes, min(count, dataset.episodes), replace=False)
+    for done, episode in enumerate(chosen.tolist()):
+        progress(done, len(chosen))
+        for name, values in episode_arrays(world, recipe, episode, episode + 1):
+            stored = dataset.read(name, episode, episode + 1)
+            if name not in dataset.inexact and stored.tobytes() != values.tobytes():
+                raise DatasetError(
+                    f"{dataset.path / name}: episode {episode} is not what its recipe gives here; it was made"
+                    f" with {', '.join(f'{k} {v}' for k, v in dataset.library_versions.items())}"
+                )
+    progress(len(chosen), len(chosen))

@@ -1,0 +1,102 @@
+"""All checks of a dataset, from the cheapest to the dearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from sen_bench.envs import make_world
+from sen_bench.errors import ConfigError, DatasetError, SenBenchError
+from sen_bench.generators import Recipe
+from sen_bench.store import Dataset, open_dataset
+from sen_bench.verification._contents import check_contents
+from sen_bench.verification._files import check_files
+from sen_bench.verification._regeneration import check_regenerated
+
+Advance: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found to be whole.
+
+    Args:
+        dataset: The dataset, opened.
+        checks: What was checked, in words.
+    """
+
+    dataset: Dataset
+    checks: tuple[str, ...]
+
+
+@contextmanager
+def _silent(_title: str, _unit: str) -> Iterator[Advance]:
+    yield lambda _done, _total: None
+
+
+@contextmanager
+def _of_dataset(path: Path) -> Iterator[None]:
+    """Turns what worlds and symmetries say of impossible contents into an error that names the dataset.
+
+    Raises:
+        DatasetError: In place of those.
+    """
+    try:
+        yield
+    except DatasetError:
+        raise
+    except SenBenchError as error:
+        raise DatasetError(f"{path}: {error}; generate it again") from error
+
+
+def verify(
+    path: Path | str,
+    *,
+    quick: bool = False,
+    regenerate: int = 0,
+    seed: int = 0,
+    task: Callable[[str, str], AbstractContextManager[Advance]] = _silent,
+) -> Report:
+    """Makes sure that a dataset is whole and true. Memory is bounded by one shard of one array.
+
+    Args:
+        path: The folder.
+        quick: Only whether the files that should be there are, with the right sizes, and no others.
+        regenerate: So many random episodes are generated again and compared.
+        seed: From which they are drawn.
+        task: Shows a piece of work, given its title and unit; the value is called with how much is done.
+
+    Raises:
+        DatasetError: Something is broken: the first thing that is, and what to do.
+        ConfigError: Both quick and regenerate, or a negative number of episodes.
+    """
+    if regenerate < 0 or (quick and regenerate):
+        raise ConfigError("the episodes to regenerate must be at least 0, and 0 for a quick check")
+    path = Path(path)
+    with task(f"{path.name} checked", "files") as advance:
+        manifest = check_files(path, quick=quick, progress=advance)
+    dataset = open_dataset(path)
+    checks = [f"{len(manifest.files)} files, {manifest.stored_bytes / 1e6:.1f} MB"]
+    if quick:
+        return Report(dataset, (*checks, "names and sizes only"))
+    try:
+        recipe = Recipe.from_json(dataset.recipe)
+        world = make_world(recipe.world_id, **recipe.world_options)
+    except SenBenchError as error:
+        raise DatasetError(
+            f"{path}: every file is as it was written, but the contents cannot be checked without the world:"
+            f" {error}"
+        ) from error
+    with task(f"{path.name} checked", "episodes") as advance, _of_dataset(path):
+        check_contents(dataset, world, advance)
+    checks.append("contents")
+    if regenerate:
+        with task(f"{path.name} regenerated", "episodes") as advance, _of_dataset(path):
+            check_regenerated(dataset, world, regenerate, seed, advance)
+        checks.append(f"{min(regenerate, dataset.episodes)} of {dataset.episodes} episodes regenerated")
+        if dataset.inexact:
+            checks[-1] += f" without {', '.join(dataset.inexact)}, which may differ between machines"
+    return Report(dataset, tuple(checks))
