@@ -141,6 +141,10 @@ class EpochTraining(ABC, Generic[NetworkT]):
             permutation: int64 ``[B]``, a random permutation of the batch.
         """
 
+    def learning_rate(self, progress: float) -> float:  # noqa: ARG002 — for those that change it
+        """The learning rate of a step, by the share of all steps that lie before it; here always the same."""
+        return self._pace.learning_rate
+
     @property
     def collapsed(self) -> bool:
         """Whether all latents are equal, where it is latents that are learned."""
@@ -248,6 +252,9 @@ class EpochTraining(ABC, Generic[NetworkT]):
         waiting: list[Tensor] = []
         losses: list[float] = []
         for done, (index, permutation) in enumerate(self._batches(), start=1):
+            rate = self.learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             waiting.append(self._train_step(index, permutation))
             if len(waiting) == FETCH_EVERY or done == steps:
                 losses += self._take_in(waiting, log)
