@@ -1,4 +1,4 @@
-"""The ordinary convolutional embedding network S: pixels to one map per object."""
+"""The ordinary convolutional embedding networks S: pixels to maps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,28 @@ from torch import Tensor, nn
 from sen_bench.baselines.model import full_precision
 
 
-def convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3×3 convolution that keeps height and width, Xavier-uniform weights, biases 0 (paper, section 3)."""
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+def convolution(
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int = 3,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
+) -> nn.Conv2d:
+    """A convolution with Xavier-uniform weights and biases 0 (paper, section 3).
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Side of the kernel; 3×3 with the default stride and padding keep height and width.
+        stride: Pixels in per pixel out.
+        padding: Zeros on every side.
+        dilation: Pixels from one point of the kernel to the next.
+    """
+    layer = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(cast("Tensor", layer.bias))
     return layer
@@ -27,19 +46,47 @@ class ConvolutionalEmbedding(nn.Module):
 
     Args:
         image_channels: Channels of the observations.
-        num_objects: Maps to give, one per object.
+        num_maps: Maps to give, one per object.
         channels: Width of the three hidden layers (paper: 32).
     """
 
-    def __init__(self, *, image_channels: int, num_objects: int, channels: int) -> None:
+    def __init__(self, *, image_channels: int, num_maps: int, channels: int) -> None:
         super().__init__()
         widths = [image_channels, channels, channels, channels]
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise(widths):
             layers += [convolution(narrow, wide), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, convolution(channels, num_objects))
+        self.layers = nn.Sequential(*layers, convolution(channels, num_maps))
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Maps images `[B, C, H, W]` to `[B, O, H, W]` in (0, 1)."""
+        """Maps images `[B, C, H, W]` to `[B, num_maps, H, W]` in (0, 1)."""
+        maps = self.layers(observation.contiguous(memory_format=torch.channels_last))
+        return torch.sigmoid(full_precision(maps))
+
+
+class PatchEmbedding(nn.Module):
+    """One convolution per patch of the image, BatchNorm, ReLU, a 1×1 convolution, sigmoid (paper, section 3).
+
+    C-SWM's small encoder (Kipf et al. 2020): where a cell of the world is a patch of the image, it gives one
+    pixel per cell. Initialised and computed as `ConvolutionalEmbedding`.
+
+    Args:
+        image_channels: Channels of the observations.
+        num_maps: Maps to give.
+        channels: Width of the hidden layer (paper: 32).
+        patch: Side of a patch in pixels: kernel and stride of the first convolution (paper: 10).
+    """
+
+    def __init__(self, *, image_channels: int, num_maps: int, channels: int, patch: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolution(image_channels, channels, kernel_size=patch, stride=patch, padding=0),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            convolution(channels, num_maps, kernel_size=1, padding=0),
+        )
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Maps images `[B, C, H, W]` to `[B, num_maps, H/patch, W/patch]` in (0, 1)."""
         maps = self.layers(observation.contiguous(memory_format=torch.channels_last))
         return torch.sigmoid(full_precision(maps))

@@ -1,8 +1,10 @@
-"""e2cnn 0.2.3 on NumPy 2: the two things that its last release needs mended, and nothing else.
+"""e2cnn 0.2.3 on NumPy 2: the three things that its last release needs mended, and nothing else.
 
 e2cnn (the library the paper used) was last released before NumPy 2. `kernels/utils.py` calls
 `np.array(x, copy=False)`, which used to mean "copy only if needed" and now means "never copy", and
-`kernels/irreps_basis.py` hashes with `ndarray.tostring`, which is gone. Import e2cnn's modules from here:
+`kernels/irreps_basis.py` hashes with `ndarray.tostring`, which is gone. And its kernel bases have masks of
+uint8, which torch no longer takes where a basis has a single element (1×1 kernels from regular to trivial
+fields). Import e2cnn's modules from here:
 
     from sen_bench.baselines.e2cnn_compat import gspaces, nn
 """
@@ -17,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from sen_bench.errors import SenBenchError
 
@@ -63,14 +66,28 @@ class _NumPy(ModuleType):
         return np.array(x) if copy else np.asarray(x)
 
 
+class _BooleanMasks(ModuleType):
+    """A module (NumPy or torch) in which `uint8` is its `bool`: for e2cnn's code that makes masks of it."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.__name__)
+        self._module = module
+        self.uint8 = module.bool
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for any attribute of the module
+        return getattr(self._module, name)
+
+
 def _hash_basis(basis: Any) -> int:  # noqa: ANN401 - e2cnn's classes are untyped
     """The hash of a kernel basis by the same four attributes as in e2cnn."""
     return hash((basis.in_irrep, basis.out_irrep, basis.mu.tobytes(), np.asarray(basis.gamma).tobytes()))
 
 
 def _mend() -> None:
-    """Mends the two modules."""
+    """Mends the three modules."""
     utils.np = _NumPy("numpy")
+    basisexpansion_singleblock.np = _BooleanMasks(np)
+    basisexpansion_singleblock.torch = _BooleanMasks(torch)
     for name in MENDED_BASES:
         getattr(irreps_basis, name).__hash__ = _hash_basis
 
@@ -79,6 +96,7 @@ check_version(importlib.metadata.version("e2cnn"))
 with silenced():
     from e2cnn import gspaces, nn
     from e2cnn.kernels import irreps_basis, utils
+    from e2cnn.nn.modules.r2_conv import basisexpansion_singleblock
 _mend()
 
 __all__ = ["check_version", "gspaces", "irreps_basis", "nn", "silenced", "utils"]

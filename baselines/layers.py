@@ -189,3 +189,21 @@ def orbit_stack(maps: Tensor) -> Tensor:
 def orbit_count(side: int) -> int:
     """How many orbits `orbit_stack` gives for maps of this side."""
     return (side * side + 3) // 4
+
+
+def fibre_stack(maps: Tensor) -> Tensor:
+    """Lines C4-regular maps up along the orbits of their pixels under quarter turns.
+
+    A turn moves every pixel of such maps to another fibre, so all n² orbits are free. Fibre g holds the
+    pixels of the maps turned g times that have come to the first map: the g-th map, turned. So turning the
+    maps and rolling them by -1 along their group axis, the action on regular maps, rolls the group axis of
+    the orbits by -1.
+
+    Args:
+        maps: Square maps with their group axis, `[..., 4, n, n]`.
+
+    Returns:
+        Orbits, `[..., 4, n²]`.
+    """
+    turned = [torch.rot90(fibre, turns, (-2, -1)) for turns, fibre in enumerate(maps.unbind(-3))]
+    return torch.stack(turned, dim=-3).flatten(-2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,8 @@ class WorldModel(nn.Module, ABC):
 
     A model is three maps: the embedding network S (`embed`), the encoder E (`encode`) and the transition T
     (`transition`). For the models with a symmetric embedding, E and T are equivariant by construction and
-    `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs.
+    `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs. A fully
+    equivariant model takes the group to act on images as well, as `transform_observation` says.
 
     Embeddings and latents are float32 also under `torch.autocast`, so that losses, distances and rankings are
     computed in float32; a float64 model keeps float64.
@@ -54,6 +57,15 @@ class WorldModel(nn.Module, ABC):
     def equivariant(self) -> bool:
         """Whether E and T are equivariant by construction, and `transform_latent` is defined."""
         return self._equivariant
+
+    @property
+    def image_equivariance(self) -> Literal["exact", "approximate"] | None:
+        """How well S commutes by construction with the group, acting on images by `transform_observation`.
+
+        "approximate" where strides or sizes keep the grid of pixels from being carried to itself; None where
+        the model does not take the group to act on images, and `transform_observation` is not defined.
+        """
+        return None
 
     @abstractmethod
     def embed(self, observation: Tensor) -> Tensor:
@@ -110,7 +122,8 @@ class WorldModel(nn.Module, ABC):
             embedding: Embeddings v, `[B, *embedding_shape]`.
 
         Returns:
-            Transformed embeddings, of the same shape.
+            Transformed embeddings, of the same shape; NaN throughout where the group acts on them in no known
+            way, so that EE(S) is undefined.
         """
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
@@ -127,6 +140,22 @@ class WorldModel(nn.Module, ABC):
             NotImplementedError: The group does not act on the latents of this model.
         """
         raise NotImplementedError(f"the group does not act on the latents of {type(self).__name__}")
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """What the model takes for the group's action on images, where it does (`image_equivariance`).
+
+        Args:
+            elements: The identity or twin elements of the world's symmetry, as for `transform_embedding`: of
+                others, such as those that rename objects, nobody says what they do to pixels.
+            observation: Images, `[B, C, H, W]`.
+
+        Returns:
+            Transformed images, of the same shape.
+
+        Raises:
+            NotImplementedError: The model does not take the group to act on images.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take the group to act on images")
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """The predicted next latent T(E(S(observation)), action), `[B, *latent_shape]`."""
@@ -150,3 +179,14 @@ def apply_in_full_precision(layer: nn.Module, x: Tensor) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         return cast("Tensor", layer(full_precision(x)))
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Makes new tensors of this type within the block, for libraries that offer no other way to say it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -1,15 +1,17 @@
-"""World models of grid worlds, whose latents are factored into objects (3D Blocks)."""
+"""World models of grid worlds, whose latents are factored into objects."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.convolutions import ConvolutionalEmbedding
+from sen_bench.baselines.convolutions import ConvolutionalEmbedding, PatchEmbedding
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork, LinearFamily
-from sen_bench.baselines.layers import orbit_count, orbit_stack
+from sen_bench.baselines.layers import fibre_stack, orbit_count, orbit_stack
 from sen_bench.baselines.model import SIGMA, WorldModel, apply_in_full_precision
 from sen_bench.errors import ConfigError, UnknownNameError
 
@@ -21,8 +23,33 @@ if TYPE_CHECKING:
 KINDS = ("sen", "full", "none")
 """Symmetric embedding network, fully equivariant and non-equivariant (science: Ours, Full, None)."""
 
-LATENT_CHANNELS = 2
-"""Channels of an object's latent: C4-regular ones for `sen` and `full`, plain numbers for `none` (paper)."""
+
+@dataclass(frozen=True)
+class ObjectSpaces:
+    """The spaces that the models of one grid world map between, where they differ from another world's.
+
+    Attributes:
+        patch: Side of the square of pixels that becomes one pixel of a map in v. With 1, S keeps the size of
+            the image and has four layers of 3×3 convolutions; else it has one convolution per patch.
+        regular_maps: Whether S gives each object a C4 fibre of four maps, not one map.
+        regular_latents: C4-regular channels of an object's latent, in `sen` and `full`.
+        plain_latents: Numbers in an object's latent, in `none`.
+    """
+
+    patch: int
+    regular_maps: bool
+    regular_latents: int
+    plain_latents: int
+
+
+BLOCKS_3D = ObjectSpaces(patch=1, regular_maps=False, regular_latents=2, plain_latents=2)
+"""As in the paper and its code."""
+
+SHAPES_2D = ObjectSpaces(patch=10, regular_maps=False, regular_latents=1, plain_latents=2)
+"""As in the paper; two numbers for `none` as in C-SWM (Kipf et al. 2020)."""
+
+RUSH_HOUR = ObjectSpaces(patch=10, regular_maps=True, regular_latents=2, plain_latents=4)
+"""[ours]: a latent for the position as in 2D Shapes, and as much again for the heading."""
 
 
 class ObjectEncoder(nn.Module):
@@ -31,87 +58,117 @@ class ObjectEncoder(nn.Module):
     Args:
         family: The kind of linear layers: `ORDINARY` or `C4_EQUIVARIANT`.
         in_channels: Channels of an object's features.
+        latent_channels: Channels of an object's latent.
         hidden: Width of the hidden layers.
     """
 
-    def __init__(self, family: LinearFamily, *, in_channels: int, hidden: int) -> None:
+    def __init__(self, family: LinearFamily, *, in_channels: int, latent_channels: int, hidden: int) -> None:
         super().__init__()
         self.first = family.layer(in_channels, hidden)
         self.second = family.layer(hidden, hidden)
         self.norm = nn.LayerNorm(hidden)
-        self.last = family.layer(hidden, LATENT_CHANNELS)
+        self.last = family.layer(hidden, latent_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps `[B, O, ..., in_channels]` to latents `[B, O, ..., 2]`, at least float32."""
+        """Maps `[B, O, ..., in_channels]` to latents `[B, O, ..., latent_channels]`, at least float32."""
         hidden = self.norm(self.second(self.first(features).relu_()))
         return apply_in_full_precision(self.last, hidden.relu_())
 
 
 class ObjectModel(WorldModel):
-    """A world model with one map per object in v and one latent per object in z.
+    """A world model with maps for each object in v and one latent per object in z.
 
-    Embeddings are maps `[B, O, H, W]` in (0, 1), on which the group turns the map and permutes the objects.
-    Latents are `[B, O, 4, 2]` for equivariant models, on which it rolls axis 2 and permutes the objects, and
-    `[B, O, 2]` for others. Actions are int64 `[B]`, numbered 4·object + direction.
+    Embeddings are maps in (0, 1): `[B, O, n, n]`, which the group turns, permuting the objects; or, if they
+    are regular, `[B, O, 4, n, n]`, where a turn also rolls axis 2. Latents are `[B, O, 4, C]` for equivariant
+    models, on which the group rolls axis 2 and permutes the objects, and `[B, O, C]` for others. Actions are
+    int64 `[B]`, numbered 4·object + move. Where turns move them, they enter T of equivariant models as one
+    C4-regular channel, else as four invariant ones.
 
     Args:
-        embedding: S, images `[B, C, H, W]` to maps `[B, O, H, W]`.
+        embedding: S, images `[B, C, H, W]` to maps `[B, O, n, n]` or, if regular, `[B, 4·O, n, n]`.
         symmetry: The symmetry of the world, C4 × S_O.
-        side: Height and width of the maps.
+        spaces: The spaces of maps and latents.
+        side: n, height and width of the maps.
         equivariant: Whether E and T are C4-equivariant.
         hidden: Width of the hidden layers of E and T.
+
+    Raises:
+        ConfigError: The symmetry is not one of a grid world.
     """
 
     def __init__(
-        self, embedding: nn.Module, *, symmetry: Symmetry, side: int, equivariant: bool, hidden: int
+        self,
+        embedding: nn.Module,
+        *,
+        symmetry: Symmetry,
+        spaces: ObjectSpaces,
+        side: int,
+        equivariant: bool,
+        hidden: int,
     ) -> None:
-        num_objects = symmetry.representations["object"].dim
-        super().__init__(
-            embedding_shape=(num_objects, side, side),
-            latent_shape=(num_objects, 4, LATENT_CHANNELS) if equivariant else (num_objects, LATENT_CHANNELS),
-            equivariant=equivariant,
-        )
-        family = C4_EQUIVARIANT if equivariant else ORDINARY
-        self.embedding = embedding
-        self.encoder = ObjectEncoder(
-            family, in_channels=orbit_count(side) if equivariant else side * side, hidden=hidden
-        )
-        self.network = InteractionNetwork(
-            family,
-            latent_channels=LATENT_CHANNELS,
-            action_channels=1 if equivariant else 4,
-            hidden=hidden,
-        )
         directions = _permutation(symmetry, "direction")
         objects = _permutation(symmetry, "object")
+        num_objects = objects.shape[1]
+        fibre = (4,) if spaces.regular_maps else ()
+        channels = spaces.regular_latents if equivariant else spaces.plain_latents
+        super().__init__(
+            embedding_shape=(num_objects, *fibre, side, side),
+            latent_shape=(num_objects, 4, channels) if equivariant else (num_objects, channels),
+            equivariant=equivariant,
+        )
+        self._regular_maps = spaces.regular_maps
+        self._regular_actions = _turns_move_actions(symmetry)
+        family = C4_EQUIVARIANT if equivariant else ORDINARY
+        if equivariant:
+            in_channels = side * side if spaces.regular_maps else orbit_count(side)
+        else:
+            in_channels = math.prod(self.embedding_shape[1:])
+        self.embedding = embedding
+        self.encoder = ObjectEncoder(family, in_channels=in_channels, latent_channels=channels, hidden=hidden)
+        self.network = InteractionNetwork(
+            family,
+            latent_channels=channels,
+            action_channels=1 if equivariant and self._regular_actions else 4,
+            hidden=hidden,
+        )
         # A turn by k quarters moves direction 0 to direction -k.
         self._add_table("_turns", (-directions[:, 0]) % 4)
         self._add_table("_object_source", objects.argsort(dim=1))
-        cells = torch.arange(side * side).view(side, side)
-        turned = [torch.rot90(cells, turns).flatten() for turns in range(4)]
-        self._add_table("_cell_source", torch.stack(turned))
-        fibre = torch.arange(4)
-        self._add_table("_fibre_source", (fibre[None, :] + fibre[:, None]) % 4)
+        places = torch.arange(math.prod(self.embedding_shape[1:])).view(*fibre, side, side)
+        turned = [torch.rot90(places, turns, (-2, -1)) for turns in range(4)]
+        if spaces.regular_maps:
+            turned = [maps.roll(-turns, dims=0) for turns, maps in enumerate(turned)]
+        self._add_table("_map_source", torch.stack(turned).flatten(1))
+        steps = torch.arange(4)
+        self._add_table("_fibre_source", (steps[None, :] + steps[:, None]) % 4)
 
     def _add_table(self, name: str, table: Tensor) -> None:
         """Keeps a table of the group's action on the model's device, but out of its checkpoints."""
         self.register_buffer(name, table, persistent=False)
 
     def embed(self, observation: Tensor) -> Tensor:
-        """Images `[B, C, H, W]` to maps `[B, O, H, W]`; see `WorldModel.embed`."""
-        return cast("Tensor", self.embedding(observation))
+        """Images `[B, C, H, W]` to maps; see `WorldModel.embed`."""
+        maps: Tensor = self.embedding(observation)
+        return maps.reshape(-1, *self.embedding_shape)
 
     def encode(self, embedding: Tensor) -> Tensor:
-        """Maps `[B, O, H, W]` to latents; see `WorldModel.encode`."""
-        features = orbit_stack(embedding) if self.equivariant else embedding.flatten(2)
+        """Maps to latents; see `WorldModel.encode`."""
+        if not self.equivariant:
+            features = embedding.flatten(2)
+        elif self._regular_maps:
+            features = fibre_stack(embedding)
+        else:
+            features = orbit_stack(embedding)
         return cast("Tensor", self.encoder(features))
 
     def transition(self, latent: Tensor, action: Tensor) -> Tensor:
         """Latents and actions int64 `[B]` to next latents; see `WorldModel.transition`."""
         num_objects = self.latent_shape[0]
         one_hot = nn.functional.one_hot(action, 4 * num_objects).to(latent.dtype)
-        shape = (-1, num_objects, 4, 1) if self.equivariant else (-1, num_objects, 4)
-        return latent + cast("Tensor", self.network(latent, one_hot.view(shape)))
+        moves = one_hot.view(-1, num_objects, 4)
+        if self.equivariant:
+            moves = moves[..., None] if self._regular_actions else moves[:, :, None].expand(-1, -1, 4, -1)
+        return latent + cast("Tensor", self.network(latent, moves))
 
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """0.5/σ² times the squared distance, summed over features and averaged over objects, `[B]`."""
@@ -119,8 +176,8 @@ class ObjectModel(WorldModel):
         return 0.5 / SIGMA**2 * squares.mean(dim=1)
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
-        """Turns and permutes maps; see `WorldModel.transform_embedding`."""
-        return self._transform(elements, embedding.flatten(2), "_cell_source").view(embedding.shape)
+        """Turns, rolls and permutes maps; see `WorldModel.transform_embedding`."""
+        return self._transform(elements, embedding.flatten(2), "_map_source").view(embedding.shape)
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
         """Rolls and permutes C4-regular latents; see `WorldModel.transform_latent`."""
@@ -135,6 +192,21 @@ class ObjectModel(WorldModel):
         objects = self.get_buffer("_object_source")[elements][:, :, None]
         places = self.get_buffer(table)[self.get_buffer("_turns")[elements]][:, None, :]
         return x[sample, objects, places]
+
+
+class FullObjectModel(ObjectModel):
+    """An object model whose S commutes with quarter turns of the image: `full`."""
+
+    @property
+    def image_equivariance(self) -> Literal["exact"]:
+        """Exact: convolutions have stride 1, or patches that tile the image."""
+        return "exact"
+
+    def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
+        """Turns images by quarters; see `WorldModel.transform_observation`."""
+        turns = self.get_buffer("_turns")[elements.to(observation.device)].tolist()
+        pairs = zip(observation, turns, strict=True)
+        return torch.stack([torch.rot90(image, quarters, (-2, -1)) for image, quarters in pairs])
 
 
 def _permutation(symmetry: Symmetry, name: str) -> Tensor:
@@ -153,26 +225,80 @@ def _permutation(symmetry: Symmetry, name: str) -> Tensor:
     return torch.from_numpy(table.copy())
 
 
+def _turns_move_actions(symmetry: Symmetry) -> bool:
+    """Whether turns take actions 4·object + move to others (moves are directions), or leave them alone.
+
+    Raises:
+        ConfigError: The symmetry acts on actions in neither way, or does not permute them.
+    """
+    actions, objects, directions = (
+        _permutation(symmetry, name) for name in ("action", "object", "direction")
+    )
+    for moves in (directions, torch.arange(4).expand_as(directions)):
+        if torch.equal(actions, (4 * objects[:, :, None] + moves[:, None, :]).flatten(1)):
+            return moves is directions
+    raise ConfigError(
+        "object models need actions 4·object + move, where turns of the world move all moves of an object as "
+        "directions or none"
+    )
+
+
+def _embedding(
+    kind: str, spaces: ObjectSpaces, *, image_channels: int, num_objects: int, width: int
+) -> nn.Module:
+    """The embedding network S of a model."""
+    if kind == "full":
+        # Imported here because e2cnn takes seconds to import, and only `full` needs it.
+        from sen_bench.baselines.steerable import (  # noqa: PLC0415
+            SteerableEmbedding,
+            SteerablePatchEmbedding,
+        )
+
+        if spaces.patch == 1:
+            return SteerableEmbedding(
+                image_channels=image_channels,
+                num_objects=num_objects,
+                fields=width,
+                regular=spaces.regular_maps,
+            )
+        return SteerablePatchEmbedding(
+            image_channels=image_channels,
+            num_objects=num_objects,
+            fields=width,
+            patch=spaces.patch,
+            regular=spaces.regular_maps,
+        )
+    num_maps = 4 * num_objects if spaces.regular_maps else num_objects
+    if spaces.patch == 1:
+        return ConvolutionalEmbedding(image_channels=image_channels, num_maps=num_maps, channels=width)
+    return PatchEmbedding(
+        image_channels=image_channels, num_maps=num_maps, channels=width, patch=spaces.patch
+    )
+
+
 def build_object_model(
     kind: str,
     *,
     symmetry: Symmetry,
     observation_shape: tuple[int, int, int],
+    spaces: ObjectSpaces = BLOCKS_3D,
     embedding_channels: int | None = None,
     hidden: int | None = None,
 ) -> ObjectModel:
     """Makes a model of a grid world with randomly initialised weights.
 
-    At the paper's sizes, for 3D Blocks, `sen` has 1,986,345 parameters, `none` 2,625,577 and `full`
-    1,978,521. Convolutions are initialised as `convolutions` and `steerable` say, linear layers as
-    `nn.Linear` does.
+    At the paper's sizes, `sen`, `full` and `none` have 1,986,345, 1,978,521 and 2,625,577 parameters for 3D
+    Blocks; 1,337,223, 1,329,415 and 1,347,209 for 2D Shapes; 1,364,344, 1,356,281 and 1,391,228 for Rush
+    Hour. Convolutions are initialised as `convolutions` and `steerable` say, linear layers as `nn.Linear`
+    does.
 
     Args:
         kind: "sen", "full" or "none".
-        symmetry: The symmetry of the world, with representations "direction" and "object".
+        symmetry: The symmetry of the world, with representations "direction", "object" and "action".
         observation_shape: Height, width and channels of an observation.
+        spaces: The spaces of maps and latents: `BLOCKS_3D`, `SHAPES_2D`, `RUSH_HOUR` or one's own.
         embedding_channels: Width of the hidden layers of S: channels for `sen` and `none` (paper: 32),
-            C4-regular fields of 4 channels each for `full` (paper: 16).
+            C4-regular fields of 4 channels each for `full` (16; the paper's for 3D Blocks, else [ours]).
         hidden: Width of the hidden layers of E and T: C4-regular channels for `sen` and `full` (paper: 256),
             ordinary ones for `none` (paper: 512).
 
@@ -181,30 +307,35 @@ def build_object_model(
 
     Raises:
         UnknownNameError: There is no such kind.
-        ConfigError: The images are not square, or a width is not positive.
+        ConfigError: The images are not square or not made of whole patches, a width is not positive, or the
+            symmetry is not one of a grid world.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of object model", kind, KINDS)
     height, width, image_channels = observation_shape
     if height != width:
         raise ConfigError(f"object models need square images, not {height}x{width}")
+    if height % spaces.patch:
+        raise ConfigError(f"images of side {height} cannot be cut into patches of side {spaces.patch}")
     equivariant = kind != "none"
     embedding_channels = (16 if kind == "full" else 32) if embedding_channels is None else embedding_channels
     hidden = (256 if equivariant else 512) if hidden is None else hidden
     for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
         if size < 1:
             raise ConfigError(f"{name} must be at least 1, not {size}")
-    num_objects = _permutation(symmetry, "object").shape[1]
-    embedding: nn.Module
-    if kind == "full":
-        # Imported here because e2cnn takes seconds to import, and only `full` needs it.
-        from sen_bench.baselines.steerable import SteerableEmbedding  # noqa: PLC0415
-
-        embedding = SteerableEmbedding(
-            image_channels=image_channels, num_objects=num_objects, fields=embedding_channels
-        )
-    else:
-        embedding = ConvolutionalEmbedding(
-            image_channels=image_channels, num_objects=num_objects, channels=embedding_channels
-        )
-    return ObjectModel(embedding, symmetry=symmetry, side=height, equivariant=equivariant, hidden=hidden)
+    embedding = _embedding(
+        kind,
+        spaces,
+        image_channels=image_channels,
+        num_objects=_permutation(symmetry, "object").shape[1],
+        width=embedding_channels,
+    )
+    family = FullObjectModel if kind == "full" else ObjectModel
+    return family(
+        embedding,
+        symmetry=symmetry,
+        spaces=spaces,
+        side=height // spaces.patch,
+        equivariant=equivariant,
+        hidden=hidden,
+    )

@@ -9,3 +9,4 @@ from sen_bench.generators.generate import generate as generate
 from sen_bench.generators.policy import Policy as Policy
 from sen_bench.generators.recipe import GENERATOR_VERSION as GENERATOR_VERSION
 from sen_bench.generators.recipe import Recipe as Recipe
+from sen_bench.generators.workers import RunShards as RunShards

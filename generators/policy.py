@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,6 +11,7 @@ import numpy as np
 from sen_bench.envs import World
 from sen_bench.envs.world import Action, State
 from sen_bench.errors import ConfigError
+from sen_bench.extensions import import_object, is_object_name
 
 UNIFORM = "uniform"
 
@@ -47,7 +46,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.kind != UNIFORM:
-            if not re.fullmatch(r"[\w.]+:\w+", self.kind):
+            if not is_object_name(self.kind):
                 raise ConfigError(
                     f"unknown policy {self.kind!r}; known: {UNIFORM}, or package.module:function"
                 )
@@ -76,11 +75,7 @@ class Policy:
         """
         if self.kind == UNIFORM:
             return None
-        module, _, name = self.kind.partition(":")
-        try:
-            function: ChooseAction = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"policy {self.kind!r} cannot be imported: {error}") from error
+        function: ChooseAction = import_object(self.kind, "policy")
         if not callable(function):
             raise ConfigError(f"policy {self.kind!r} is no function")
         return function

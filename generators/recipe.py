@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -100,3 +100,13 @@ class Recipe:
             return cls(**given, policy=Policy(allowed=allowed, absolute=absolute, **policy))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a recipe: {error!r}") from error
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The entries that differ between two JSON objects: name, one value, the other."""
+    for name in sorted(theirs.keys() | ours.keys()):
+        left, right = theirs.get(name), ours.get(name)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            yield from ((f"{name}.{inner}", a, b) for inner, a, b in differences(left, right))
+        elif left != right:
+            yield name, repr(left), repr(right)

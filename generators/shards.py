@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -32,21 +32,19 @@ class Plan:
         arrays: Every array that has a row per episode.
         annotations: The arrays of the symmetry, with their contents.
         attributes: What the root of the dataset says of itself.
+        inexact: Paths of the arrays that equal recipes need not make equal everywhere.
     """
 
     blocks: EpisodeBlocks
     arrays: tuple[ArraySpec, ...]
     annotations: tuple[tuple[ArraySpec, NDArray[Any]], ...]
     attributes: Mapping[str, Any]
+    inexact: tuple[str, ...]
 
     @property
     def frames(self) -> int:
         """How many observations the dataset has, those of twins and negatives included."""
-        return sum(
-            math.prod(spec.shape[:-3])
-            for spec in self.arrays
-            if spec.path.rpartition("/")[2] == "observation"
-        )
+        return sum(math.prod(spec.shape[:-3]) for spec in self.arrays if _is_observation(spec))
 
 
 def plan(recipe: Recipe, world: World) -> Plan:
@@ -132,7 +130,22 @@ def plan(recipe: Recipe, world: World) -> Plan:
                 f"hard negatives: states near the one after each step, which is frame t + 1; {states}",
             ),
         ]
-    return Plan(blocks, tuple(arrays), tuple(symmetry_arrays(world.symmetry)), _attributes(recipe, world))
+    return Plan(
+        blocks,
+        tuple(arrays),
+        tuple(symmetry_arrays(world.symmetry)),
+        _attributes(recipe, world),
+        inexact=tuple(s.path for s in arrays if _is_observation(s)) if world.renderer == "backend" else (),
+    )
+
+
+def _is_observation(spec: ArraySpec) -> bool:
+    return spec.path.rpartition("/")[2] == "observation"
+
+
+def library_versions(world: World) -> dict[str, str]:
+    """Distribution -> version, of everything that decides what is drawn, stepped, rendered and stored."""
+    return {name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)}
 
 
 def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
@@ -147,16 +160,46 @@ def _attributes(recipe: Recipe, world: World) -> dict[str, Any]:
         "recipe": recipe.to_json(),
         "recipe_digest": recipe.digest,
         "generator_version": GENERATOR_VERSION,
-        "library_versions": {
-            "sen-bench": __version__,
-            **{name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)},
-        },
+        "library_versions": {"sen-bench": __version__, **library_versions(world)},
         "symmetry": world.symmetry.to_json(),
     }
 
 
 def _frame(later: int) -> str:
     return f"frame t + {later}" if later else "frame t"
+
+
+def episode_arrays(
+    world: World, recipe: Recipe, start: int, stop: int, checkpoint: Callable[[], None]
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Path and values of every array, for the episodes from `start` up to `stop`.
+
+    Args:
+        world: The recipe's world.
+        recipe: What to generate.
+        start: The first episode.
+        stop: The one after the last.
+        checkpoint: Called every now and then; raises to stop.
+    """
+    episodes = roll_out(world, recipe, start, stop)
+    yield "seed", episodes.seed
+    yield "state", episodes.state
+    yield "action", episodes.action
+    yield "observation", render(world, episodes.state, checkpoint)
+    if recipe.twin:
+        elements = draw_elements(world, episodes.seed)
+        twin = twin_of(world, episodes, elements)
+        yield "twin/element", elements
+        yield "twin/state", twin.state
+        yield "twin/action", twin.action
+        yield "twin/observation", render(world, twin.state, checkpoint)
+    if recipe.negatives:
+        negatives = world.negative_states(episodes.state[:, -recipe.horizon :])
+        # For `render` the negatives of an episode are one long series of states.
+        series = negatives.reshape(len(negatives), -1, *episodes.state.shape[2:])
+        pixels = render(world, series, checkpoint)
+        yield "negative/state", negatives
+        yield "negative/observation", pixels.reshape(*negatives.shape[:3], *pixels.shape[2:])
 
 
 class ShardMaker:
@@ -176,35 +219,8 @@ class ShardMaker:
 
     def make(self, start: int, stop: int) -> list[Receipt]:
         """Generates and writes the episodes from `start` up to `stop`, one whole shard of every array."""
-        world, checkpoint = self._world, self._checkpoint
-        episodes = roll_out(world, self._recipe, start, stop)
-
-        def write(path: str, values: NDArray[Any]) -> Receipt:
-            checkpoint()
-            return write_rows(self._root, path, start, values)
-
-        receipts = [
-            write("seed", episodes.seed),
-            write("state", episodes.state),
-            write("action", episodes.action),
-            write("observation", render(world, episodes.state, checkpoint)),
-        ]
-        if self._recipe.twin:
-            elements = draw_elements(world, episodes.seed)
-            twin = twin_of(world, episodes, elements)
-            receipts += [
-                write("twin/element", elements),
-                write("twin/state", twin.state),
-                write("twin/action", twin.action),
-                write("twin/observation", render(world, twin.state, checkpoint)),
-            ]
-        if self._recipe.negatives:
-            negatives = world.negative_states(episodes.state[:, -self._recipe.horizon :])
-            # For `render` the negatives of an episode are one long series of states.
-            series = negatives.reshape(len(negatives), -1, *episodes.state.shape[2:])
-            pixels = render(world, series, checkpoint)
-            receipts += [
-                write("negative/state", negatives),
-                write("negative/observation", pixels.reshape(*negatives.shape[:3], *pixels.shape[2:])),
-            ]
+        receipts = []
+        for path, values in episode_arrays(self._world, self._recipe, start, stop, self._checkpoint):
+            self._checkpoint()
+            receipts.append(write_rows(self._root, path, start, values))
         return receipts

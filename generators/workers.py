@@ -9,20 +9,27 @@ import multiprocessing.synchronize
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from sen_bench.errors import DatasetError
 from sen_bench.generators.recipe import Recipe
 from sen_bench.generators.shards import ShardMaker
 from sen_bench.store import Receipt
 
+FinishedShards: TypeAlias = Generator[tuple[tuple[int, int], list[Receipt]]]
+"""Ranges of episodes with the receipts of their shards, in any order. Closing it stops what still runs."""
+
+RunShards: TypeAlias = Callable[[Path, Recipe, Sequence[tuple[int, int]]], FinishedShards]
+"""Makes the shards of a store, one for each range of episodes: `run_shards` here, or a cluster."""
+
 
 def run_shards(
-    root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]], workers: int
-) -> Generator[tuple[tuple[int, int], list[Receipt]]]:
+    root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]], *, workers: int
+) -> FinishedShards:
     """Makes every shard; yields each range with its receipts as it is done, in no fixed order.
 
     Args:

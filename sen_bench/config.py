@@ -16,9 +16,12 @@ from sen_bench.errors import ConfigError, UnknownNameError
 
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
+Schedule = Literal["constant", "cosine"]
 
-#: Width options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
-ModelOptions = dict[str, int]
+ModelOption = bool | int | float | str | list[bool | int | float | str]
+
+#: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
+ModelOptions = dict[str, ModelOption]
 
 
 class _Strict(BaseModel):
@@ -40,7 +43,9 @@ class TrainingConfig(_Strict):
     Attributes:
         epochs: Passes over the training transitions.
         batch_size: Transitions in a batch.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, at the start.
+        schedule: What becomes of the learning rate: ``constant``, as in the paper, or ``cosine``, half a wave
+            down to 0 at the end of the last epoch [ours].
         hinge: Margin of the negative term of the loss.
         precision: ``float32``, or ``bfloat16`` for autocast in the networks; losses stay float32.
         on_collapse: What follows when all latents have become equal.
@@ -49,6 +54,7 @@ class TrainingConfig(_Strict):
     epochs: Annotated[int, Field(gt=0)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 1024
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
+    schedule: Schedule = "constant"
     hinge: Annotated[float, Field(gt=0)] = 1.0
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
@@ -94,27 +100,52 @@ class Preset(_Strict):
 
 
 class RunConfig(_Strict):
-    """Everything that decides the numbers of a run, except its seed, its datasets and its device."""
+    """Everything that decides the numbers of a run, except its seed, its datasets and its device.
+
+    Attributes:
+        task: The task.
+        train_split: The split that is trained on.
+        model: The model.
+        model_options: Its options.
+        model_code: Digest of the file that defines the model, where that is not part of sen-bench.
+        training: How it is trained.
+        evaluation: How it is scored.
+    """
 
     task: str
     train_split: str
     model: str
     model_options: ModelOptions
+    model_code: str | None = None
     training: TrainingConfig
     evaluation: EvaluationConfig
 
     @property
     def digest(self) -> str:
         """The digest of all settings; the same for every seed."""
-        return _digest(self.model_dump(mode="json"))
+        return _digest(self._settings())
 
     @property
     def weights_digest(self) -> str:
         """The digest of what decides the weights after an epoch: all but the evaluation and how many epochs.
 
-        A run can therefore be trained on under settings that ask for more epochs.
+        A run can therefore be trained on under settings that ask for more epochs; not where the learning rate
+        follows a schedule, which the number of epochs stretches.
         """
-        return _digest(self.model_dump(mode="json", exclude={"evaluation": True, "training": {"epochs"}}))
+        settings = self._settings()
+        del settings["evaluation"]
+        if self.training.schedule == "constant":
+            del settings["training"]["epochs"]
+        return _digest(settings)
+
+    def _settings(self) -> dict[str, Any]:
+        """All settings as JSON; those younger than the first result rows only where they are not as then."""
+        settings = self.model_dump(mode="json")
+        if self.training.schedule == "constant":
+            del settings["training"]["schedule"]
+        if self.model_code is None:
+            del settings["model_code"]
+        return settings
 
 
 def _digest(settings: dict[str, Any]) -> str:

@@ -30,12 +30,32 @@ class ConfigError(SenBenchError):
     """A preset or option with a value that cannot be used."""
 
 
+class ExtensionError(ConfigError):
+    """Code of others, a plugin or a model of one's own, that cannot be used as it is."""
+
+
 class WorldError(SenBenchError):
     """A world asked for a size, object count or state that it does not have."""
 
 
 class DatasetError(SenBenchError):
     """A store that is missing, not ours, incomplete, of another version or of another recipe."""
+
+
+class MissingExtraError(SenBenchError):
+    """A part of sen-bench whose packages are not installed.
+
+    Args:
+        what: The part, as the beginning of a sentence.
+        extra: The extra that installs them.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed: pip install 'sen-bench[{extra}]'")
+
+
+class ClusterError(SenBenchError):
+    """A cluster that cannot be used, or whose workers are not set up like this machine."""
 
 
 class DeviceError(SenBenchError):

@@ -102,7 +102,9 @@ class Run:
     def name(self) -> str:
         """What the run is called, also as a path below the folder of runs."""
         config = self.config
-        return f"{config.task}/{config.train_split}/{config.model}/{self.preset.name}/seed-{self.seed}"
+        # Colons stand between paths in places, and no folder of Windows has one in its name.
+        model = config.model.replace(":", "-")
+        return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -180,7 +182,7 @@ class Run:
         recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
         path = dataset_path(self.data_folder(), self.task, split)
         with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(recipe, path, workers=workers, progress=advance)
+            return generate(recipe, path, workers=workers, progress=advance, notice=console.message)
 
     def open_dataset(self, split: str) -> Dataset:
         """Opens a split of the sizes that the preset asks for.

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from sen_bench import extensions
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import build_object_model
-from sen_bench.config import EvaluationConfig, RunConfig, SplitSize, TaskPreset
+from sen_bench.baselines.objects import (
+    BLOCKS_3D,
+    KINDS,
+    RUSH_HOUR,
+    SHAPES_2D,
+    ObjectSpaces,
+    build_object_model,
+)
+from sen_bench.baselines.reacher import build_reacher_model
+from sen_bench.baselines.teapot import build_teapot_model
+from sen_bench.config import EvaluationConfig, ModelOption, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
-from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import Policy, Recipe
 
 #: Builds an untrained model: called with the world's ``symmetry``, the ``observation_shape`` of what a model
@@ -58,7 +69,8 @@ class Task:
         world_id: The Gymnasium id of its world.
         world_options: The options of the world.
         splits: By name. ``train`` and ``eval`` are there always.
-        models: By name, what builds each model. A task may have none: then it is a dataset only.
+        models: By name, what builds each model. A task may have none: then it is a dataset only. Others are
+            added by plugins, see `model_names`.
     """
 
     name: str
@@ -82,21 +94,65 @@ class Task:
             raise UnknownNameError(f"split of {self.name}", name, self.splits)
         return self.splits[name]
 
+    def model_names(self) -> list[str]:
+        """The models that can be asked for by a plain name: those of the task, then those of plugins.
+
+        A plugin adds a model by an entry point ``TASK.MODEL`` in the group ``sen_bench.models``.
+        """
+        added = (name.partition(".") for name in extensions.plugin_names(extensions.MODELS))
+        return list(dict.fromkeys([*self.models, *(model for task, _, model in added if task == self.name)]))
+
     def check_models(self, names: list[str]) -> list[str]:
-        """The names given, or all models where none is; in the order of the task.
+        """The names given, each once, or all of the task's own models where none is given.
 
         Raises:
-            UnknownNameError: If the task has no such model.
-            ConfigError: If it has no models at all.
+            UnknownNameError: If there is no such model.
+            ExtensionError: If a name means two models.
+            ConfigError: If none is given and the task has no models of its own.
         """
-        if not self.models:
+        if not names and not self.models:
             raise ConfigError(
                 f"{self.name} has no models yet, only datasets: `sen-bench generate {self.name}` writes them"
             )
+        known = self.model_names()
         for name in names:
-            if name not in self.models:
-                raise UnknownNameError(f"model of {self.name}", name, self.models)
-        return [name for name in self.models if not names or name in names]
+            if name not in known and not extensions.is_object_name(name):
+                raise UnknownNameError(f"model of {self.name}", name, known)
+        chosen = [name for name in known if name in names] if names else list(self.models)
+        for name in chosen:
+            self._check_one_meaning(name)
+        return chosen + [name for name in dict.fromkeys(names) if name not in known]
+
+    def builder(self, model: str) -> ModelBuilder:
+        """What builds a model.
+
+        Args:
+            model: A name of `model_names`, or ``package.module:Class``: any `ModelBuilder`.
+
+        Raises:
+            UnknownNameError: If there is no such model.
+            ExtensionError: If it cannot be imported or called, or its name means two models.
+        """
+        self.check_models([model])
+        if model in self.models:
+            return self.models[model]
+        built: Any = (
+            extensions.import_object(model, "model")
+            if extensions.is_object_name(model)
+            else extensions.load_plugin(extensions.MODELS, f"{self.name}.{model}")
+        )
+        if not callable(built):
+            raise ExtensionError(f"model {model!r} of {self.name} is neither a class nor a function")
+        builder: ModelBuilder = built
+        return builder
+
+    def _check_one_meaning(self, model: str) -> None:
+        origins = extensions.plugin_origins(extensions.MODELS, f"{self.name}.{model}")
+        if model in self.models and origins:
+            raise ExtensionError(
+                f"model {model!r} of {self.name} is one of the task's own, and {' and '.join(origins)} offers"
+                " another of that name; rename that one, or uninstall it"
+            )
 
     def recipe(self, split: str, size: SplitSize | None = None, *, seed: int = DEFAULT_DATA_SEED) -> Recipe:
         """What to generate for a split.
@@ -125,28 +181,51 @@ class Task:
             warmup=spec.warmup,
         )
 
-    def build_model(self, name: str, options: Mapping[str, int]) -> WorldModel:
+    def build_model(self, name: str, options: Mapping[str, ModelOption]) -> WorldModel:
         """Makes an untrained model.
 
+        Args:
+            name: A name of `model_names`, or ``package.module:Class``.
+            options: Its options; those of the task's own models are whole numbers.
+
         Raises:
-            UnknownNameError: If the task has no such model.
-            ConfigError: If the task has no models, or the model has no such option.
+            UnknownNameError: If there is no such model.
+            ExtensionError: If it is one of others, and cannot be imported or is no `WorldModel`.
+            ConfigError: If the model has no such option.
         """
-        self.check_models([name])
+        builder = self.builder(name)
+        if name in self.models:
+            for option, value in options.items():
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise ConfigError(
+                        f"model {name!r} of {self.name}: {option} must be a whole number, not {value!r}"
+                    )
         world = self.world()
         height, width, channels = world.observation_space.shape or ()
-        shape = (height, width, channels * world.frame_stack)
+        given = {
+            "symmetry": world.symmetry,
+            "observation_shape": (height, width, channels * world.frame_stack),
+            **options,
+        }
         try:
-            return self.models[name](symmetry=world.symmetry, observation_shape=shape, **options)
+            inspect.signature(builder).bind(**given)
         except TypeError as error:
             raise ConfigError(f"model {name!r} of {self.name}: {error}") from error
+        model = builder(**given)
+        if not isinstance(model, WorldModel):
+            raise ExtensionError(
+                f"model {name!r} of {self.name} is a {type(model).__name__}; it must be a subclass of"
+                " sen_bench.baselines.model.WorldModel"
+            )
+        return model
 
     def run_config(self, model: str, train_split: str, preset: TaskPreset) -> RunConfig:
         """The resolved settings of a run.
 
         Raises:
             UnknownNameError: If the task has no such model or split, or the preset names one it has not.
-            ConfigError: If it has no models, or a horizon is longer than the episodes it is measured on.
+            ExtensionError: If the model is one of others, and cannot be imported.
+            ConfigError: If a horizon is longer than the episodes it is measured on.
         """
         self.check_models([model, *preset.models])
         for split in (train_split, *preset.data):
@@ -157,6 +236,7 @@ class Task:
             train_split=train_split,
             model=model,
             model_options=preset.models.get(model, {}),
+            model_code=extensions.source_digest(self.builder(model)),
             training=preset.training,
             evaluation=preset.evaluation,
         )
@@ -188,12 +268,17 @@ def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
     )
 
 
+def _object_models(spaces: ObjectSpaces) -> dict[str, ModelBuilder]:
+    """The models of a grid world."""
+    return {kind: partial(build_object_model, kind, spaces=spaces) for kind in KINDS}
+
+
 _SHAPES_2D = Task(
     name="2d-shapes",
     title="2D Shapes",
     world_id="sen_bench/Shapes2D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
-    models={},
+    models=_object_models(SHAPES_2D),
 )
 
 _BLOCKS_3D = Task(
@@ -201,7 +286,7 @@ _BLOCKS_3D = Task(
     title="3D Blocks",
     world_id="sen_bench/Blocks3D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
-    models={kind: partial(build_object_model, kind) for kind in ("sen", "full", "none")},
+    models=_object_models(BLOCKS_3D),
 )
 
 _RUSH_HOUR = Task(
@@ -209,7 +294,7 @@ _RUSH_HOUR = Task(
     title="Rush Hour",
     world_id="sen_bench/RushHour-v0",
     splits=_GRID_SPLITS,
-    models={},
+    models=_object_models(RUSH_HOUR),
 )
 
 _REACHER = Task(
@@ -227,7 +312,7 @@ _REACHER = Task(
             warmup=50,
         ),
     },
-    models={},
+    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
 )
 
 _TEAPOTS = tuple(
@@ -241,7 +326,7 @@ _TEAPOTS = tuple(
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
-        models={},
+        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
     )
     for actions in ("small", "large")
 )
@@ -250,8 +335,12 @@ _TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, _REAC
 
 
 def task_names() -> list[str]:
-    """The names of all tasks, in the order of the paper."""
-    return list(_TASKS)
+    """The names of all tasks: those of the paper in its order, then those of plugins.
+
+    A plugin adds a task by an entry point in the group ``sen_bench.tasks``, a `Task` or a function that makes
+    it; the entry point's name is the task's.
+    """
+    return list(dict.fromkeys([*_TASKS, *extensions.plugin_names(extensions.TASKS)]))
 
 
 def get_task(name: str) -> Task:
@@ -259,7 +348,34 @@ def get_task(name: str) -> Task:
 
     Raises:
         UnknownNameError: If there is none.
+        ExtensionError: If it is a plugin's and cannot be used, or its name means two tasks.
     """
+    if name not in task_names():
+        raise UnknownNameError("task", name, task_names())
+    origins = extensions.plugin_origins(extensions.TASKS, name)
     if name not in _TASKS:
-        raise UnknownNameError("task", name, _TASKS)
+        return _plugged_task(name, " and ".join(origins))
+    if origins:
+        raise ExtensionError(
+            f"task {name!r} is one of sen-bench's own, and {' and '.join(origins)} offers another of that"
+            " name; rename that one, or uninstall it"
+        )
     return _TASKS[name]
+
+
+def _plugged_task(name: str, origin: str) -> Task:
+    """The task that a plugin offers.
+
+    Raises:
+        ExtensionError: If it cannot be imported, is no task, or is called otherwise.
+    """
+    task = extensions.load_plugin(extensions.TASKS, name)
+    if not isinstance(task, Task) and callable(task):
+        task = extensions.call_plugin(f"task {name!r} of {origin}", task)
+    if not isinstance(task, Task):
+        raise ExtensionError(
+            f"task {name!r} of {origin} is a {type(task).__name__}; it must be a sen_bench.tasks.Task"
+        )
+    if task.name != name:
+        raise ExtensionError(f"task {name!r} of {origin} calls itself {task.name!r}; both must be equal")
+    return task

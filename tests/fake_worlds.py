@@ -1,4 +1,4 @@
-"""A world of a few lines, for tests of whatever is general: continuous, gray, not square, with matrices."""
+"""Worlds of a few lines, for tests of whatever is general: continuous, gray, not square, with matrices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sen_bench.envs.world import Elements, Pixels
 from sen_bench.symmetry import Group, Representation, Symmetry
 
 DRIFT = "tests.fake_worlds:sen_bench_tests/Drift-v0"
+WIDE = "tests.fake_worlds:sen_bench_tests/Wide-v0"
 
 
 class Drift(World):
@@ -66,11 +67,14 @@ class Drift(World):
     def step_states(self, states: NDArray[Any], actions: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(states + actions, dtype=np.float64)
 
-    def render_states(self, states: NDArray[Any]) -> Pixels:
+    def fail(self, states: NDArray[Any]) -> None:
         if self.fails == "raise" and (np.abs(states) > 2).any():
             raise RuntimeError("fell off the edge")
         if self.fails == "die" and multiprocessing.parent_process() is not None:
             os._exit(1)
+
+    def render_states(self, states: NDArray[Any]) -> Pixels:
+        self.fail(states)
         ramp = np.arange(42).reshape(6, 7, 1)
         return np.asarray((states[..., None, None] * 100 + ramp) % 256).astype(np.uint8)
 
@@ -81,4 +85,22 @@ class Drift(World):
         return np.where(np.asarray(elements)[..., None] == 1, -actions, actions)
 
 
+class Wide(Drift):
+    """The same seen in frames so large that a few dozen episodes are many shards; drawn exactly."""
+
+    world_id: ClassVar[str] = "sen_bench_tests/Wide-v0"
+    renderer: Literal["exact", "backend"] = "exact"
+
+    def __init__(self, *, fails: str = "", twins: bool = True, render_mode: str | None = None) -> None:
+        super().__init__(fails=fails, twins=twins, render_mode=render_mode)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (100, 100, 1), np.uint8)
+
+    def render_states(self, states: NDArray[Any]) -> Pixels:
+        self.fail(states)
+        # Integers, so that rounding is the same everywhere.
+        shade = np.floor(np.asarray(states) * 100).astype(np.int64)[..., None, None]
+        return np.asarray((shade + np.arange(10_000).reshape(100, 100, 1) // 7) % 256).astype(np.uint8)
+
+
 register_world("sen_bench_tests/Drift-v0", "tests.fake_worlds:Drift")
+register_world("sen_bench_tests/Wide-v0", "tests.fake_worlds:Wide")

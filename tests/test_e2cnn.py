@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,27 +12,52 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines import e2cnn_compat
-from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution, SteerableEmbedding
+from sen_bench.baselines.steerable import (
+    FieldBatchNorm,
+    SteerableConvolution,
+    SteerableEmbedding,
+    SteerablePatchEmbedding,
+)
 from sen_bench.errors import SenBenchError
 from tests.oracles.dense_layers import e2cnn_embedding
 
-SIZES = {"image_channels": 3, "num_objects": 5, "fields": 4}
+SIZES: dict[str, Any] = {"image_channels": 3, "num_objects": 5, "fields": 4}
 
 
 def _images(side: int = 9, *, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
-def _trained_embedding() -> SteerableEmbedding:
+Embedding = SteerableEmbedding | SteerablePatchEmbedding
+
+EMBEDDINGS: dict[str, Callable[[], Embedding]] = {
+    "layers": lambda: SteerableEmbedding(**SIZES),
+    "layers to fibres": lambda: SteerableEmbedding(**SIZES, regular=True),
+    "patches": lambda: SteerablePatchEmbedding(**SIZES, patch=4),
+    "patches to fibres": lambda: SteerablePatchEmbedding(**SIZES, patch=4, regular=True),
+    "odd patches": lambda: SteerablePatchEmbedding(**SIZES, patch=3),
+}
+
+
+def _trained_embedding(which: str = "layers") -> Embedding:
     """An embedding whose batch norms and biases have left their initial values, in float64."""
     torch.manual_seed(0)
-    embedding = SteerableEmbedding(**SIZES).double()
+    embedding = EMBEDDINGS[which]().double()
     with torch.no_grad():
         for parameter in embedding.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     for seed in range(3):
-        embedding(_images() + seed)
+        embedding(_images(12) + seed)
     return embedding
+
+
+def _turned_maps(maps: Tensor, turns: int, *, regular: bool) -> Tensor:
+    """The action of quarter turns on the maps of 5 objects, `[B, 5, n, n]` or, regular, `[B, 20, n, n]`."""
+    turned = torch.rot90(maps, turns, (-2, -1))
+    if not regular:
+        return turned
+    fibres = turned.reshape(-1, 5, 4, *turned.shape[-2:])
+    return fibres.roll(-turns, dims=2).flatten(1, 2)
 
 
 def _roll_fields(x: Tensor, turns: int, fields: int) -> Tensor:
@@ -65,6 +92,16 @@ def test_bases_of_rotations_and_reflections_can_be_built_and_hashed(space: str) 
     assert layer.basisexpansion == again.basisexpansion
 
 
+def test_a_kernel_basis_may_have_a_single_element() -> None:
+    space = e2cnn_compat.gspaces.Rot2dOnR2(4)
+    regular, trivial = (
+        e2cnn_compat.nn.FieldType(space, [part]) for part in (space.regular_repr, space.trivial_repr)
+    )
+    with e2cnn_compat.silenced():
+        layer = e2cnn_compat.nn.R2Conv(regular, trivial, kernel_size=1, recompute=True)
+    assert layer.basisexpansion.dimension() == 1
+
+
 @pytest.mark.parametrize("name", e2cnn_compat.MENDED_BASES)
 def test_a_mended_basis_hashes_by_its_four_attributes(name: str) -> None:
     kind = getattr(e2cnn_compat.irreps_basis, name)
@@ -77,31 +114,43 @@ def test_a_mended_basis_hashes_by_its_four_attributes(name: str) -> None:
     assert hash(basis(1.0)) == hash(basis(1.0)) != hash(basis(2.0))
 
 
-def test_the_embedding_is_e2cnns_own_network() -> None:
-    ours = _trained_embedding()
-    theirs = e2cnn_embedding(ours, **SIZES).double()
-    images = _images()
+@pytest.mark.parametrize("which", EMBEDDINGS)
+def test_the_embedding_is_e2cnns_own_network(which: str) -> None:
+    ours = _trained_embedding(which)
+    theirs = e2cnn_embedding(ours).double()
+    images = _images(12)
     for mode in (True, False):
         ours.train(mode)
         theirs.train(mode)
         with torch.no_grad():
             expected = theirs(e2cnn_compat.nn.GeometricTensor(images, theirs.in_type)).tensor
+        if ours.regular:
+            # Its fibres are numbered by turns counter-clockwise, ours by directions, clockwise.
+            expected = expected.unflatten(1, (5, 4))[:, :, [0, 3, 2, 1]].flatten(1, 2)
         # e2cnn samples its basis in float32.
         torch.testing.assert_close(ours(images), torch.sigmoid(expected), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("training", [False, True])
-def test_the_embedding_commutes_with_turning_the_image(turns: int, training: bool) -> None:  # noqa: FBT001
-    embedding = _trained_embedding().train(training)
-    for side in (8, 9):
+@pytest.mark.parametrize("which", EMBEDDINGS)
+def test_the_embedding_commutes_with_turning_the_image(which: str, turns: int, training: bool) -> None:  # noqa: FBT001
+    embedding = _trained_embedding(which).train(training)
+    patched = isinstance(embedding, SteerablePatchEmbedding)
+    for side in (12, 24) if patched else (8, 9):
         images = _images(side)
         torch.testing.assert_close(
             embedding(torch.rot90(images, turns, (-2, -1))),
-            torch.rot90(embedding(images), turns, (-2, -1)),
+            _turned_maps(embedding(images), turns, regular=embedding.regular),
             rtol=0,
             atol=1e-12,
         )
+
+
+def test_where_patches_do_not_tile_the_image_turning_it_moves_them() -> None:
+    embedding, images = _trained_embedding("patches").eval(), _images(13)
+    error = embedding(torch.rot90(images, 1, (-2, -1))) - torch.rot90(embedding(images), 1, (-2, -1))
+    assert error.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -118,20 +167,22 @@ def test_every_layer_commutes_with_the_group(turns: int) -> None:
         torch.testing.assert_close(layer(turned), expected, rtol=0, atol=1e-11)
 
 
-def test_a_checkpoint_of_either_mode_loads_in_either_mode() -> None:
-    images = _images()
-    trained = _trained_embedding()
+@pytest.mark.parametrize("which", EMBEDDINGS)
+def test_a_checkpoint_of_either_mode_loads_in_either_mode(which: str) -> None:
+    images = _images(12)
+    trained = _trained_embedding(which)
     expected = trained.eval()(images)
     for saved_training in (True, False):
         state = copy.deepcopy(trained.train(saved_training).state_dict())
         for loaded_training in (True, False):
-            fresh = SteerableEmbedding(**SIZES).double().train(loaded_training)
+            fresh = EMBEDDINGS[which]().double().train(loaded_training)
             fresh.load_state_dict(state)
             assert torch.equal(fresh.eval()(images), expected)
 
 
-def test_a_checkpoint_holds_no_derived_buffers() -> None:
-    names = {name.rsplit(".", 1)[-1] for name in SteerableEmbedding(**SIZES).state_dict()}
+@pytest.mark.parametrize("which", EMBEDDINGS)
+def test_a_checkpoint_holds_no_derived_buffers(which: str) -> None:
+    names = {name.rsplit(".", 1)[-1] for name in EMBEDDINGS[which]().state_dict()}
     assert names == {"weights", "bias", "weight", "running_mean", "running_var", "num_batches_tracked"}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sen_bench.cli.main import main
+from sen_bench.generators import generate as write_dataset
 from sen_bench.store import open_dataset
 from sen_bench.tasks import get_task, task_names
 
@@ -41,6 +43,21 @@ def test_the_same_command_again_does_nothing(tmp_path: Path) -> None:
     again = generate(*command)
     assert again.exit_code == 0
     assert again.stdout.count("already there, nothing to do") == 2
+
+
+def test_an_interrupted_command_given_again_says_what_is_there(tmp_path: Path) -> None:
+    recipe = replace(get_task("2d-shapes").recipe("train"), episodes=60, horizon=20)
+
+    def interrupt(done: int, _total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(recipe, tmp_path / "2d-shapes" / "train.zarr", progress=interrupt)
+    sizes = ("--episodes", "60", "--horizon", "20", "--workers", "1", "--out", str(tmp_path))
+    done = generate("2d-shapes", "--split", "train", *sizes)
+    assert done.exit_code == 0, done.output
+    assert "resuming: 1 of 5 shards are there" in done.stderr.splitlines()
 
 
 def test_all_is_every_task(tmp_path: Path) -> None:

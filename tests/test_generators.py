@@ -1,23 +1,15 @@
-"""Generation: a recipe determines the bytes, the episodes are true, and a failure leaves nothing behind."""
+"""Generation: a recipe determines the bytes, the episodes are true, and nothing is overwritten."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,20 +18,10 @@ from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, DatasetError, UnknownNameError, WorldError
 from sen_bench.generators import GENERATOR_VERSION, Policy, Recipe, generate
 from sen_bench.generators.episodes import render, roll_out
-from sen_bench.store import Dataset, Receipt, open_dataset, write_rows
+from sen_bench.store import Dataset, open_dataset
+from tests.datasets import BLOCKS, SMALL, left_behind, tree
 from tests.fake_worlds import DRIFT
 
-BLOCKS = Recipe(
-    task="3d-blocks",
-    split="eval",
-    world_id="sen_bench/Blocks3D-v0",
-    episodes=130,
-    horizon=4,
-    seed=3,
-    twin=True,
-)
-# Eight shards, as every dataset has that is large enough.
-TALL = Recipe(task="drift", split="train", world_id=DRIFT, episodes=4000, horizon=60)
 TEAPOT = Recipe(
     task="teapot-small",
     split="eval",
@@ -50,17 +32,7 @@ TEAPOT = Recipe(
     twin=True,
     negatives=True,
 )
-SMALL = Recipe(task="drift", split="train", world_id=DRIFT, episodes=5, horizon=3, twin=True)
 NO_LEFT = Policy(allowed=tuple(action for action in range(20) if action % 4 != 3))
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {f.relative_to(root).as_posix(): f.read_bytes() for f in root.rglob("*") if f.is_file()}
-
-
-def left_behind(folder: Path) -> list[str]:
-    """What lies in a folder but locks, which are empty files."""
-    return sorted(f.name for f in folder.iterdir() if not f.name.endswith(".lock"))
 
 
 def world_of(dataset: Dataset) -> World:
@@ -282,142 +254,6 @@ class TestWhatIsAlreadyThere:
         kept = [open_dataset(tmp_path / f"a.zarr{end}").content_digest for end in (".old-1", ".old-2", "")]
         assert kept == digests
         assert len(set(digests)) == 3
-
-    def test_a_failed_force_leaves_the_old_one_in_place(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        digest = generate(SMALL, tmp_path / "a.zarr").dataset.content_digest
-        fill_the_disk(monkeypatch, after=3)
-        with pytest.raises(DatasetError, match="disk is full"):
-            generate(replace(SMALL, seed=1), tmp_path / "a.zarr", force=True)
-        assert left_behind(tmp_path) == ["a.zarr"]
-        assert open_dataset(tmp_path / "a.zarr").content_digest == digest
-
-
-def fill_the_disk(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
-    """Makes the disk full after so many writes, wherever in the generation that is."""
-    left = iter(range(after))
-
-    def limited(*args: Any) -> Receipt:
-        if next(left, None) is None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write_rows(*args)
-
-    for user in ("generate", "shards"):
-        monkeypatch.setattr(sys.modules[f"sen_bench.generators.{user}"], "write_rows", limited)
-
-
-class TestFailure:
-    @pytest.mark.parametrize("after", [0, 1, 2, 5, 9])
-    def test_a_full_disk_leaves_nothing_and_the_next_run_works(self, tmp_path: Path, after: int) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            fill_the_disk(patch, after=after)
-            with pytest.raises(DatasetError, match=r"the disk is full: .*a.zarr") as error:
-                generate(SMALL, tmp_path / "a.zarr")
-        assert "\n" not in str(error.value)
-        assert left_behind(tmp_path) == []
-        assert generate(SMALL, tmp_path / "a.zarr").created
-
-    def test_a_full_disk_at_the_very_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(*_: Any) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr("sen_bench.store._manifest.write_atomically", full)
-        with pytest.raises(DatasetError, match="disk is full"):
-            generate(SMALL, tmp_path / "a.zarr")
-        assert left_behind(tmp_path) == []
-
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_an_error_in_a_worker_comes_through(self, tmp_path: Path, workers: int) -> None:
-        recipe = replace(TALL, world_options={"fails": "raise"})
-        with pytest.raises(RuntimeError, match="fell off the edge"):
-            generate(recipe, tmp_path / "a.zarr", workers=workers)
-        assert left_behind(tmp_path) == []
-
-    def test_a_worker_that_dies_is_reported_in_one_line(self, tmp_path: Path) -> None:
-        recipe = replace(TALL, world_options={"fails": "die"})
-        with pytest.raises(DatasetError, match="a worker process was killed") as error:
-            generate(recipe, tmp_path / "a.zarr", workers=2)
-        assert "\n" not in str(error.value)
-        assert left_behind(tmp_path) == []
-
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_an_interrupt_leaves_nothing(self, tmp_path: Path, workers: int) -> None:
-        def interrupt(done: int, _total: int) -> None:
-            if done:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            generate(TALL, tmp_path / "a.zarr", workers=workers, progress=interrupt)
-        assert left_behind(tmp_path) == []
-
-    @pytest.mark.slow
-    def test_a_killed_run_leaves_no_dataset_and_no_process_and_the_next_works(self, tmp_path: Path) -> None:
-        script = tmp_path / "script.py"
-        script.write_text(
-            "import sys\n"
-            "from pathlib import Path\n"
-            "from sen_bench.generators import Recipe, generate\n"
-            "def report(done, total):\n"
-            "    print(done, flush=True)\n"
-            "if __name__ == '__main__':\n"
-            "    recipe = Recipe.from_json(__import__('json').loads(sys.argv[1]))\n"
-            "    generate(recipe, Path(sys.argv[2]), workers=2, progress=report)\n"
-        )
-        data = tmp_path / "data"
-        recipe = replace(TALL, episodes=30_000)
-        process = subprocess.Popen(
-            [sys.executable, script, json.dumps(recipe.to_json()), data / "a.zarr"],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        )
-        with process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            assert int(process.stdout.readline()) > 0
-            children = children_of(process.pid)
-            process.kill()
-        assert len(children) >= 2
-        with pytest.raises(DatasetError, match="no dataset"):
-            open_dataset(data / "a.zarr")
-        assert left_behind(data) == [".a.zarr.partial"]
-        wait_for_the_end_of(children)
-        assert generate(SMALL, data / "a.zarr").created
-        assert left_behind(data) == ["a.zarr"]
-
-    def test_a_second_generator_of_the_same_target_is_refused(self, tmp_path: Path) -> None:
-        with (
-            filelock.FileLock(tmp_path / ".a.zarr.lock"),
-            pytest.raises(DatasetError, match="another process is generating") as error,
-        ):
-            generate(SMALL, tmp_path / "a.zarr")
-        assert "\n" not in str(error.value)
-        assert generate(SMALL, tmp_path / "a.zarr").created
-
-    def test_a_place_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(DatasetError, match=r"file/a.zarr could not be written: ") as error:
-            generate(SMALL, tmp_path / "file" / "a.zarr")
-        assert "\n" not in str(error.value)
-
-
-def children_of(pid: int) -> list[int]:
-    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-
-
-def wait_for_the_end_of(pids: list[int]) -> None:
-    for _ in range(100):
-        alive = []
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 0)
-                alive.append(pid)
-        if not alive:
-            return
-        time.sleep(0.1)
-    for pid in alive:
-        os.kill(pid, signal.SIGKILL)
-    pytest.fail(f"workers {alive} outlived their parent by ten seconds")
 
 
 class TestImpossible:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.layers import C4Linear, c4_linear, orbit_count, orbit_stack
-from tests.oracles.dense_layers import dense_c4_linear, textbook_orbits
+from sen_bench.baselines.layers import C4Linear, c4_linear, fibre_stack, orbit_count, orbit_stack
+from tests.oracles.dense_layers import dense_c4_linear, textbook_fibre_orbits, textbook_orbits
 
 TURNS = (0, 1, 2, 3)
 
@@ -125,3 +125,20 @@ def test_turning_the_map_rolls_the_fibre(side: int, turns: int) -> None:
 def test_orbits_do_not_depend_on_the_memory_format() -> None:
     maps = _random(2, 5, 6, 6)
     assert torch.equal(orbit_stack(maps.contiguous(memory_format=torch.channels_last)), orbit_stack(maps))
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_orbits_of_fibres_are_those_found_pixel_by_pixel_and_hold_each_pixel_once(side: int) -> None:
+    maps = torch.arange(8.0 * side * side).view(2, 4, side, side)
+    stacked = fibre_stack(maps)
+    assert stacked.shape == (2, 4, side * side)
+    assert torch.equal(stacked, textbook_fibre_orbits(maps))
+    assert sorted(stacked.flatten().tolist()) == list(range(8 * side * side))
+
+
+@pytest.mark.parametrize("turns", TURNS)
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_turning_regular_maps_rolls_the_fibre(side: int, turns: int) -> None:
+    maps = _random(2, 5, 4, side, side)
+    turned = fibre_stack(torch.rot90(maps, turns, (-2, -1)).roll(-turns, -3))
+    assert torch.equal(turned, fibre_stack(maps).roll(-turns, -2))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,8 +15,17 @@ from torch import Tensor, nn
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel, apply_in_full_precision, full_precision, parameter_count
-from sen_bench.baselines.objects import KINDS, ObjectModel, build_object_model
+from sen_bench.baselines.objects import (
+    BLOCKS_3D,
+    KINDS,
+    RUSH_HOUR,
+    SHAPES_2D,
+    ObjectModel,
+    build_object_model,
+)
+from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
+from sen_bench.envs.rushhour import rush_hour_symmetry
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import Group, Representation, Symmetry
 from tests.oracles.dense_layers import (
@@ -26,14 +37,46 @@ from tests.oracles.dense_layers import (
 
 EQUIVARIANT = ("sen", "full")
 PAPER_SHAPE = (50, 50, 3)
+SPACES = {"2d-shapes": SHAPES_2D, "3d-blocks": BLOCKS_3D, "rush-hour": RUSH_HOUR}
+WORLDS = tuple(SPACES)
 
 
-def _model(kind: str, *, side: int = 6, objects: int = 5, **widths: int) -> ObjectModel:
+def _symmetry(world: str, objects: int = 5) -> Symmetry:
+    make: Callable[[int, int], Symmetry] = rush_hour_symmetry if world == "rush-hour" else grid_symmetry
+    return make(5, objects)
+
+
+def _action_moves(world: str, objects: int = 5) -> Tensor:
+    """Where each element sends each action, int64 `[element, action]`."""
+    moves = _symmetry(world, objects).representations["action"].permutation
+    assert moves is not None
+    return torch.tensor(moves)
+
+
+def _pixels(world: str, side: int) -> int:
+    """The side of images whose maps have this side."""
+    return side * SPACES[world].patch
+
+
+def _model(
+    kind: str, world: str = "3d-blocks", *, side: int = 6, objects: int = 5, **widths: int
+) -> ObjectModel:
+    """A narrow model of the spaces of a world, with maps of this side."""
     torch.manual_seed(0)
-    sizes = {"embedding_channels": 3, "hidden": 6} | widths
+    sizes: dict[str, Any] = {"embedding_channels": 3, "hidden": 6} | widths
+    pixels = _pixels(world, side)
     return build_object_model(
-        kind, symmetry=grid_symmetry(5, objects), observation_shape=(side, side, 3), **sizes
+        kind,
+        symmetry=_symmetry(world, objects),
+        observation_shape=(pixels, pixels, 3),
+        spaces=SPACES[world],
+        **sizes,
     )
+
+
+def _images(world: str, side: int, *, count: int = 4, seed: int = 0) -> Tensor:
+    pixels = _pixels(world, side)
+    return _random(count, 3, pixels, pixels, seed=seed, dtype=torch.float32)
 
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -49,17 +92,25 @@ def _count(*modules: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kind", "embedding", "encoder", "edge", "node", "total"),
+    ("world", "kind", "embedding", "encoder", "edge", "node", "total"),
     [
-        ("sen", 21_029, 905_218, 529_664, 530_434, 1_986_345),
-        ("none", 21_029, 1_545_218, 528_896, 530_434, 2_625_577),
-        ("full", 13_205, 905_218, 529_664, 530_434, 1_978_521),
+        ("3d-blocks", "sen", 21_029, 905_218, 529_664, 530_434, 1_986_345),  # the paper's
+        ("3d-blocks", "none", 21_029, 1_545_218, 528_896, 530_434, 2_625_577),
+        ("3d-blocks", "full", 13_205, 905_218, 529_664, 530_434, 1_978_521),
+        ("2d-shapes", "sen", 9_861, 271_361, 527_616, 528_385, 1_337_223),  # ours
+        ("2d-shapes", "none", 9_861, 278_018, 528_896, 530_434, 1_347_209),
+        ("2d-shapes", "full", 2_053, 271_361, 527_616, 528_385, 1_329_415),
+        ("rush-hour", "sen", 10_356, 290_818, 529_664, 533_506, 1_364_344),
+        ("rush-hour", "none", 10_356, 317_444, 530_944, 532_484, 1_391_228),
+        ("rush-hour", "full", 2_293, 290_818, 529_664, 533_506, 1_356_281),
     ],
 )
-def test_parameter_counts_are_the_papers(
-    kind: str, embedding: int, encoder: int, edge: int, node: int, total: int
+def test_parameter_counts_are_the_papers_and_those_documented(
+    world: str, kind: str, embedding: int, encoder: int, edge: int, node: int, total: int
 ) -> None:
-    model = build_object_model(kind, symmetry=grid_symmetry(5, 5), observation_shape=PAPER_SHAPE)
+    model = build_object_model(
+        kind, symmetry=_symmetry(world), observation_shape=PAPER_SHAPE, spaces=SPACES[world]
+    )
     network = model.network
     assert _count(model.embedding) == embedding
     assert _count(model.encoder) == encoder
@@ -75,38 +126,44 @@ def test_frozen_parameters_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sen", "none"])
-def test_convolutions_start_xavier_uniform_with_biases_0(kind: str) -> None:
-    model = _model(kind, embedding_channels=32)
+@pytest.mark.parametrize("world", WORLDS)
+def test_convolutions_start_xavier_uniform_with_biases_0(world: str, kind: str) -> None:
+    model = _model(kind, world, embedding_channels=32)
     for layer in model.embedding.modules():
         if isinstance(layer, nn.Conv2d):
             assert layer.bias is not None
             assert not layer.bias.any()
-            bound = math.sqrt(6 / (9 * (layer.in_channels + layer.out_channels)))
+            area = math.prod(layer.kernel_size)
+            bound = math.sqrt(6 / (area * (layer.in_channels + layer.out_channels)))
             assert 0.95 * bound < layer.weight.abs().max() <= bound
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("objects", [1, 2, 5])
 @pytest.mark.parametrize("side", [1, 5, 6])
-def test_shapes_are_those_announced(kind: str, objects: int, side: int) -> None:
-    model = _model(kind, side=side, objects=objects)
-    observation = _random(4, 3, side, side, dtype=torch.float32)
+@pytest.mark.parametrize("world", WORLDS)
+def test_shapes_are_those_announced(world: str, kind: str, objects: int, side: int) -> None:
+    model = _model(kind, world, side=side, objects=objects)
+    observation = _images(world, side)
     embedding = model.embed(observation)
     latent = model.encode(embedding)
     following = model.transition(latent, torch.arange(4))
-    assert embedding.shape == (4, *model.embedding_shape) == (4, objects, side, side)
+    fibre = (4,) if world == "rush-hour" else ()
+    assert embedding.shape == (4, *model.embedding_shape) == (4, objects, *fibre, side, side)
     assert 0 < embedding.min() <= embedding.max() < 1
-    per_object = (2,) if kind == "none" else (4, 2)
+    regular, plain = {"2d-shapes": (1, 2), "3d-blocks": (2, 2), "rush-hour": (2, 4)}[world]
+    per_object = (plain,) if kind == "none" else (4, regular)
     assert latent.shape == following.shape == (4, *model.latent_shape) == (4, objects, *per_object)
     assert torch.equal(model.eval()(observation, torch.arange(4)), model(observation, torch.arange(4)))
 
 
 @pytest.mark.parametrize("kind", EQUIVARIANT)
 @pytest.mark.parametrize("side", [5, 6])
-def test_the_encoder_is_equivariant_for_every_element(kind: str, side: int) -> None:
-    model = _model(kind, side=side).double()
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_encoder_is_equivariant_for_every_element(world: str, kind: str, side: int) -> None:
+    model = _model(kind, world, side=side).double()
     elements = torch.arange(480)
-    embedding = _repeated(_random(1, 5, side, side), 480)
+    embedding = _repeated(_random(1, *model.embedding_shape), 480)
     latent = model.encode(embedding)
     moved = model.encode(model.transform_embedding(elements, embedding))
     torch.testing.assert_close(moved, model.transform_latent(elements, latent), rtol=0, atol=1e-12)
@@ -116,16 +173,17 @@ def test_the_encoder_is_equivariant_for_every_element(kind: str, side: int) -> N
 
 @pytest.mark.parametrize("kind", EQUIVARIANT)
 @pytest.mark.parametrize("objects", [1, 2, 5])
-def test_the_transition_is_equivariant_for_every_element_and_action(kind: str, objects: int) -> None:
-    model = _model(kind, objects=objects).double()
-    symmetry = grid_symmetry(5, objects)
-    moves = symmetry.representations["action"].permutation
-    assert moves is not None
-    elements = torch.arange(symmetry.group.order)
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_transition_is_equivariant_for_every_element_and_action(
+    world: str, kind: str, objects: int
+) -> None:
+    model = _model(kind, world, objects=objects).double()
+    moves = _action_moves(world, objects)
+    elements = torch.arange(len(moves))
     latent = _repeated(_random(1, *model.latent_shape), len(elements))
     for action in range(4 * objects):
         following = model.transition(latent, torch.full_like(elements, action))
-        moved = model.transition(model.transform_latent(elements, latent), torch.tensor(moves[:, action]))
+        moved = model.transition(model.transform_latent(elements, latent), moves[:, action])
         torch.testing.assert_close(moved, model.transform_latent(elements, following), rtol=0, atol=1e-12)
         assert (following - latent).abs().min() > 0
 
@@ -147,16 +205,45 @@ def test_every_linear_layer_is_equivariant(kind: str, turns: int) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_full_carries_a_turned_image_to_a_turned_prediction(turns: int) -> None:
-    model = _model("full", side=9).double().eval()
+@pytest.mark.parametrize("side", [5, 8])
+@pytest.mark.parametrize("world", WORLDS)
+def test_full_carries_a_turned_image_to_turned_maps_and_a_turned_prediction(
+    world: str, side: int, turns: int
+) -> None:
+    model = _model("full", world, side=side).double().eval()
     element = torch.full((2,), turns * 120)
-    moves = grid_symmetry(5, 5).representations["action"].permutation
-    assert moves is not None
-    observation, action = _random(2, 3, 9, 9), torch.tensor([2, 17])
-    moved = model(torch.rot90(observation, turns, (-2, -1)), torch.tensor(moves[turns * 120])[action])
+    observation, action = _images(world, side, count=2).double(), torch.tensor([2, 17])
+    turned = torch.rot90(observation, turns, (-2, -1))
+    embedding = model.embed(observation)
+    torch.testing.assert_close(
+        model.embed(turned), model.transform_embedding(element, embedding), rtol=0, atol=1e-12
+    )
+    moved = model(turned, _action_moves(world)[turns * 120][action])
     torch.testing.assert_close(
         moved, model.transform_latent(element, model(observation, action)), rtol=0, atol=1e-12
     )
+    # Not because the maps are the same all over.
+    assert embedding.std(dim=(-2, -1)).min() > 1e-3
+
+
+def test_full_is_right_about_rush_hour_whose_pictures_turn_with_the_world() -> None:
+    """Rendered twins are equivalent to it, states, actions and pictures; it is not so in 2D Shapes."""
+    errors = {}
+    for world in ("2d-shapes", "rush-hour"):
+        env = make_world("sen_bench/RushHour-v0" if world == "rush-hour" else "sen_bench/Shapes2D-v0")
+        states = np.stack([env.sample_state(np.random.default_rng(seed)) for seed in range(6)])
+        elements = np.array(2 * env.symmetry.twin_elements)
+        frames, twins = (
+            torch.from_numpy(env.render_states(these)).permute(0, 3, 1, 2).double() / 255
+            for these in (states, env.transform_state(elements, states))
+        )
+        model = _model("full", world, side=5).double().eval()
+        action = torch.arange(6)
+        moved = model(twins, torch.from_numpy(env.transform_action(elements, action.numpy())))
+        expected = model.transform_latent(torch.from_numpy(elements), model(frames, action))
+        errors[world] = (moved - expected).abs().max().item()
+    assert errors["rush-hour"] < 1e-12
+    assert errors["2d-shapes"] > 1e-3
 
 
 def test_none_is_not_equivariant_and_says_so() -> None:
@@ -171,37 +258,46 @@ def test_none_is_not_equivariant_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_embeddings_transform_by_turning_maps_and_permuting_objects(kind: str) -> None:
-    symmetry = grid_symmetry(5, 5)
-    renaming = symmetry.representations["object"].permutation
-    assert renaming is not None
-    model = _model(kind, side=5).double()
-    embedding = _random(480, 5, 5, 5)
-    moved = model.transform_embedding(torch.arange(480), embedding)
-    for g in range(480):
-        expected = torch.empty(5, 5, 5, dtype=torch.float64)
-        for i in range(5):
-            expected[renaming[g, i]] = torch.rot90(embedding[g, i], g // 120)
-        assert torch.equal(moved[g], expected)
-
-
-def test_latents_transform_by_the_direction_and_object_representations() -> None:
-    symmetry = grid_symmetry(5, 3)
+@pytest.mark.parametrize("world", WORLDS)
+def test_embeddings_transform_by_turning_maps_and_permuting_objects(world: str, kind: str) -> None:
+    symmetry = _symmetry(world)
     direction, renaming = (symmetry.representations[name].permutation for name in ("direction", "object"))
     assert direction is not None
     assert renaming is not None
-    latent = _random(24, 3, 4, 2)
-    moved = _model("sen", objects=3).transform_latent(torch.arange(24), latent)
+    model = _model(kind, world, side=5).double()
+    embedding = _random(480, *model.embedding_shape)
+    moved = model.transform_embedding(torch.arange(480), embedding)
+    expected = torch.empty_like(embedding)
+    for g in range(480):
+        turned = torch.rot90(embedding[g], g // 120, (-2, -1))
+        for i in range(5):
+            if world == "rush-hour":
+                expected[g, renaming[g, i], direction[g].tolist()] = turned[i]
+            else:
+                expected[g, renaming[g, i]] = turned[i]
+    assert torch.equal(moved, expected)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_latents_transform_by_the_direction_and_object_representations(world: str) -> None:
+    symmetry = _symmetry(world, 3)
+    direction, renaming = (symmetry.representations[name].permutation for name in ("direction", "object"))
+    assert direction is not None
+    assert renaming is not None
+    model = _model("sen", world, objects=3)
+    latent = _random(24, *model.latent_shape)
+    moved = model.transform_latent(torch.arange(24), latent)
     for g in range(24):
         for i in range(3):
             for d in range(4):
                 assert torch.equal(moved[g, renaming[g, i], direction[g, d]], latent[g, i, d])
 
 
-def test_transforming_does_not_depend_on_the_memory_format() -> None:
-    model = _model("sen").double()
-    embedding, elements = _random(4, 5, 6, 6), torch.tensor([0, 130, 255, 479])
-    strided = embedding.contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("world", WORLDS)
+def test_transforming_does_not_depend_on_the_memory_format(world: str) -> None:
+    model = _model("sen", world).double()
+    embedding, elements = _random(4, *model.embedding_shape), torch.tensor([0, 130, 255, 479])
+    strided = embedding.transpose(1, -1).contiguous().transpose(1, -1)
     assert torch.equal(
         model.transform_embedding(elements, strided), model.transform_embedding(elements, embedding)
     )
@@ -212,11 +308,13 @@ def test_transforming_does_not_depend_on_the_memory_format() -> None:
 )
 @pytest.mark.parametrize("objects", [1, 2, 5])
 @pytest.mark.parametrize("kind", ["sen", "none"])
+@pytest.mark.parametrize("world", WORLDS)
 def test_the_model_is_the_textbook_model_with_its_gradients(
-    kind: str, objects: int, dtype: torch.dtype, tolerance: float
+    world: str, kind: str, objects: int, dtype: torch.dtype, tolerance: float
 ) -> None:
-    model = _model(kind, objects=objects, hidden=16).to(dtype)
-    observation, action = _random(8, 3, 6, 6, dtype=dtype), torch.arange(8) % (4 * objects)
+    model = _model(kind, world, side=5, objects=objects, hidden=16).to(dtype)
+    observation = _images(world, 5, count=8).to(dtype)
+    action = torch.arange(8) % (4 * objects)
     predictions, gradients = [], []
     for step in (model.forward, lambda *inputs: textbook_object_step(model, *inputs)):
         model.zero_grad()
@@ -262,9 +360,12 @@ def test_distance_is_twice_the_squared_distance_averaged_over_objects() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_under_autocast_losses_stay_float32_and_near_and_every_parameter_learns(kind: str) -> None:
-    model = _model(kind, embedding_channels=8, hidden=32, side=10)
-    observation, action = _random(8, 3, 10, 10, dtype=torch.float32), torch.arange(8)
+@pytest.mark.parametrize("world", WORLDS)
+def test_under_autocast_losses_stay_float32_and_near_and_every_parameter_learns(
+    world: str, kind: str
+) -> None:
+    model = _model(kind, world, embedding_channels=8, hidden=32, side=8)
+    observation, action = _images(world, 8, count=8), torch.arange(8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embedding = model.embed(observation)
         latent = model.encode(embedding)
@@ -293,36 +394,35 @@ def test_full_precision_widens_only_what_is_narrow(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_memory_format_of_images_does_not_matter(kind: str) -> None:
-    model = _model(kind).double().eval()
-    frames = _random(4, 6, 6, 3)
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_memory_format_of_images_does_not_matter(world: str, kind: str) -> None:
+    model = _model(kind, world).double().eval()
+    frames = _random(4, _pixels(world, 6), _pixels(world, 6), 3)
     strided = frames.permute(0, 3, 1, 2)
     torch.testing.assert_close(model.embed(strided), model.embed(strided.contiguous()), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_of_either_mode_loads_in_either_mode(kind: str) -> None:
-    trained, observation, action = _model(kind), _random(4, 3, 6, 6, dtype=torch.float32), torch.arange(4)
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_checkpoint_of_either_mode_loads_in_either_mode(world: str, kind: str) -> None:
+    trained, observation, action = _model(kind, world), _images(world, 6), torch.arange(4)
     trained(observation, action)
     expected = trained.eval()(observation, action)
     for saved_training in (True, False):
         state = copy.deepcopy(trained.train(saved_training).state_dict())
         for loaded_training in (True, False):
-            torch.manual_seed(1)
-            fresh = build_object_model(
-                kind,
-                symmetry=grid_symmetry(5, 5),
-                observation_shape=(6, 6, 3),
-                embedding_channels=3,
-                hidden=6,
-            ).train(loaded_training)
+            fresh = _model(kind, world).train(loaded_training)
+            with torch.no_grad():
+                for parameter in fresh.parameters():
+                    parameter.add_(1)
             fresh.load_state_dict(state)
             assert torch.equal(fresh.eval()(observation, action), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_checkpoints_hold_parameters_and_batch_statistics_only(kind: str) -> None:
-    model = _model(kind)
+@pytest.mark.parametrize("world", WORLDS)
+def test_checkpoints_hold_parameters_and_batch_statistics_only(world: str, kind: str) -> None:
+    model = _model(kind, world)
     extra = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
     assert {name.rsplit(".", 1)[-1] for name in extra} == {
         "running_mean",
@@ -332,8 +432,9 @@ def test_checkpoints_hold_parameters_and_batch_statistics_only(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_copy_is_the_same_model(kind: str) -> None:
-    model, observation, action = _model(kind), _random(4, 3, 6, 6, dtype=torch.float32), torch.arange(4)
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_copy_is_the_same_model(world: str, kind: str) -> None:
+    model, observation, action = _model(kind, world), _images(world, 6), torch.arange(4)
     model(observation, action)
     for mode in (True, False):
         model.train(mode)
@@ -341,13 +442,10 @@ def test_a_copy_is_the_same_model(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(kind: str) -> None:
-    model = _model(kind, embedding_channels=8, hidden=32, side=10)
-    batch = (
-        _random(16, 3, 10, 10, dtype=torch.float32),
-        torch.arange(16),
-        _random(16, 3, 10, 10, seed=1, dtype=torch.float32),
-    )
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(world: str, kind: str) -> None:
+    model = _model(kind, world, embedding_channels=8, hidden=32, side=8)
+    batch = (_images(world, 8, count=16), torch.arange(16), _images(world, 8, count=16, seed=1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
     before = contrastive_loss(model, *batch)
     torch.autograd.backward([before])
@@ -358,8 +456,11 @@ def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_widths_are_configurable(kind: str) -> None:
-    small, wide, deep = _model(kind), _model(kind, hidden=12), _model(kind, embedding_channels=6)
+@pytest.mark.parametrize("world", WORLDS)
+def test_widths_are_configurable(world: str, kind: str) -> None:
+    small, wide, deep = (
+        _model(kind, world, **widths) for widths in ({}, {"hidden": 12}, {"embedding_channels": 6})
+    )
     assert parameter_count(small.embedding) == parameter_count(wide.embedding)
     assert parameter_count(small.embedding) < parameter_count(deep.embedding)
     assert parameter_count(small.encoder) < parameter_count(wide.encoder)
@@ -377,6 +478,8 @@ def test_mistakes_are_refused_by_one_line() -> None:
         build("senn")
     with pytest.raises(ConfigError, match="square images, not 40x50"):
         build(observation_shape=(40, 50, 3))
+    with pytest.raises(ConfigError, match="side 45 cannot be cut into patches of side 10"):
+        build(observation_shape=(45, 45, 3), spaces=SHAPES_2D)
     with pytest.raises(ConfigError, match="hidden must be at least 1, not 0"):
         build(hidden=0)
     with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not -3"):
@@ -385,3 +488,7 @@ def test_mistakes_are_refused_by_one_line() -> None:
     turns_only = Symmetry(group, {"direction": Representation.regular(group)}, twin_elements=(1,))
     with pytest.raises(ConfigError, match="permutation representation 'object'; this one has direction"):
         build(symmetry=turns_only)
+    parts = symmetry.representations
+    by_direction = {**parts, "action": parts["direction"].tensor(parts["object"], "action")}
+    with pytest.raises(ConfigError, match="object models need actions 4·object \\+ move"):
+        build(symmetry=Symmetry(symmetry.group, by_direction, twin_elements=symmetry.twin_elements))

@@ -12,7 +12,7 @@ import pytest
 from sen_bench.envs import World
 from sen_bench.errors import ConfigError
 from sen_bench.generators import Policy, generate
-from tests.test_generators import BLOCKS, tree
+from tests.datasets import BLOCKS, tree
 
 
 def towards_the_middle(_world: World, state: Any, rng: np.random.Generator) -> Any:

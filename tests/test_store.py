@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from numpy.typing import NDArray
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.store import (
     ArraySpec,
-    Dataset,
     EpisodeBlocks,
     Receipt,
     create_store,
@@ -31,64 +28,16 @@ from sen_bench.store import (
     symmetry_arrays,
     write_rows,
 )
-from sen_bench.symmetry import Group, Representation, Symmetry
-
-GROUP = Group.dihedral(4)
-SYMMETRY = Symmetry(
-    GROUP,
-    {"regular": Representation.regular(GROUP), "standard": Representation.standard(GROUP)},
-    twin_elements=(1, 2),
-    description="the square",
+from tests.toy_dataset import (
+    ATTRIBUTES,
+    EPISODES,
+    STEPS,
+    SYMMETRY,
+    contents,
+    files_of,
+    one_line,
+    write_dataset,
 )
-EPISODES, STEPS = 7, 3
-BLOCKS = EpisodeBlocks(episodes=EPISODES, per_chunk=2, per_shard=4)
-ATTRIBUTES = {
-    "task": "toy",
-    "split": "train",
-    "world_id": "Toy-v0",
-    "world_options": {"size": 3},
-    "renderer": "exact",
-    "recipe": {"seed": 1},
-    "recipe_digest": "ab",
-    "generator_version": 1,
-    "library_versions": {"numpy": "2"},
-    "symmetry": SYMMETRY.to_json(),
-}
-
-
-def contents() -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
-    """Path -> dimension names of a row, values. The first shard of actions is all zeros."""
-    rng = np.random.default_rng(0)
-    image = ("frame", "height", "width", "channel")
-    return {
-        # Large enough to be cut into chunks and shards.
-        "observation": (image, rng.integers(0, 9, (EPISODES, STEPS + 1, 600, 600, 1), dtype=np.uint8)),
-        "action": (("step",), np.arange(EPISODES)[:, None].repeat(STEPS, 1) // 4),
-        "state": (("frame", "coordinate"), rng.normal(size=(EPISODES, STEPS + 1, 2))),
-        "seed": ((), rng.integers(0, 2**63, EPISODES, dtype=np.uint64)),
-        "twin/observation": (image, rng.integers(0, 9, (EPISODES, STEPS + 1, 600, 600, 1), dtype=np.uint8)),
-        "twin/action": (("step",), np.zeros((EPISODES, STEPS), np.int64)),
-        "twin/element": ((), np.arange(EPISODES) % 2 + 1),
-    }
-
-
-def write_dataset(
-    root: Path, arrays: dict[str, tuple[tuple[str, ...], NDArray[Any]]], blocks: EpisodeBlocks = BLOCKS
-) -> None:
-    root.mkdir(parents=True)
-    specs = [
-        blocks.array(path, values.shape[1:], values.dtype.name, names, f"the {path}")
-        for path, (names, values) in arrays.items()
-    ]
-    annotations = list(symmetry_arrays(SYMMETRY))
-    create_store(root, specs + [spec for spec, _ in annotations])
-    receipts = [write_rows(root, spec.path, 0, values) for spec, values in annotations]
-    receipts += [
-        write_rows(root, path, start, values[start:stop])
-        for start, stop in blocks.ranges()
-        for path, (_, values) in arrays.items()
-    ]
-    finish_store(root, ATTRIBUTES, receipts)
 
 
 @pytest.fixture(scope="module")
@@ -96,27 +45,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store") / "train.zarr"
     write_dataset(root, contents())
     return root
-
-
-@pytest.fixture
-def store(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "train.zarr"))
-
-
-def files_of(root: Path) -> list[str]:
-    return sorted(f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
-
-
-def edit(file: Path, change: Callable[[Any], object]) -> None:
-    data = json.loads(file.read_bytes())
-    change(data)
-    file.write_text(json.dumps(data, indent=1) + "\n")
-
-
-def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
-    message = str(error.value)
-    assert "\n" not in message
-    return message
 
 
 class TestWhatIsWrittenIsRead:
@@ -225,6 +153,25 @@ class TestContentDigest:
         assert other.content_digest == open_dataset(pristine).content_digest
         assert set(other.manifest.files) != set(open_dataset(pristine).manifest.files)
 
+    def test_is_of_the_exact_arrays_only(self, pristine: Path, tmp_path: Path) -> None:
+        """Pixels that another driver would draw otherwise enter the files digest, and no claim is made."""
+        pixels = ("observation", "twin/observation")
+        arrays = dict(contents())
+        datasets = []
+        for name in ("one.zarr", "other.zarr"):
+            write_dataset(tmp_path / name, arrays, inexact=pixels)
+            datasets.append(open_dataset(tmp_path / name))
+            arrays["observation"][1].flat[-1] += 1
+        one, other = datasets
+        assert one.inexact == pixels
+        assert one.content_digest == other.content_digest
+        assert one.files_digest != other.files_digest
+        # It says of itself what it leaves out: it is not the digest of an exact dataset.
+        exact = open_dataset(pristine)
+        assert exact.inexact == ()
+        assert "inexact" not in exact.attributes
+        assert one.content_digest != exact.content_digest
+
     @pytest.mark.parametrize("path", contents())
     def test_depends_on_every_array(self, pristine: Path, tmp_path: Path, path: str) -> None:
         arrays = contents()
@@ -280,140 +227,6 @@ def test_an_episode_too_large_to_store_is_refused() -> None:
     with pytest.raises(ConfigError, match="shorter horizon") as error:
         EpisodeBlocks.for_episodes(1, 2**30 + 1)
     one_line(error)
-
-
-class TestNotADataset:
-    def refused(self, path: Path, match: str) -> None:
-        with pytest.raises(DatasetError, match=match) as error:
-            open_dataset(path)
-        assert str(path) in one_line(error)
-
-    def test_nothing(self, tmp_path: Path) -> None:
-        self.refused(tmp_path / "none.zarr", "no dataset")
-
-    def test_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "train.zarr").write_text("hello")
-        self.refused(tmp_path / "train.zarr", "not a directory")
-
-    def test_an_empty_folder(self, tmp_path: Path) -> None:
-        self.refused(tmp_path, "not a Zarr v3 group")
-
-    def test_zarr_2(self, tmp_path: Path) -> None:
-        zarr.open_group(tmp_path, mode="w", zarr_format=2)
-        self.refused(tmp_path, "not a Zarr v3 group")
-
-    def test_a_zarr_array(self, tmp_path: Path) -> None:
-        zarr.create_array(tmp_path / "a.zarr", shape=(2,), dtype="int64", zarr_format=3)
-        self.refused(tmp_path / "a.zarr", "not a Zarr v3 group")
-
-    @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"zarr_format": 3}', "\x00\xff"])
-    def test_garbage_for_metadata(self, tmp_path: Path, text: str) -> None:
-        (tmp_path / "zarr.json").write_text(text)
-        self.refused(tmp_path, r"zarr.json cannot be read|not a Zarr v3 group")
-
-    @pytest.mark.parametrize("attributes", [{}, {"format": "other"}, {"format": ["sen-bench"]}])
-    def test_someone_elses_group(self, tmp_path: Path, attributes: dict[str, Any]) -> None:
-        zarr.open_group(tmp_path, mode="w", zarr_format=3, attributes=attributes)
-        self.refused(tmp_path, "not a sen-bench dataset")
-
-    @pytest.mark.parametrize("version", [0, 2, "1", None])
-    def test_another_format_version(self, store: Path, version: object) -> None:
-        edit(store / "zarr.json", lambda data: data["attributes"].update(format_version=version))
-        self.refused(store, "format version .* reads version 1")
-
-    def test_an_unfinished_one(self, store: Path) -> None:
-        (store / "manifest.json").unlink()
-        self.refused(store, "never finished")
-
-    @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": [], "content_digest": ""}'])
-    def test_garbage_for_a_manifest(self, store: Path, text: str) -> None:
-        (store / "manifest.json").write_text(text)
-        self.refused(store, "manifest.json cannot be read")
-
-    def test_a_manifest_of_another_dataset(self, store: Path) -> None:
-        edit(store / "manifest.json", lambda data: data.update(content_digest="0"))
-        self.refused(store, "belongs to another dataset")
-
-    def test_a_manifest_that_leaves_a_shard_out(self, store: Path) -> None:
-        edit(store / "manifest.json", lambda data: data["files"].pop("action/c/1/0"))
-        self.refused(store, "does not list action/c/1/0")
-
-    def test_metadata_that_zarr_does_not_understand(self, store: Path) -> None:
-        def spoil(data: Any) -> None:
-            data["consolidated_metadata"]["metadata"]["action"]["data_type"] = "int65x"
-
-        edit(store / "zarr.json", spoil)
-        record = {"size": (store / "zarr.json").stat().st_size, "sha256": ""}
-        edit(store / "manifest.json", lambda data: data["files"].update({"zarr.json": record}))
-        self.refused(store, "zarr.json cannot be read")
-
-
-class TestNotWhole:
-    def test_every_file_is_missed(self, store: Path) -> None:
-        names = [name for name in files_of(store) if name not in {"manifest.json", "zarr.json"}]
-        assert len(names) > 20
-        for name in names:
-            moved = (store / name).rename(store.parent / "away")
-            with pytest.raises(DatasetError, match=f"not whole: {name} is missing") as error:
-                open_dataset(store)
-            one_line(error)
-            moved.rename(store / name)
-        open_dataset(store)
-
-    def test_every_truncated_file_is_named(self, store: Path) -> None:
-        for name in files_of(store):
-            if name in {"manifest.json", "zarr.json"}:
-                continue
-            data = (store / name).read_bytes()
-            (store / name).write_bytes(data[:-1])
-            with pytest.raises(
-                DatasetError, match=f"{name} has {len(data) - 1} bytes in place of {len(data)}"
-            ):
-                open_dataset(store)
-            (store / name).write_bytes(data)
-
-    @pytest.mark.parametrize("name", ["observation", "action", "twin/observation"])
-    def test_a_shard_lost_after_opening_does_not_read_as_zeros(self, store: Path, name: str) -> None:
-        dataset = open_dataset(store)
-        next(file for file in (store / name / "c").rglob("*") if file.is_file()).unlink()
-        with pytest.raises(DatasetError, match="is missing"):
-            dataset.load(name)
-
-    def test_zeros_are_stored_like_anything_else(self, pristine: Path) -> None:
-        assert "twin/action/c/0/0" in open_dataset(pristine).manifest.files
-        assert not contents()["twin/action"][1].any()
-
-
-@pytest.fixture(scope="module")
-def victim(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
-    root = Path(shutil.copytree(pristine, tmp_path_factory.mktemp("victim") / "train.zarr"))
-    return open_dataset(root), root
-
-
-@settings(deadline=None, max_examples=60)
-@given(data=st.data())
-def test_a_flipped_bit_is_never_read(victim: tuple[Dataset, Path], data: st.DataObject) -> None:
-    dataset, root = victim
-    name = data.draw(st.sampled_from(["observation", "state", "seed"]))
-    shard = data.draw(st.integers(0, 1))
-    file = root / "/".join([name, "c", str(shard), *["0"] * (dataset.array(name).ndim - 1)])
-    good = file.read_bytes()
-    near_end = data.draw(st.booleans())  # where the index of a shard is
-    position = data.draw(
-        st.integers(max(0, len(good) - 40), len(good) - 1) if near_end else st.integers(0, len(good) - 1)
-    )
-    bad = bytearray(good)
-    bad[position] ^= 1 << data.draw(st.integers(0, 7))
-    file.write_bytes(bad)
-    try:
-        with pytest.raises(DatasetError, match="damaged") as error:
-            dataset.load(name)
-        one_line(error)
-    except pytest.fail.Exception:
-        # Bits that mean nothing, such as a chunk outside the array, may change if the data do not.
-        np.testing.assert_array_equal(dataset.load(name), contents()[name][1])
-    finally:
-        file.write_bytes(good)
 
 
 class TestWriter:

@@ -12,7 +12,7 @@ from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.shards import plan
 from sen_bench.tasks import get_task, task_names
-from tests.test_generators import tree
+from tests.datasets import tree
 
 TASKS = task_names()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import build_object_model
-from sen_bench.config import TrainingConfig
+from sen_bench.config import RunConfig, TaskPreset, TrainingConfig, load_preset
 from sen_bench.data import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CheckpointError, ConfigError, NonFiniteError
+from sen_bench.tasks import get_task
 from sen_bench.training import Checkpoint, Status, TrainingResult, contrastive_loss, train
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.log import MetricsLog
@@ -177,6 +179,64 @@ def test_more_epochs_go_on_from_fewer(tmp_path: Path, transitions: Transitions) 
     longer = _train(tmp_path / "a", transitions, epochs=3)
     direct = _train(tmp_path / "b", transitions, epochs=3)
     assert all(torch.equal(v, _weights(direct)[k]) for k, v in _weights(longer).items())
+
+
+class Steady(Affine):
+    """A model on whose weight the loss pulls by the same gradient in every step."""
+
+    def encode(self, embedding: Tensor) -> Tensor:
+        return self.weight.expand_as(embedding)
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:  # noqa: ARG002 - the gradient must not vary
+        return latent + 1
+
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent + other.detach()).sum(dim=1)
+
+
+def test_the_cosine_schedule_is_half_a_wave_down_to_0(tmp_path: Path, transitions: Transitions) -> None:
+    """Under a gradient that never changes, Adam moves a weight by just the learning rate in every step."""
+    model = Steady(100.0)
+    weights: list[float] = []
+
+    class Watching(Transitions):
+        def batch(self, index: Tensor) -> Batch:
+            weights.append(model.weight.item())
+            return super().batch(index)
+
+    watching = Watching(transitions._frames, transitions._actions, CPU)
+    _train(tmp_path, watching, lambda: model, epochs=2, batch_size=6, learning_rate=0.5, schedule="cosine")
+    steps = [before - after for before, after in itertools.pairwise([*weights, model.weight.item()])]
+    expected = [0.5 * (1 + math.cos(math.pi * step / 14)) / 2 for step in range(14)]
+    assert steps == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_under_a_schedule_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
+    whole = _train(tmp_path / "whole", transitions, schedule="cosine")
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path / "parts", transitions, reporter=Recorder(2), schedule="cosine")
+    resumed = _train(tmp_path / "parts", transitions, schedule="cosine")
+    constant = _train(tmp_path / "constant", transitions)
+    assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
+    assert any(not torch.equal(value, _weights(constant)[name]) for name, value in _weights(whole).items())
+
+
+def test_a_constant_learning_rate_leaves_digests_as_they_were_before_there_were_schedules() -> None:
+    task = get_task("3d-blocks")
+    config = task.run_config("sen", "train", load_preset("cpu").for_task("3d-blocks"))
+    assert config.digest == "0d298f37f16d9256"  # of the first rows of results/runs.csv
+
+
+def test_digests_say_whether_training_can_go_on_for_more_epochs() -> None:
+    def config(**settings: Any) -> RunConfig:
+        preset = TaskPreset(training=TrainingConfig(**settings))
+        return get_task("3d-blocks").run_config("sen", "train", preset)
+
+    constant, cosine = ({n: config(epochs=n, schedule=s) for n in (3, 4)} for s in ("constant", "cosine"))
+    assert constant[3].weights_digest == constant[4].weights_digest
+    assert cosine[3].weights_digest != cosine[4].weights_digest
+    assert constant[3].weights_digest != cosine[3].weights_digest
+    assert len({c.digest for c in (*constant.values(), *cosine.values())}) == 4
 
 
 def test_finished_training_does_nothing_more(tmp_path: Path, transitions: Transitions) -> None:

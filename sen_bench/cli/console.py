@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console as RichConsole
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Advance
 from sen_bench.training import Status
 
@@ -70,6 +72,15 @@ class Terminal:
         with Progress(*columns, console=self._rich, transient=True) as progress:
             shown = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(shown, completed=done, total=total)
+
+    @contextmanager
+    def opened(self, store: Path | str) -> Iterator[Dataset]:
+        """A dataset to read from; shows what is fetched meanwhile, if it lies behind a URL."""
+        if not is_url(store):
+            yield open_dataset(store)
+            return
+        with self.task(f"fetching {store}", "bytes") as advance:
+            yield open_dataset(store, progress=advance)
 
     @contextmanager
     def training(self, name: str) -> Iterator[None]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
-from sen_bench.cli.options import quiet_option, workers_option
+from sen_bench.cli.options import quiet_option, store_argument, workers_option
 from sen_bench.config import SplitSize
-from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.generators import generate
-from sen_bench.store import open_dataset
+from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.generators import RunShards, generate
+from sen_bench.generators.cluster import on_cluster
+from sen_bench.generators.slurm import SlurmOptions
 from sen_bench.sweep import dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 from sen_bench.view import save_view
@@ -47,6 +49,19 @@ def tasks_command() -> None:
     show_default=True,
     help="Folder in which TASK/SPLIT.zarr is written.",
 )
+@click.option(
+    "--cluster",
+    "where",
+    metavar="ADDRESS|slurm",
+    help="Generate on a Dask cluster, such as tcp://host:8786, in place of this machine.",
+)
+@click.option(
+    "--cluster-options",
+    "cluster_options",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.toml",
+    help="What to ask SLURM for: jobs, cores, memory, ….",
+)
 @click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
 @quiet_option
 def generate_command(
@@ -57,6 +72,8 @@ def generate_command(
     seed: int,
     workers: int,
     out: Path,
+    where: str | None,
+    cluster_options: Path | None,
     *,
     everything: bool,
     force: bool,
@@ -73,34 +90,65 @@ def generate_command(
       sen-bench generate 3d-blocks
       sen-bench generate 2d-shapes 3d-blocks --split train-limited
       sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
+      sen-bench generate 3d-blocks --cluster tcp://10.0.0.1:8786
+      sen-bench generate --all --cluster slurm --cluster-options slurm.toml
     """
     terminal = Terminal(quiet=quiet)
     size = _split_size(episodes, horizon)
-    chosen = _chosen_tasks(tasks, everything=everything)
+    chosen = _chosen_tasks(tasks, terminal, everything=everything)
     # Every recipe is made, and so checked, before the first dataset is written.
     recipes = [
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
     ]
-    for task, recipe in recipes:
-        path = dataset_path(out, task, recipe.split)
-        with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
-            result = generate(recipe, path, workers=workers, force=force, progress=advance)
-        if result.moved_aside is not None:
-            terminal.message(f"moved the old dataset to {result.moved_aside}")
-        state = "written" if result.created else "already there, nothing to do"
-        click.echo(f"{path}: {state}")
+    with _runner(where, cluster_options, terminal) as run:
+        for task, recipe in recipes:
+            path = dataset_path(out, task, recipe.split)
+            with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
+                result = generate(
+                    recipe,
+                    path,
+                    workers=workers,
+                    run=run,
+                    force=force,
+                    progress=advance,
+                    notice=terminal.message,
+                )
+            if result.moved_aside is not None:
+                terminal.message(f"moved the old dataset to {result.moved_aside}")
+            state = "written" if result.created else "already there, nothing to do"
+            click.echo(f"{path}: {state}")
 
 
-def _chosen_tasks(names: tuple[str, ...], *, everything: bool) -> list[Task]:
-    """The tasks named, each once, or every task."""
+@contextmanager
+def _runner(where: str | None, options: Path | None, terminal: Terminal) -> Iterator[RunShards | None]:
+    """What makes the shards; None: worker processes of this machine."""
+    if where is None:
+        if options is not None:
+            raise ConfigError("--cluster-options needs --cluster slurm")
+        yield None
+        return
+    with on_cluster(where, SlurmOptions.read(options) if options else None, terminal.message) as run:
+        yield run
+
+
+def _chosen_tasks(names: tuple[str, ...], terminal: Terminal, *, everything: bool) -> list[Task]:
+    """The tasks named, each once, or every task; a plugin's that is broken is then passed over, and said."""
     if everything == bool(names):
         raise ConfigError(
             "give either tasks or --all, not both"
             if names
             else f"name a task, or give --all; tasks: {', '.join(task_names())}"
         )
-    return [get_task(name) for name in (task_names() if everything else dict.fromkeys(names))]
+    if names:
+        return [get_task(name) for name in dict.fromkeys(names)]
+    tasks = []
+    for name in task_names():
+        try:
+            tasks.append(get_task(name))
+        except ExtensionError as error:
+            terminal.message(f"{name} is skipped: {error}")
+    return tasks
 
 
 def _chosen_splits(
@@ -135,16 +183,23 @@ def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
 
 
 @click.command("info")
-@click.argument("store", type=click.Path(path_type=Path))
+@store_argument
 @click.option("--json", "as_json", is_flag=True, help="Print all attributes as JSON.")
-def info_command(store: Path, *, as_json: bool) -> None:
-    """Describe the dataset STORE: its sizes, symmetry and provenance."""
-    dataset = open_dataset(store)
-    click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
+def info_command(store: Path | str, *, as_json: bool) -> None:
+    """Describe the dataset STORE: its sizes, symmetry and provenance.
+
+    \b
+    Examples:
+      sen-bench info data/3d-blocks/eval.zarr
+      sen-bench info https://example.org/3d-blocks/eval.zarr
+    """
+    with Terminal().opened(store) as dataset:
+        text = json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset)
+    click.echo(text)
 
 
 @click.command("view")
-@click.argument("store", type=click.Path(path_type=Path))
+@store_argument
 @click.option(
     "--episode", "episodes", type=int, multiple=True, help="Episode; repeat for several.  [default: 0, 1, 2]"
 )
@@ -158,7 +213,7 @@ def info_command(store: Path, *, as_json: bool) -> None:
     help="A .png (contact sheet) or a .gif (animation).  [default: TASK-SPLIT.png]",
 )
 def view_command(
-    store: Path, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
+    store: Path | str, episodes: tuple[int, ...], frames: int, out: Path | None, *, twin: bool
 ) -> None:
     """Draw episodes of the dataset STORE, with their actions.
 
@@ -167,7 +222,7 @@ def view_command(
       sen-bench view data/3d-blocks/eval.zarr --twin
       sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
     """
-    dataset = open_dataset(store)
-    path = out or Path(f"{dataset.task}-{dataset.split}.png")
-    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    with Terminal().opened(store) as dataset:
+        path = out or Path(f"{dataset.task}-{dataset.split}.png")
+        save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
     click.echo(str(path))

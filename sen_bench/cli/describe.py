@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
+from sen_bench.budget import SAME_BUDGET, budget_ratio
+from sen_bench.errors import ExtensionError
 from sen_bench.generators.policy import UNIFORM
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
 from sen_bench.tasks import get_task, task_names
+from sen_bench.testing import ElementErrors
 
 
 def _text(table: Table) -> str:
@@ -24,10 +29,14 @@ def _text(table: Table) -> str:
 
 
 def describe_tasks() -> str:
-    """All tasks: for each its world, group, models and splits."""
+    """All tasks: for each its world, group, models and splits; of a plugin that is broken, what is wrong."""
     blocks = []
     for name in task_names():
-        task = get_task(name)
+        try:
+            task = get_task(name)
+        except ExtensionError as error:
+            blocks.append(f"{name}   cannot be used: {error}")
+            continue
         world = task.world()
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("split", "episodes", "steps", "for"):
@@ -39,10 +48,94 @@ def describe_tasks() -> str:
             f"  world   {task.world_id}, observations {world.observation_space}",
             f"  actions {world.action_space}",
             f"  group   {world.symmetry.description}",
-            f"  models  {', '.join(task.models) or 'none yet, datasets only'}",
+            f"  models  {', '.join(task.model_names()) or 'none yet, datasets only'}",
         )
         blocks.append("\n".join((*lines, *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
+
+
+_S_IS = {
+    None: "ordinary",
+    "exact": "equivariant on images",
+    "approximate": "about equivariant on images",
+}
+
+
+def describe_models(rows: list[dict[str, Any]]) -> str:
+    """The models of each task with their parameters, and whether they have the same budget.
+
+    Args:
+        rows: As ``sen-bench models --json`` prints them.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("task", "model", "S", "E", "T", "parameters", "S is", "E and T are", "class"):
+        table.add_column(heading, justify="right" if heading in {"S", "E", "T", "parameters"} else "left")
+    notes = []
+    for row in rows:
+        if "error" in row:
+            notes.append(f"{row['task']} {row['model']} cannot be used: {row['error']}")
+            continue
+        counts = row["parameters"]
+        table.add_row(
+            row["task"],
+            row["model"],
+            *(f"{counts[part]:,}" for part in ("embedding", "encoder", "transition", "total")),
+            _S_IS[row["image_equivariance"]],
+            "equivariant" if row["equivariant"] else "ordinary",
+            row["class"],
+        )
+    for task in dict.fromkeys(row["task"] for row in rows):
+        totals = [row["parameters"]["total"] for row in rows if row["task"] == task and "error" not in row]
+        if len(totals) > 1:
+            ratio = budget_ratio(totals)
+            verdict = "the same budget" if ratio <= SAME_BUDGET else "not the same budget"
+            notes.append(f"{task}: {verdict}; the largest has {ratio:.2f} × the parameters of the smallest")
+    return "\n".join([*([_text(table), ""] if table.rows else []), *notes]).strip("\n")
+
+
+def describe_errors(
+    about: dict[str, Any], group: Group | SO3, elements: Tensor, errors: list[ElementErrors]
+) -> str:
+    """How far a model is from equivariant, by group element; of products such as C4 × S5 by the first factor.
+
+    Args:
+        about: Task, model and epochs trained.
+        group: The group.
+        elements: Its elements that were tried.
+        errors: Of each of them.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("element", "S on states", "S on images", "E", "T"):
+        table.add_column(heading, justify="left" if heading == "element" else "right")
+    for name, entries in _grouped(group, elements, errors):
+        worst = [
+            max((value for entry in entries if (value := getattr(entry, part)) is not None), default=None)
+            for part in ("embedding", "image", "encoder", "transition")
+        ]
+        table.add_row(
+            name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
+        )
+    epochs = about["trained_epochs"]
+    state = f"trained for {epochs} epochs" if epochs else "untrained"
+    return f"{about['task']}, {about['model']}, {state}\n{_text(table)}\n"
+
+
+def _grouped(
+    group: Group | SO3, elements: Tensor, errors: list[ElementErrors]
+) -> Iterator[tuple[str, list[ElementErrors]]]:
+    """A row a element, or, of a product, one for (a, 1) and one for all (a, b) with other b."""
+    factors = (group.construction or {}).get("factors") if isinstance(group, Group) else None
+    if factors is None:
+        yield from ((entry.element, [entry]) for entry in errors)
+        return
+    first, second = (Group.from_json(factor) for factor in factors)
+    rows: dict[tuple[int, bool], list[ElementErrors]] = {}
+    for element, entry in zip(elements.tolist(), errors, strict=True):
+        a, b = divmod(element, second.order)
+        rows.setdefault((a, b != 0), []).append(entry)
+    for (a, others), entries in rows.items():
+        name = f"({first.element_name(a)}, {len(entries)} others)" if others else entries[0].element
+        yield name, entries
 
 
 def describe_dataset(dataset: Dataset) -> str:
@@ -64,7 +157,7 @@ def describe_dataset(dataset: Dataset) -> str:
         "renderer": f"{dataset.renderer}: pixels are {pixels[dataset.renderer]}",
         "seed": str(recipe["seed"]),
         "policy": _policy(recipe),
-        "content": f"sha256:{dataset.content_digest}",
+        "content": f"sha256:{dataset.content_digest}" + _left_out(dataset.inexact),
         "files": f"sha256:{dataset.files_digest}",
         "recipe": f"sha256:{dataset.recipe_digest} (generator version {dataset.generator_version})",
         "written with": ", ".join(f"{k} {v}" for k, v in dataset.library_versions.items()),
@@ -91,6 +184,11 @@ def _twins(elements: tuple[int, ...]) -> str:
     """Where the elements of twins come from; no list means the whole group."""
     drawn = f"one of the elements {_elements(elements)}" if elements else "a uniformly random element"
     return f"{drawn} an episode"
+
+
+def _left_out(inexact: tuple[str, ...]) -> str:
+    """Which arrays the content digest is not over."""
+    return f" (without {', '.join(inexact)})" if inexact else ""
 
 
 def _policy(recipe: dict[str, Any]) -> str:

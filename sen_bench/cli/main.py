@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +16,9 @@ from sen_bench.cli.data_commands import (
     tasks_command,
     view_command,
 )
+from sen_bench.cli.doctor_commands import doctor_command
+from sen_bench.cli.export_commands import export_command
+from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
@@ -47,7 +52,8 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sen-bench")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Datasets with known symmetries, and a benchmark of world models on them.
 
     \b
@@ -58,18 +64,27 @@ def main() -> None:
     Train and score the paper's three models on a GPU:
       sen-bench run 3d-blocks --preset paper --seeds 0-2 --device cuda
     """
+    # For --model package.module:Class. Last, so that nothing here stands in the way of what is installed.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+        ctx.call_on_close(lambda: sys.path.remove(here))
 
 
 for _command in (
     tasks_command,
+    models_command,
+    check_command,
     generate_command,
     info_command,
     view_command,
+    export_command,
     run_command,
     train_command,
     evaluate_command,
     leaderboard_command,
     figures_command,
     decode_command,
+    doctor_command,
 ):
     main.add_command(_command)

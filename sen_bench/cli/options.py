@@ -12,6 +12,7 @@ import click
 
 from sen_bench.config import preset_names
 from sen_bench.figures.style import FORMATS
+from sen_bench.store import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +42,22 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9", param, ctx)
             seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
         return tuple(sorted(seeds))
+
+
+class StorePlace(click.ParamType["Path | str"]):
+    """A dataset: a folder, or a URL."""
+
+    name = "store"
+
+    def convert(
+        self, value: Path | str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """A path, unless it is a URL."""
+        del param, ctx
+        return value if is_url(value) else Path(value)
+
+
+store_argument = click.argument("store", type=StorePlace())
 
 
 def _folder(option: str, default: str, text: str) -> Callable[[Command], Command]:
@@ -76,8 +93,8 @@ def run_options(command: Command) -> Command:
                 "--model",
                 "models",
                 multiple=True,
-                metavar="NAME",
-                help="Model; repeat for several.  [default: all]",
+                metavar="NAME|MODULE:CLASS",
+                help="Model, or package.module:Class of your own; repeat for several.  [default: the task's]",
             ),
             click.option(
                 "--seeds", type=SeedRange(), default="0", show_default=True, help="Such as 0, 0-2 or 0,3."

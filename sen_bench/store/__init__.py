@@ -5,6 +5,11 @@ read by `open_dataset`. The manifest comes last: a folder without one is not a d
 format itself.
 """
 
+from sen_bench.store._croissant import CROISSANT as CROISSANT
+from sen_bench.store._journal import Journal as Journal
+from sen_bench.store._journal import JournalContents as JournalContents
+from sen_bench.store._journal import ShardEntry as ShardEntry
+from sen_bench.store._journal import read_journal as read_journal
 from sen_bench.store._layout import FORMAT as FORMAT
 from sen_bench.store._layout import FORMAT_VERSION as FORMAT_VERSION
 from sen_bench.store._layout import ArraySpec as ArraySpec
@@ -13,9 +18,14 @@ from sen_bench.store._layout import symmetry_arrays as symmetry_arrays
 from sen_bench.store._manifest import MANIFEST as MANIFEST
 from sen_bench.store._manifest import FileRecord as FileRecord
 from sen_bench.store._manifest import Manifest as Manifest
+from sen_bench.store._manifest import content_digest as content_digest
 from sen_bench.store._manifest import row_digests as row_digests
 from sen_bench.store._reader import Dataset as Dataset
 from sen_bench.store._reader import open_dataset as open_dataset
+from sen_bench.store._remote import CACHE_VARIABLE as CACHE_VARIABLE
+from sen_bench.store._remote import OFFLINE_VARIABLE as OFFLINE_VARIABLE
+from sen_bench.store._remote import cache_folder as cache_folder
+from sen_bench.store._remote import is_url as is_url
 from sen_bench.store._writer import Receipt as Receipt
 from sen_bench.store._writer import create_store as create_store
 from sen_bench.store._writer import finish_store as finish_store

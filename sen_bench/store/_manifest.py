@@ -1,14 +1,16 @@
 """The manifest: every file of a dataset with its size and sha256, and the digest of its contents.
 
-There are two digests for two questions. The sha256 of a file says whether the bytes on disk are those that
-were written. The content digest is taken over decoded arrays: it stays the same when a dataset is stored
-with other chunks or another compressor, and it is what a result refers to.
+There are two digests for two questions. The files digest is taken over the bytes of all files: it says
+whether what is on disk is what was written. The content digest is taken over decoded arrays, those that are
+the same wherever the recipe is generated: it does not change when a dataset is stored with other chunks or
+another compressor, or drawn by another graphics driver.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,20 @@ class FileRecord:
         """The record of a file with these contents."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
+    def describes(self, path: Path) -> bool:
+        """Whether there is a file with this size and digest.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != self.size:
+                    return False
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -65,36 +81,67 @@ class Manifest:
         """Bytes on disk, without the manifest."""
         return sum(record.size for record in self.files.values())
 
+    def encoded(self) -> bytes:
+        """The contents of the manifest's file."""
+        return json_bytes(
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "content_digest": self.content_digest,
+                "files_digest": self.files_digest,
+                "files": {
+                    name: {"size": record.size, "sha256": record.sha256}
+                    for name, record in sorted(self.files.items())
+                },
+            }
+        )
+
     def write(self, root: Path) -> None:
         """Puts the manifest into a dataset, atomically and durably."""
-        data = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "content_digest": self.content_digest,
-            "files": {
-                name: {"size": record.size, "sha256": record.sha256}
-                for name, record in sorted(self.files.items())
-            },
-        }
-        write_json(root / MANIFEST, data)
+        data = self.encoded()
+        write_atomically(root / MANIFEST, lambda draft: draft.write_bytes(data))
 
     @classmethod
     def read(cls, root: Path) -> Manifest:
         """Reads the manifest of a dataset.
 
         Raises:
-            DatasetError: There is none, or it cannot be understood.
+            DatasetError: There is none, it cannot be understood, or it contradicts itself.
         """
         try:
-            data: Any = json.loads((root / MANIFEST).read_bytes())
-            files = {name: FileRecord(**record) for name, record in data["files"].items()}
-            return cls(str(data["content_digest"]), files)
+            data = (root / MANIFEST).read_bytes()
         except FileNotFoundError:
             raise DatasetError(
                 f"{root} has no {MANIFEST}: it was never finished; generate it again"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
             raise DatasetError(f"{root / MANIFEST} cannot be read ({error}); generate it again") from error
+        return cls.parse(data, root / MANIFEST)
+
+    @classmethod
+    def parse(cls, data: bytes, where: Path | str) -> Manifest:
+        """The manifest in the bytes of its file.
+
+        Args:
+            data: The bytes.
+            where: Where they come from, for the message.
+
+        Raises:
+            DatasetError: They cannot be understood, or contradict themselves.
+        """
+        try:
+            content: Any = json.loads(data)
+            files = {
+                name: FileRecord(int(record["size"]), str(record["sha256"]))
+                for name, record in content["files"].items()
+            }
+            manifest = cls(str(content["content_digest"]), files)
+            # Absent from datasets of development versions.
+            if content.get("files_digest", manifest.files_digest) != manifest.files_digest:
+                raise DatasetError(f"{where} is damaged: it contradicts itself; generate it again")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{where} cannot be read ({error}); generate it again") from error
+        return manifest
 
 
 def row_digests(values: NDArray[Any]) -> bytes:
@@ -124,7 +171,6 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
     return hashlib.sha256(json.dumps(summary, separators=(",", ":")).encode()).hexdigest()
 
 
-def write_json(path: Path, data: object) -> None:
-    """Writes one JSON file atomically and durably; equal data give equal bytes on every system."""
-    text = json.dumps(data, indent=1) + "\n"
-    write_atomically(path, lambda draft: draft.write_bytes(text.encode()))
+def json_bytes(data: object) -> bytes:
+    """JSON as it is stored; equal data give equal bytes on every system."""
+    return (json.dumps(data, indent=1) + "\n").encode()

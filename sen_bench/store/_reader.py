@@ -12,16 +12,23 @@ from typing import Any
 
 import numpy as np
 import zarr
+import zarr.storage
 from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
 from sen_bench.store._manifest import Manifest
+from sen_bench.store._remote import FetchingStore, Progress, RemoteCopy, is_url
 from sen_bench.store._shard import decode_shard
 from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
+
+# Names of what Zarr looks for and need not find.
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class Dataset:
@@ -31,12 +38,16 @@ class Dataset:
         path: The folder.
         attributes: The root attributes.
         manifest: The manifest.
+        copy: What fetches its files into the folder, where it lies behind a URL.
     """
 
-    def __init__(self, path: Path, attributes: Mapping[str, Any], manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, attributes: Mapping[str, Any], manifest: Manifest, copy: RemoteCopy | None = None
+    ) -> None:
         self.path = path
         self.attributes = attributes
         self.manifest = manifest
+        self._copy = copy
 
     def __repr__(self) -> str:
         return f"Dataset({self.task}/{self.split}, {self.episodes} episodes of {self.horizon} steps)"
@@ -87,8 +98,13 @@ class Dataset:
         return int(self.attributes["generator_version"])
 
     @property
+    def inexact(self) -> tuple[str, ...]:
+        """The arrays that may come out otherwise elsewhere: pixels of a renderer that is not exact."""
+        return tuple(self.attributes.get("inexact", ()))
+
+    @property
     def content_digest(self) -> str:
-        """Hexadecimal digest of the decoded arrays: what a result names as its data."""
+        """Hexadecimal digest of the decoded arrays without `inexact`: what a result names as its data."""
         return self.manifest.content_digest
 
     @property
@@ -108,8 +124,13 @@ class Dataset:
 
     @cached_property
     def arrays(self) -> dict[str, zarr.Array[Any]]:
-        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action"."""
-        group = zarr.open_group(self.path, mode="r")
+        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action".
+
+        Reading from one raises a `DatasetError` where a file has been lost since the dataset was opened.
+        """
+        local = zarr.storage.LocalStore(self.path, read_only=True)
+        store = _WholeStore(FetchingStore(self._copy) if self._copy else local)
+        group = zarr.open_group(store, mode="r")
         return {
             name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
         }
@@ -155,6 +176,18 @@ class Dataset:
                 f"{self.path} has no array {name!r}; it has {', '.join(self.arrays)}"
             ) from None
 
+    def fetch(self, prefix: str = "") -> None:
+        """Makes sure that files are in the folder `path`, where the dataset lies behind a URL.
+
+        Args:
+            prefix: Only those whose names begin so: "observation/".
+
+        Raises:
+            DatasetError: A file is not there, cannot be reached or is not what the manifest says.
+        """
+        if self._copy is not None:
+            self._copy.fetch(name for name in self.manifest.files if name.startswith(prefix))
+
     def load(self, name: str) -> NDArray[Any]:
         """Reads and decodes one whole array into memory.
 
@@ -165,13 +198,13 @@ class Dataset:
             DatasetError: There is no such array, or its files are gone or damaged.
         """
         array = self.array(name)
+        self.fetch(f"{name}/")
         _check_files(self.path, self.manifest, prefix=f"{name}/")
         try:
             return np.asarray(array[...]) if array.shards is None else self._load_shards(name, array)
         except (RuntimeError, ValueError, OSError) as error:
-            raise DatasetError(
-                f"{self.path / name} is damaged ({error}); generate the dataset again"
-            ) from error
+            way_out = f"delete {self.path}, to have it fetched again" if self._copy else "generate it again"
+            raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
 
     def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
         values = np.empty(array.shape, array.dtype)
@@ -191,17 +224,39 @@ class Dataset:
         return values
 
 
-def open_dataset(path: Path | str) -> Dataset:
+class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
+    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this one for damage."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """The value of a key; None for missing metadata only."""
+        value = await super().get(key, prototype, byte_range)
+        if value is None and not key.endswith(_METADATA):
+            path = self._store.root
+            raise DatasetError(f"{path} is not whole: {key} is missing; generate it again")
+        return value
+
+
+def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Dataset:
     """Opens a dataset for reading.
 
+    Of a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is held
+    against the manifest and kept in a local cache, see `docs/datasets.md`.
+
     Args:
-        path: The folder, "…/train.zarr".
+        place: The folder, "…/train.zarr", or a URL of it that fsspec understands, "https://…/train.zarr".
+        progress: Called with the bytes fetched and the bytes asked for so far, from any thread.
 
     Raises:
         DatasetError: There is nothing, or something that is no Zarr group, not ours, of another format
-            version, unfinished, or not whole. The contents of files are not read.
+            version, unfinished, or not whole; or the URL cannot be reached. The contents of files are not
+            read.
     """
-    path = Path(path)
+    copy = RemoteCopy.open(str(place), progress) if is_url(place) else None
+    path = copy.path if copy else Path(place)
+    if copy:
+        copy.fetch(["zarr.json"] if "zarr.json" in copy.manifest.files else [])
     attributes = _attributes(path)
     if attributes.get("format") != FORMAT:
         raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
@@ -210,9 +265,10 @@ def open_dataset(path: Path | str) -> Dataset:
         raise DatasetError(
             f"{path} has format version {version!r}; this sen-bench reads version {FORMAT_VERSION}"
         )
-    manifest = Manifest.read(path)
-    _check_files(path, manifest)
-    dataset = Dataset(path, attributes, manifest)
+    manifest = copy.manifest if copy else Manifest.read(path)
+    if not copy:
+        _check_files(path, manifest)
+    dataset = Dataset(path, attributes, manifest, copy)
     try:
         arrays = dataset.arrays
     except (ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from sen_bench.errors import DatasetError
-from sen_bench.files import sync
+from sen_bench.files import sync, write_atomically
+from sen_bench.store._croissant import CROISSANT, describe
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, ArraySpec
 from sen_bench.store._manifest import (
     FileRecord,
     Manifest,
     content_digest,
+    json_bytes,
     row_digests,
-    write_json,
 )
 from sen_bench.store._shard import decode_shard
 
@@ -49,10 +50,10 @@ def create_store(root: Path, specs: Sequence[ArraySpec]) -> None:
     """Makes the group and its arrays, still without contents.
 
     Args:
-        root: An existing, empty folder.
+        root: An existing folder without metadata; shards of an earlier attempt may lie in it.
         specs: The arrays. The subgroups in their paths are made too.
     """
-    group = zarr.open_group(root, mode="w-", zarr_format=3)
+    group = zarr.create_group(root, zarr_format=3)
     for name in sorted({spec.path.rpartition("/")[0] for spec in specs} - {""}):
         group.create_group(name)
     for spec in specs:
@@ -113,13 +114,18 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
     return Receipt(path, start, {name: FileRecord.of(data)}, row_digests(stored))
 
 
-def finish_store(root: Path, attributes: Mapping[str, Any], receipts: Iterable[Receipt]) -> Manifest:
-    """Writes the root's attributes and, last of all, the manifest.
+def finish_store(
+    root: Path, attributes: Mapping[str, Any], receipts: Iterable[Receipt], *, inexact: Collection[str] = ()
+) -> Manifest:
+    """Writes the root's attributes, the description for others and, last of all, the manifest.
 
     Args:
         root: The dataset, with every row written.
-        attributes: Everything the root says of itself but the format, its version and the content digest.
+        attributes: Everything the root says of itself but the format, its version, the content digest and
+            the inexact arrays.
         receipts: Of every `write_rows`, in any order.
+        inexact: Arrays that may come out otherwise elsewhere. The root names them, and the content digest
+            leaves them out.
 
     Raises:
         DatasetError: Some rows have no receipt, or some file belongs to none.
@@ -138,13 +144,19 @@ def finish_store(root: Path, attributes: Mapping[str, Any], receipts: Iterable[R
         digests = b"".join(r.digests for r in sorted(written.get(path, ()), key=lambda r: r.start))
         if len(digests) != 32 * node["shape"][0]:
             raise DatasetError(f"{root / path}: {len(digests) // 32} of {node['shape'][0]} rows were written")
-        arrays[path] = (tuple(node["shape"]), node["data_type"], digests)
+        if path not in inexact:
+            arrays[path] = (tuple(node["shape"]), node["data_type"], digests)
     digest = content_digest(arrays)
 
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes, "content_digest": digest}
+    if inexact:
+        header["inexact"] = sorted(inexact)
     _write_root(root, header, {path: node for path, node in nodes.items() if path != "."})
+    described = {path: node for path, node in nodes.items() if node["node_type"] == "array"}
+    description = describe(header, described, FileRecord.of((root / _METADATA).read_bytes()))
+    write_atomically(root / CROISSANT, lambda draft: draft.write_bytes(json_bytes(description)))
     files = {name: record for group in written.values() for r in group for name, record in r.files.items()}
-    for file in root.rglob(_METADATA):
+    for file in (root / CROISSANT, *root.rglob(_METADATA)):
         sync(file)
         files[file.relative_to(root).as_posix()] = FileRecord.of(file.read_bytes())
     present = {file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()}
@@ -175,4 +187,5 @@ def _write_root(root: Path, attributes: Mapping[str, Any], nodes: Mapping[str, A
         "attributes": dict(attributes),
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": metadata},
     }
-    write_json(root / _METADATA, data)
+    text = json_bytes(data)
+    write_atomically(root / _METADATA, lambda draft: draft.write_bytes(text))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sen_bench.config import Schedule
 from sen_bench.errors import NonFiniteError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log import MetricsLog
@@ -72,12 +73,14 @@ class Pace:
     Attributes:
         epochs: Passes over the samples.
         batch_size: Samples in a batch.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, at the start.
+        schedule: What becomes of the learning rate, see `TrainingConfig`.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
+    schedule: Schedule = "constant"
 
 
 class EpochTraining(ABC, Generic[NetworkT]):
@@ -140,10 +143,6 @@ class EpochTraining(ABC, Generic[NetworkT]):
             index: int64 ``[B]``, which samples.
             permutation: int64 ``[B]``, a random permutation of the batch.
         """
-
-    def learning_rate(self, progress: float) -> float:  # noqa: ARG002 — for those that change it
-        """The learning rate of a step, by the share of all steps that lie before it; here always the same."""
-        return self._pace.learning_rate
 
     @property
     def collapsed(self) -> bool:
@@ -252,9 +251,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         waiting: list[Tensor] = []
         losses: list[float] = []
         for done, (index, permutation) in enumerate(self._batches(), start=1):
-            rate = self.learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self._set_learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
             waiting.append(self._train_step(index, permutation))
             if len(waiting) == FETCH_EVERY or done == steps:
                 losses += self._take_in(waiting, log)
@@ -263,6 +260,12 @@ class EpochTraining(ABC, Generic[NetworkT]):
         if waiting:  # the last batch of the epoch was left out
             losses += self._take_in(waiting, log)
         return losses
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """Sets the learning rate for a step, by the share of all steps that lie before it."""
+        if self._pace.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._pace.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; its terms, ``[len(terms)]``, still on the device."""

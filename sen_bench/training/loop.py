@@ -117,7 +117,7 @@ class _Run(EpochTraining[WorldModel]):
         super().__init__(
             build,
             len(transitions),
-            Pace(config.epochs, config.batch_size, config.learning_rate),
+            Pace(config.epochs, config.batch_size, config.learning_rate, config.schedule),
             seed=seed,
             device=transitions.device,
             folder=folder,

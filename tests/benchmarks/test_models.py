@@ -79,7 +79,7 @@ def test_transition(benchmark: BenchmarkFixture, kind: str) -> None:
 
 
 def test_convolutional_embedding(benchmark: BenchmarkFixture) -> None:
-    embedding = ConvolutionalEmbedding(image_channels=3, num_objects=5, channels=32)
+    embedding = ConvolutionalEmbedding(image_channels=3, num_maps=5, channels=32)
     images = torch.rand(BATCH, 3, 50, 50)
     # The same layers on channels-first images, and the same sigmoid.
     plain = nn.Sequential(*embedding.layers, nn.Sigmoid())
@@ -87,9 +87,8 @@ def test_convolutional_embedding(benchmark: BenchmarkFixture) -> None:
 
 
 def test_steerable_embedding(benchmark: BenchmarkFixture) -> None:
-    sizes = {"image_channels": 3, "num_objects": 5, "fields": 16}
-    embedding = SteerableEmbedding(**sizes)
-    plain = e2cnn_embedding(embedding, **sizes)
+    embedding = SteerableEmbedding(image_channels=3, num_objects=5, fields=16)
+    plain = e2cnn_embedding(embedding)
     images = torch.rand(BATCH // 2, 3, 50, 50)
 
     def plain_maps() -> Tensor:

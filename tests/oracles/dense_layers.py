@@ -12,7 +12,12 @@ from sen_bench.baselines.interaction import InteractionNetwork
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import ObjectEncoder, ObjectModel
-from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution, SteerableEmbedding
+from sen_bench.baselines.steerable import (
+    FieldBatchNorm,
+    SteerableConvolution,
+    SteerableEmbedding,
+    SteerablePatchEmbedding,
+)
 
 
 def circulant(weight: Tensor) -> Tensor:
@@ -76,47 +81,78 @@ def textbook_orbits(maps: Tensor) -> Tensor:
     return torch.stack(columns, dim=-1)
 
 
+def textbook_fibre_orbits(maps: Tensor) -> Tensor:
+    """Orbits of C4-regular maps under turns, pixel by pixel: `[..., 4, n, n]` to `[..., 4, n²]`."""
+    side = maps.shape[-1]
+    columns = []
+    for start in ((r, c) for r in range(side) for c in range(side)):
+        r, c = start
+        fibre = []
+        for direction in range(4):
+            fibre.append(maps[..., direction, r, c])
+            # Turned once more, the pixel that arrives here lies clockwise of it, in the next direction's map.
+            r, c = c, side - 1 - r
+        columns.append(torch.stack(fibre, dim=-1))
+    return torch.stack(columns, dim=-1)
+
+
 def textbook_object_step(model: ObjectModel, observation: Tensor, action: Tensor) -> Tensor:
-    """The predicted next latent of an object model, with E and T in their textbook forms."""
+    """The predicted next latent of an object model, with E and T in their textbook forms.
+
+    A model with a fibre of maps per object is taken to be one of Rush Hour, whose actions are relative.
+    """
     embedding = model.embed(observation)
-    features = textbook_orbits(embedding) if model.equivariant else embedding.flatten(2)
+    relative = embedding.dim() == 5
+    if model.equivariant:
+        features = textbook_fibre_orbits(embedding) if relative else textbook_orbits(embedding)
+    else:
+        features = embedding.flatten(2)
     latent = textbook_encoder(model.encoder, features)
     num_objects = embedding.shape[1]
     one_hot = torch.zeros(len(action), num_objects, 4, dtype=latent.dtype)
     for sample, number in enumerate(action.tolist()):
         one_hot[sample, number // 4, number % 4] = 1
-    return latent + textbook_interaction(
-        model.network, latent, one_hot[..., None] if model.equivariant else one_hot
-    )
+    if model.equivariant:
+        # Four numbers along the group axis, or four channels that are the same all along it.
+        one_hot = torch.stack(4 * [one_hot], dim=2) if relative else one_hot[..., None]
+    return latent + textbook_interaction(model.network, latent, one_hot)
 
 
-def e2cnn_embedding(ours: SteerableEmbedding, *, image_channels: int, num_objects: int, fields: int) -> Any:
+def e2cnn_embedding(ours: SteerableEmbedding | SteerablePatchEmbedding) -> Any:
     """e2cnn's own network of R2Conv, InnerBatchNorm and ReLU, with the parameters of ours; no sigmoid."""
     modules = e2cnn_compat.nn
     space = e2cnn_compat.gspaces.Rot2dOnR2(4)
-    colours = modules.FieldType(space, image_channels * [space.trivial_repr])
-    regular = modules.FieldType(space, fields * [space.regular_repr])
-    maps = modules.FieldType(space, num_objects * [space.trivial_repr])
+
+    def field_type(fields: int, channels: int) -> Any:
+        return modules.FieldType(
+            space, fields * [space.regular_repr if channels == 4 else space.trivial_repr]
+        )
+
+    layers = []
     with e2cnn_compat.silenced():
-        layers = [
-            module
-            for in_type in (colours, regular, regular)
-            for module in (
-                modules.R2Conv(in_type, regular, kernel_size=3, padding=1, recompute=True),
-                modules.InnerBatchNorm(regular),
-                modules.ReLU(regular),
-            )
-        ]
-        layers.append(modules.R2Conv(regular, maps, kernel_size=3, padding=1, recompute=True))
-        theirs = modules.SequentialModule(*layers)
-    with torch.no_grad():
-        for layer, own in zip(layers, ours.layers, strict=True):
+        for own in ours.layers:
             if isinstance(own, SteerableConvolution):
-                layer.weights.copy_(own.weights)
-                layer.bias.copy_(own.bias)
-            if isinstance(own, FieldBatchNorm):
+                out_channels, in_channels, kernel_size, _ = own.basis.shape[1:]
+                in_type = field_type(own.in_fields, in_channels)
+                out_type = field_type(own.out_fields, out_channels)
+                layer = modules.R2Conv(
+                    in_type,
+                    out_type,
+                    kernel_size=kernel_size,
+                    stride=own.stride,
+                    padding=own.padding,
+                    recompute=True,
+                )
+                with torch.no_grad():
+                    layer.weights.copy_(own.weights)
+                    layer.bias.copy_(own.bias)
+            elif isinstance(own, FieldBatchNorm):
+                layer = modules.InnerBatchNorm(out_type)
                 getattr(layer, "batch_norm_[4]").load_state_dict(own.norm.state_dict())
-    return theirs
+            else:
+                layer = modules.ReLU(out_type)
+            layers.append(layer)
+        return modules.SequentialModule(*layers)
 
 
 def contrastive_loss(model: WorldModel, observation: Tensor, action: Tensor, following: Tensor) -> Tensor:

@@ -1,0 +1,139 @@
+"""Workers as SLURM jobs: what may be asked for, and starting them with dask-jobqueue."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sen_bench.config import first_problem
+from sen_bench.errors import ClusterError, ConfigError
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
+
+
+class SlurmOptions(BaseModel):
+    """What to ask SLURM for. The names are those of `dask_jobqueue.SLURMCluster`; others are refused.
+
+    What is not given, Dask looks up in its own configuration (`jobqueue.slurm`), where a site may have it.
+
+    Attributes:
+        jobs: How many jobs.
+        cores: Cores of each job.
+        memory: Memory of each job, "16 GB".
+        processes: Worker processes of each job; a process makes one shard at a time.  [default: cores]
+        queue: Partition.
+        account: Account that pays.
+        walltime: Longest duration of a job, "02:00:00".
+        job_name: Name of the jobs.
+        job_extra_directives: Further lines for `#SBATCH`, such as "--constraint=skylake".
+        job_directives_skip: Lines with these words are left out, such as "--mem" where a site refuses it.
+        job_script_prologue: Lines of shell before the worker starts, such as "module load python".
+        job_cpu: Cores to ask for, where they are not `cores`.
+        job_mem: Memory to ask for, where it is not `memory`.
+        log_directory: Where the jobs' output goes.
+        local_directory: Where workers keep temporary files.
+        interface: Network interface, such as "ib0".
+        python: Python of the workers.  [default: this one]
+        death_timeout: Seconds after which a worker without a scheduler ends.
+        worker_extra_args: Further arguments of `dask worker`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jobs: Annotated[int, Field(gt=0)]
+    cores: Annotated[int, Field(gt=0)]
+    memory: str
+    processes: Annotated[int, Field(gt=0)] | None = None
+    queue: str | None = None
+    account: str | None = None
+    walltime: str | None = None
+    job_name: str = "sen-bench"
+    job_extra_directives: list[str] | None = None
+    job_directives_skip: list[str] | None = None
+    job_script_prologue: list[str] | None = None
+    job_cpu: Annotated[int, Field(gt=0)] | None = None
+    job_mem: str | None = None
+    log_directory: str | None = None
+    local_directory: str | None = None
+    interface: str | None = None
+    python: str | None = None
+    death_timeout: Annotated[int, Field(gt=0)] | None = None
+    worker_extra_args: list[str] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> SlurmOptions:
+        """Reads a TOML file.
+
+        Raises:
+            ConfigError: It cannot be read, is no TOML, or has a key or value that is not allowed.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the cluster options {path}: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"cluster options {path} are not TOML: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(f"cluster options {path}: {first_problem(error)}") from error
+
+
+def make_slurm_cluster(options: SlurmOptions) -> SLURMCluster:
+    """A cluster that has asked for no job yet.
+
+    Raises:
+        ClusterError: Dask does not understand a value.
+    """
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
+
+    given = options.model_dump(exclude={"jobs"}, exclude_none=True)
+    try:
+        return SLURMCluster(**{"processes": options.cores, **given})
+    except (ValueError, RuntimeError) as error:
+        raise ClusterError(
+            f"Dask cannot start a SLURM cluster with these options: {' '.join(str(error).split())}"
+        ) from error
+
+
+@contextmanager
+def start_slurm(options: SlurmOptions) -> Iterator[SLURMCluster]:
+    """Asks SLURM for jobs, and cancels them at the end.
+
+    Raises:
+        ClusterError: There is no SLURM here, or it refuses such jobs.
+    """
+    if shutil.which("sbatch") is None:
+        raise ClusterError("there is no SLURM here: the command sbatch is not found; use a login node")
+    cluster = make_slurm_cluster(options)
+    try:
+        _check_accepted(cluster)
+        # Jobs that end before the work does, for want of walltime or because a node fails, are replaced.
+        cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _check_accepted(cluster: SLURMCluster) -> None:
+    """Has SLURM look at the job, because Dask only logs a refusal and then waits for ever.
+
+    Raises:
+        ClusterError: It would refuse it.
+    """
+    done = subprocess.run(
+        ["sbatch", "--test-only"],  # noqa: S607 — as dask-jobqueue calls it
+        input=cluster.job_script(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())
+        raise ClusterError(f"SLURM refuses the job: {reason or f'exit code {done.returncode}'}")

@@ -1,0 +1,218 @@
+"""The staging folder beside a target, in which a dataset grows shard by shard and from which it can go on.
+
+```
+.train.zarr.partial/
+  journal.jsonl   what is being generated, and which shards are finished
+  store-N/        the dataset, without its manifest until the very end; N counts the attempts
+```
+
+Each attempt works under a path of its own: workers that outlive a killed parent for a moment, on this machine
+or another, then write where nobody looks any more.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sen_bench.errors import DatasetError
+from sen_bench.files import move_aside, sync
+from sen_bench.generators.recipe import differences
+from sen_bench.generators.shards import Plan
+from sen_bench.store import (
+    FORMAT_VERSION,
+    MANIFEST,
+    Journal,
+    JournalContents,
+    Receipt,
+    ShardEntry,
+    create_store,
+    finish_store,
+    open_dataset,
+    read_journal,
+    write_rows,
+)
+
+_JOURNAL = "journal.jsonl"
+_JOURNAL_VERSION = 1
+_STORE = re.compile(r"store-(\d+)")
+
+
+@dataclass
+class Attempt:
+    """A dataset that is being written: its finished shards, and those still to be made.
+
+    Args:
+        root: The store. Shards are written into it by `write_rows`, by whoever it may be.
+        planned: What it becomes.
+        journal: Its journal.
+        shards: The finished shards.
+    """
+
+    root: Path
+    planned: Plan
+    journal: Journal
+    shards: list[ShardEntry]
+    _annotations: list[Receipt] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Writes what is small and the same in every attempt: metadata and annotations."""
+        planned = self.planned
+        create_store(self.root, [*planned.arrays, *(spec for spec, _ in planned.annotations)])
+        self._annotations = [
+            write_rows(self.root, spec.path, 0, values) for spec, values in planned.annotations
+        ]
+
+    @property
+    def finished_episodes(self) -> int:
+        """How many episodes the finished shards have."""
+        return sum(stop - start for start, stop in (shard.episodes for shard in self.shards))
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """The episodes of each shard that is not finished."""
+        finished = {shard.episodes for shard in self.shards}
+        return [episodes for episodes in self.planned.blocks.ranges() if episodes not in finished]
+
+    def add(self, episodes: tuple[int, int], receipts: Sequence[Receipt]) -> None:
+        """Notes that a shard is written and synced; from now on it survives everything."""
+        shard = ShardEntry(episodes, tuple(receipts))
+        self.journal.add_shard(shard)
+        self.shards.append(shard)
+
+    def finish(self) -> None:
+        """Makes sure that everything is there, and writes the manifest.
+
+        Raises:
+            DatasetError: Some rows are missing, or there are files that do not belong.
+        """
+        receipts = [*self._annotations, *(receipt for shard in self.shards for receipt in shard.receipts)]
+        manifest = finish_store(self.root, self.planned.attributes, receipts, inexact=self.planned.inexact)
+        self.journal.finish(manifest)
+
+
+class Staging:
+    """The staging folder of one target. Whoever uses it holds the target's lock.
+
+    Args:
+        target: The dataset's folder, absolute.
+        planned: What is to be generated.
+    """
+
+    def __init__(self, target: Path, planned: Plan) -> None:
+        self.folder = target.with_name(f".{target.name}.partial")
+        self._target = target
+        self._planned = planned
+        self._journal_file = self.folder / _JOURNAL
+        said = ("recipe", "generator_version", "library_versions")
+        self._header: dict[str, Any] = {
+            "journal version": _JOURNAL_VERSION,
+            "format version": FORMAT_VERSION,
+            **{name.replace("_", " "): planned.attributes[name] for name in said},
+            "episodes in a shard": planned.blocks.per_shard,
+        }
+
+    def settle(self) -> bool:
+        """Removes the folder if its dataset is at the target already: a process was killed at the very end.
+
+        Returns:
+            Whether that was so, and the dataset is the one that is to be generated.
+        """
+        contents = read_journal(self._journal_file)
+        if contents is None or contents.finished is None:
+            return False
+        if any((store / MANIFEST).exists() for store in self._stores().values()):
+            return False
+        self._clear()
+        try:
+            there = open_dataset(self._target).files_digest == contents.finished
+        except DatasetError:
+            return False
+        return there and contents.header == self._header
+
+    def _clear(self) -> None:
+        """Removes the folder. Without its journal it is no staging folder any more."""
+        self._journal_file.unlink(missing_ok=True)
+        # Workers that outlived their parent may still put files there; the next attempt sees to them.
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def move_aside_if_other(self) -> Path | None:
+        """Moves a staging folder of another generation aside; returns where to."""
+        contents = read_journal(self._journal_file)
+        return None if contents is None or contents.header == self._header else move_aside(self.folder)
+
+    def open(self) -> Attempt:
+        """Goes on with what is there, or starts anew.
+
+        Raises:
+            DatasetError: What is there is of another recipe, generator, format or library.
+            OSError: As the file system raises it.
+        """
+        contents = read_journal(self._journal_file)
+        if contents is None:
+            self._clear()
+            self.folder.mkdir(exist_ok=True)
+        else:
+            self._check(contents)
+        stores = self._stores()
+        store = self.folder / f"store-{max(stores, default=0) + 1}"
+        if contents is not None and stores:
+            stores[max(stores)].rename(store)
+        else:
+            store.mkdir()
+        kept = [] if contents is None else list(self._undamaged(store, contents))
+        journal = Journal.start(self._journal_file, self._header, kept)
+        sync(self.folder.parent)
+        self._remove_strays(store, kept)
+        attempt = Attempt(store, self._planned, journal, kept)
+        attempt.prepare()
+        return attempt
+
+    def put_into_place(self, attempt: Attempt) -> Path | None:
+        """Finishes the dataset and renames it to its target.
+
+        Returns:
+            Where what lay at the target is now.
+        """
+        attempt.finish()
+        moved_aside = move_aside(self._target) if self._target.exists() else None
+        attempt.root.rename(self._target)
+        sync(self.folder)
+        sync(self._target.parent)
+        self._clear()
+        return moved_aside
+
+    def _check(self, contents: JournalContents) -> None:
+        found = [f"{name} {a} instead of {b}" for name, a, b in differences(contents.header, self._header)]
+        if found:
+            raise DatasetError(
+                f"{self.folder} holds an unfinished dataset with {', '.join(found)}; delete it, or have it"
+                " moved aside with force"
+            )
+
+    def _stores(self) -> dict[int, Path]:
+        """The folders of all attempts by number, the latest last."""
+        found = ((_STORE.fullmatch(path.name), path) for path in self.folder.glob("*"))
+        return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+    def _undamaged(self, store: Path, contents: JournalContents) -> Iterator[ShardEntry]:
+        """The journaled shards of which every file is still as it was written."""
+        for episodes in self._planned.blocks.ranges():
+            shard = contents.shards.get(episodes)
+            if shard is not None and all(
+                record.describes(store / name) for name, record in shard.files.items()
+            ):
+                yield shard
+
+    def _remove_strays(self, store: Path, kept: Sequence[ShardEntry]) -> None:
+        for other in self._stores().values():
+            if other != store:
+                shutil.rmtree(other, ignore_errors=True)
+        known = {store / name for shard in kept for name in shard.files}
+        for path in store.rglob("*"):
+            if path.is_file() and path not in known:
+                path.unlink()

@@ -1,0 +1,69 @@
+"""How many parameters a model has, in each of its parts, and whether models have about as many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from sen_bench.baselines.model import WorldModel, parameter_count
+from sen_bench.samples import Samples
+
+SAME_BUDGET = 1.1
+"""Models have the same budget if the largest has at most so many times the smallest's parameters [ours]."""
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Trainable numbers of a model.
+
+    Attributes:
+        embedding: Those that S depends on.
+        encoder: Those that E depends on, and S does not.
+        transition: Those that only T depends on.
+        total: All, also those that nothing depends on.
+    """
+
+    embedding: int
+    encoder: int
+    transition: int
+    total: int
+
+
+def count_parameters(model: WorldModel, samples: Samples) -> ParameterCounts:
+    """Counts the parameters of each part, by what the part's output depends on.
+
+    Args:
+        model: The model, on the CPU; it is left as it is.
+        samples: States and actions of its world; one is enough.
+    """
+    training = model.training
+    model.eval()
+    left = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    counts = []
+    with torch.enable_grad():
+        embedding = model.embed(samples.observation())
+        latent = model.encode(embedding.detach())
+        following = model.transition(latent.detach(), samples.action())
+        for output in (embedding, latent, following):
+            gradients = (
+                torch.autograd.grad(output.sum(), left, allow_unused=True)
+                if left and output.requires_grad
+                else [None] * len(left)
+            )
+            pairs = list(zip(left, gradients, strict=True))
+            counts.append(sum(parameter.numel() for parameter, gradient in pairs if gradient is not None))
+            left = [parameter for parameter, gradient in pairs if gradient is None]
+    model.train(training)
+    of_embedding, of_encoder, of_transition = counts
+    return ParameterCounts(of_embedding, of_encoder, of_transition, parameter_count(model))
+
+
+def budget_ratio(totals: Iterable[int]) -> float:
+    """The largest number of parameters over the smallest; infinite if that is zero and the largest is not."""
+    numbers = list(totals)
+    smallest, largest = min(numbers), max(numbers)
+    if smallest == largest:
+        return 1.0
+    return largest / smallest if smallest else float("inf")

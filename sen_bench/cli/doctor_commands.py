@@ -1,0 +1,57 @@
+"""The command that looks at the machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.options import data_option, quiet_option
+from sen_bench.doctor import Finding, core_works, examine
+
+_SIGNS = {"works": "ok", "missing": "--", "broken": "!!", "fact": "  "}
+
+
+@click.command("doctor")
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@quiet_option
+@click.pass_context
+def doctor_command(ctx: click.Context, data: Path, *, as_json: bool, quiet: bool) -> None:
+    """Find out what works on this machine, and what to install for the rest.
+
+    Everything is tried, each part in a process of its own. The exit code is 0 if the core works, else 1; what
+    is optional does not enter it.
+
+    \b
+    Examples:
+      sen-bench doctor
+      sen-bench doctor --json > machine.json
+    """
+    with Terminal(quiet=quiet).task("looking at this machine", "trials") as advance:
+        findings = examine(data, advance)
+    works = core_works(findings)
+    if as_json:
+        click.echo(json.dumps({"core_works": works, "findings": list(map(asdict, findings))}, indent=2))
+    else:
+        click.echo(_text(findings))
+        click.echo("\nthe core works" if works else "\nthe core does not work: see !! above")
+    ctx.exit(0 if works else 1)
+
+
+def _text(findings: list[Finding]) -> str:
+    """The findings as a person reads them, section by section."""
+    width = max(len(finding.name) for finding in findings)
+    lines: list[str] = []
+    section = ""
+    for finding in findings:
+        if finding.section != section:
+            section = finding.section
+            lines += ["", section] if lines else [section]
+        lines.append(f"  {_SIGNS[finding.state]} {finding.name:<{width}}  {finding.detail}")
+        if finding.remedy:
+            lines.append(f"     {'':<{width}}  -> {finding.remedy}")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""The command that writes datasets in the formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.options import quiet_option, store_argument
+from sen_bench.export import EXPORTED, export_hdf5
+
+
+@click.command("export")
+@store_argument
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["hdf5"]),
+    required=True,
+    help="hdf5: as the paper's public code reads it.",
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: TASK-SPLIT.h5]"
+)
+@click.option(
+    "--element",
+    type=int,
+    metavar="G",
+    help="Write the episodes as seen after this group element, drawn anew.",
+)
+@click.option("--force", is_flag=True, help="Move a file that is already there aside.")
+@quiet_option
+def export_command(
+    store: Path | str, form: str, out: Path | None, element: int | None, *, force: bool, quiet: bool
+) -> None:
+    """Write the dataset STORE in another format.
+
+    The public evaluation also wants every episode after a quarter turn: that is element 120 of the grid
+    worlds' group, and element 1 of Reacher's.
+
+    \b
+    Examples:
+      sen-bench export data/3d-blocks/train.zarr --format hdf5
+      sen-bench export data/3d-blocks/eval.zarr --format hdf5 --element 120 --out rot90.h5
+    """
+    del form  # there is one so far
+    terminal = Terminal(quiet=quiet)
+    # One after the other, because a terminal shows one piece of work at a time.
+    with terminal.opened(store) as dataset:
+        for name in EXPORTED:
+            dataset.fetch(f"{name}/")
+    turned = "" if element is None else f"-element-{element}"
+    path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
+    with terminal.task(f"{dataset.task} {dataset.split}", "episodes") as advance:
+        moved = export_hdf5(dataset, path, element=element, force=force, progress=advance)
+    if moved is not None:
+        terminal.message(f"moved the old file to {moved}")
+    click.echo(str(path))

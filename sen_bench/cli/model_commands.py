@@ -1,0 +1,238 @@
+"""The commands about models as such: what there are, and whether they are as equivariant as they claim."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.budget import count_parameters
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.describe import describe_errors, describe_models
+from sen_bench.cli.options import quiet_option
+from sen_bench.config import ModelOptions, Preset, load_preset
+from sen_bench.errors import ConfigError, ExtensionError
+from sen_bench.samples import Samples
+from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.testing import (
+    TOLERANCE,
+    ElementErrors,
+    all_elements,
+    broken_claims,
+    chosen_elements,
+    equivariance_errors,
+)
+from sen_bench.trained import load_trained
+
+#: Exit code of a check that a model does not pass; a mistake of the user's has another.
+EXIT_NOT_EQUIVARIANT = 1
+
+_models_option = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME|MODULE:CLASS",
+    help="Model, or package.module:Class of your own; repeat for several.  [default: all]",
+)
+_preset_option = click.option(
+    "--preset",
+    metavar="NAME|FILE.toml",
+    help="Take the models' widths from this preset.  [default: their own, the paper's]",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _options(preset: Preset | None, task: Task) -> Mapping[str, ModelOptions]:
+    """The options of the models of a task: of the preset's, where there is one."""
+    return {} if preset is None else preset.for_task(task.name).models
+
+
+@click.command("models")
+@click.argument("task", required=False)
+@_models_option
+@_preset_option
+@_json_option
+@quiet_option
+def models_command(
+    task: str | None, models: tuple[str, ...], preset: str | None, *, as_json: bool, quiet: bool
+) -> None:
+    """List the models of TASK, or of all tasks: what they are, and how many parameters they have.
+
+    S, E and T are told apart by what their outputs depend on. Models of a task have the same budget if the
+    largest has at most 10 % more parameters than the smallest.
+
+    \b
+    Examples:
+      sen-bench models
+      sen-bench models 3d-blocks --preset smoke
+      sen-bench models 3d-blocks --model sen --model my_models:Keypoints
+    """
+    if models and task is None:
+        raise ConfigError("--model says which models of one task; name the task too")
+    terminal = Terminal(quiet=quiet)
+    loaded = None if preset is None else load_preset(preset)
+    rows: list[dict[str, Any]] = []
+    selected = _selected(task, models, loaded)
+    with terminal.task("build", "models") as advance:
+        for number, (name, model) in enumerate(selected, start=1):
+            try:
+                rows.append(_row(get_task(name), model, loaded))
+            except ExtensionError as error:
+                if task is not None:
+                    raise
+                rows.append({"task": name, "model": model, "error": str(error)})
+            advance(number, len(selected))
+    click.echo(json.dumps(rows, indent=2) if as_json else describe_models(rows))
+
+
+def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) -> list[tuple[str, str]]:
+    """Pairs of task and model; of all tasks, of those that the preset mentions if there is one."""
+    if task is not None:
+        chosen = get_task(task)
+        _options(preset, chosen)
+        return [(task, model) for model in chosen.check_models(list(models) or chosen.model_names())]
+    pairs = []
+    for name in task_names():
+        if preset is not None and name not in preset.tasks:
+            continue
+        try:
+            pairs += [(name, model) for model in get_task(name).model_names()]
+        except ExtensionError:
+            pairs.append((name, "-"))  # said once more, and then shown, when its models are built
+    return pairs
+
+
+def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
+    options = _options(preset, task).get(name, {})
+    model = task.build_model(name, options)
+    counts = count_parameters(model, Samples.draw(task.world(), 1))
+    return {
+        "task": task.name,
+        "model": name,
+        "class": type(model).__name__,
+        "equivariant": model.equivariant,
+        "image_equivariance": model.image_equivariance,
+        "options": dict(options),
+        "parameters": asdict(counts),
+    }
+
+
+@click.command("check")
+@click.argument("task", required=False)
+@_models_option
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Check the trained model in this folder of a run, in place of untrained ones.",
+)
+@_preset_option
+@click.option("--all-elements", "everything", is_flag=True, help="Try every element of a finite group.")
+@click.option(
+    "--states",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="States to try, each with an action.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=TOLERANCE,
+    show_default=True,
+    help="Largest error that counts as none.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and states."
+)
+@_json_option
+@quiet_option
+@click.pass_context
+def check_command(
+    ctx: click.Context,
+    task: str | None,
+    models: tuple[str, ...],
+    folder: Path | None,
+    preset: str | None,
+    states: int,
+    tolerance: float,
+    seed: int,
+    *,
+    everything: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure how equivariant the parts S, E and T of models of TASK are, element by element.
+
+    States and actions are drawn from the task's world, so no dataset is needed. Networks run in float64. E, T
+    and S on images must commute with the group where the model claims it; if one does not, the exit code
+    is 1. S on states is only measured: it is what a symmetric embedding has to learn.
+
+    \b
+    Examples:
+      sen-bench check 3d-blocks --model sen
+      sen-bench check 3d-blocks --model my_models:Keypoints --all-elements
+      sen-bench check --run runs/3d-blocks/train/sen/cpu/seed-0
+    """
+    subjects = _subjects(task, models, folder, preset, seed)
+    terminal = Terminal(quiet=quiet)
+    reports, broken = [], []
+    for about, on, model in subjects:
+        world = on.world()
+        samples = Samples.draw(world, states, warmup=on.split("eval").warmup, seed=seed)
+        group = world.symmetry.group
+        elements: Tensor = (all_elements if everything else chosen_elements)(group, seed=seed)
+        with terminal.task(f"check {about['model']}", "elements") as advance:
+            errors = equivariance_errors(model, samples, elements=elements, progress=advance)
+        lines = broken_claims(model, errors, tolerance=tolerance)
+        broken += [f"{about['model']}: {line}" for line in lines]
+        claims = {"equivariant": model.equivariant, "image_equivariance": model.image_equivariance}
+        reports.append({**about, **claims, "broken": lines, "elements": [_json(entry) for entry in errors]})
+        if not as_json:
+            click.echo(describe_errors(about, world.symmetry.group, elements, errors))
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    for line in broken:
+        terminal.message(f"NOT EQUIVARIANT: {line}")
+    if broken:
+        ctx.exit(EXIT_NOT_EQUIVARIANT)
+
+
+def _json(entry: ElementErrors) -> dict[str, Any]:
+    """The errors of an element; None where one is undefined, for JSON has no NaN."""
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in asdict(entry).items()
+    }
+
+
+def _subjects(
+    task: str | None, models: tuple[str, ...], folder: Path | None, preset: str | None, seed: int
+) -> list[tuple[dict[str, Any], Task, WorldModel]]:
+    """What to check: a description, the task and the model of each."""
+    if folder is not None:
+        if task is not None or models or preset is not None:
+            raise ConfigError("--run says which task, model and widths to check; leave the others out")
+        found = load_trained(folder)
+        about = {"task": found.task.name, "model": found.config.model, "trained_epochs": found.epochs}
+        return [(about, found.task, found.model)]
+    if task is None:
+        raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
+    chosen = get_task(task)
+    names = chosen.check_models(list(models))
+    widths = _options(None if preset is None else load_preset(preset), chosen)
+    subjects = []
+    for name in names:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = chosen.build_model(name, widths.get(name, {}))
+        subjects.append(({"task": chosen.name, "model": name, "trained_epochs": 0}, chosen, model))
+    return subjects

@@ -1,0 +1,274 @@
+"""Datasets behind a URL: each file is fetched when it is first needed, proven, and kept in a local cache."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+import fsspec.core
+import zarr
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+
+from sen_bench.errors import DatasetError, MissingExtraError
+from sen_bench.files import write_atomically
+from sen_bench.store._manifest import MANIFEST, FileRecord, Manifest
+
+CACHE_VARIABLE = "SEN_BENCH_CACHE"
+"""Environment variable that names the folder of the cache."""
+
+OFFLINE_VARIABLE = "SEN_BENCH_OFFLINE"
+"""Environment variable that, set to anything but 0, has only the cache used and no network."""
+
+# Files fetched at the same time: enough to hide the latency of object stores.
+_CONNECTIONS = 8
+# Seconds without an answer after which a server is taken for dead.
+_PATIENCE = 60
+
+Progress = Callable[[int, int], None]
+
+
+def is_url(place: Path | str) -> bool:
+    """Whether a place is a URL of fsspec's, "https://…" or "s3://…", and not a path."""
+    return isinstance(place, str) and "://" in place
+
+
+def cache_folder() -> Path:
+    """Where copies are kept: what SEN_BENCH_CACHE names, else the folder that the system has for caches."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen).absolute()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "sen-bench"
+
+
+class RemoteCopy:
+    """The local copy of a dataset that lies behind a URL. It grows by whole, proven files.
+
+    The copy is named by the sha256 of the manifest, so that two URLs of one dataset share it, and a dataset
+    that was replaced at its URL gets another. Any number of processes may fetch into it at once.
+
+    Args:
+        url: The dataset.
+        source: How its files are read; None: not at all, only what is in the cache is used.
+        manifest: The dataset's manifest, as bytes.
+        progress: Called with the bytes fetched and the bytes asked for so far.
+
+    Raises:
+        DatasetError: The manifest cannot be understood.
+    """
+
+    def __init__(
+        self, url: str, source: _Source | None, manifest: bytes, progress: Progress | None = None
+    ) -> None:
+        self.url = url
+        self.manifest = Manifest.parse(manifest, f"{url}/{MANIFEST}")
+        # Somebody else's manifest must not have us write anywhere but into the copy, on any system.
+        for name in self.manifest.files:
+            if PurePosixPath(name).is_absolute() or {"..", "\\", ":"} & {*name.split("/"), *name}:
+                raise DatasetError(f"{url}/{MANIFEST} names a file outside the dataset: {name}")
+        self._source = source
+        self._progress = progress or (lambda _done, _total: None)
+        self._lock = threading.Lock()
+        self._done = self._asked = 0
+        digest = hashlib.sha256(manifest).hexdigest()
+        self.path = cache_folder() / "datasets" / f"{digest}.zarr"
+        if not (self.path / MANIFEST).exists():
+            _keep(self.path / MANIFEST, manifest)
+        if source is not None:
+            _keep(_last_copy(url), digest.encode())
+
+    @classmethod
+    def open(cls, url: str, progress: Progress | None = None) -> Self:
+        """Finds out which dataset lies behind a URL.
+
+        Args:
+            url: Anything that fsspec understands.
+            progress: As for the class.
+
+        Raises:
+            DatasetError: There is none, it cannot be reached, a package is missing that reads such URLs; or
+                offline: there is no copy of it.
+        """
+        url = url.rstrip("/")
+        if os.environ.get(OFFLINE_VARIABLE, "0") not in {"", "0"}:
+            try:
+                digest = _last_copy(url).read_text()
+                manifest = (cache_folder() / "datasets" / f"{digest}.zarr" / MANIFEST).read_bytes()
+            except FileNotFoundError:
+                raise DatasetError(
+                    f"there is no copy of {url} in {cache_folder()}, and {OFFLINE_VARIABLE} forbids to fetch"
+                    " it; unset that variable"
+                ) from None
+            return cls(url, None, manifest, progress)
+        source = _Source(url)
+        try:
+            manifest = source.read(MANIFEST)
+        except FileNotFoundError:
+            raise DatasetError(f"there is no dataset at {url}: it has no {MANIFEST}") from None
+        except DatasetError as error:
+            if _last_copy(url).exists():
+                raise DatasetError(
+                    f"{error}; set {OFFLINE_VARIABLE}=1 to use what was fetched of it before"
+                ) from error
+            raise
+        return cls(url, source, manifest, progress)
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Makes sure that files of the dataset are here. Those that are there already are not read again.
+
+        Args:
+            names: Their names in the manifest.
+
+        Raises:
+            DatasetError: A file is not there, cannot be reached, or is not what the manifest says. What has
+                been fetched is kept.
+        """
+        missing = [name for name in names if not self._has(name)]
+        with self._lock:
+            self._asked += sum(self.manifest.files[name].size for name in missing)
+        if len(missing) <= 1:
+            for name in missing:
+                self._fetch_one(name)
+            return
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            list(pool.map(self._fetch_one, missing))
+
+    def _has(self, name: str) -> bool:
+        """Whether a file is here. Its contents were proven as they arrived."""
+        try:
+            return (self.path / name).stat().st_size == self.manifest.files[name].size
+        except OSError:
+            return False
+
+    def _fetch_one(self, name: str) -> None:
+        if self._source is None:
+            raise DatasetError(
+                f"{name} of {self.url} was not fetched before, and {OFFLINE_VARIABLE} forbids to fetch it;"
+                " unset that variable"
+            )
+        try:
+            data = self._source.read(name)
+        except FileNotFoundError:
+            raise DatasetError(f"{self.url} is not whole: it has no {name}; copy it there again") from None
+        record = self.manifest.files[name]
+        if FileRecord.of(data) != record:
+            raise DatasetError(
+                f"{self.url}/{name} is not what the manifest says: {len(data)} bytes arrived that should be"
+                f" {record.size} with sha256 {record.sha256[:12]}…; try again, or copy it there again"
+            )
+        _keep(self.path / name, data)
+        with self._lock:
+            self._done += len(data)
+            self._progress(self._done, self._asked)
+
+
+class FetchingStore(zarr.storage.LocalStore):
+    """What zarr reads a copy through: a file that is not here yet is fetched before it is read.
+
+    Args:
+        copy: The copy.
+    """
+
+    def __init__(self, copy: RemoteCopy) -> None:
+        super().__init__(copy.path, read_only=True)
+        self._copy = copy
+
+    def with_read_only(self, read_only: bool = False) -> Self:  # noqa: FBT001, FBT002 — as zarr declares it
+        """This store, which cannot be written."""
+        if not read_only:
+            raise DatasetError(f"{self._copy.url} can only be read")
+        return self
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """The contents of a file, or of a part of it."""
+        if key in self._copy.manifest.files:
+            await asyncio.to_thread(self._copy.fetch, [key])
+        return await super().get(key, prototype, byte_range)
+
+
+class _Source:
+    """Reads files below a URL.
+
+    Args:
+        url: The URL.
+
+    Raises:
+        DatasetError: No such URLs can be read here.
+        MissingExtraError: They could, with the extra "remote".
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        protocol = url.partition("://")[0]
+        options: dict[str, Any] = {}
+        self._errors: tuple[type[Exception], ...] = (OSError,)
+        try:
+            if protocol in {"http", "https"}:
+                import aiohttp  # noqa: PLC0415 — an optional package
+
+                # Its own limit is five minutes for a whole file, too little for a slow line.
+                timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE, sock_read=_PATIENCE)
+                options = {"client_kwargs": {"timeout": timeout}}
+                self._errors = (OSError, aiohttp.ClientError)
+            self._files, self._root = fsspec.core.url_to_fs(url, **options)
+        except ImportError as error:
+            if protocol in {"http", "https"}:
+                raise MissingExtraError(f"reading {protocol}:// URLs", "remote") from error
+            # fsspec says which package.
+            hint = " ".join(str(error).split())
+            raise DatasetError(f"{protocol}:// needs a package that is not installed: {hint}") from error
+        except ValueError as error:
+            raise DatasetError(f"{url} cannot be read: {error}") from error
+
+    def read(self, name: str) -> bytes:
+        """The contents of one file.
+
+        Raises:
+            FileNotFoundError: There is none.
+            DatasetError: It cannot be reached.
+        """
+        try:
+            return bytes(self._files.cat_file(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            raise
+        except self._errors as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DatasetError(f"{self._url}/{name} cannot be reached ({reason}); try again") from error
+
+
+def _last_copy(url: str) -> Path:
+    """The file that says which copy was made of a URL last."""
+    return cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Puts a file into the cache, whole or not at all.
+
+    Raises:
+        DatasetError: The cache cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda draft: draft.write_bytes(data))
+    except OSError as error:
+        raise DatasetError(
+            f"the cache {cache_folder()} cannot be written ({error.strerror or error}); make space, or name"
+            f" another folder in {CACHE_VARIABLE}"
+        ) from error

@@ -1,0 +1,306 @@
+"""Whether functions and world models are as equivariant as they claim, in float64."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.errors import ConfigError
+from sen_bench.metrics import episode_norms, require_finite
+from sen_bench.samples import Samples
+from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
+
+GroupAction = Callable[[Tensor, Tensor], Tensor]
+"""How a group acts on a batch ``[B, …]``: called with one element a sample, int64 ``[B]`` or float64
+``[B, 3, 3]``, and the batch."""
+
+TOLERANCE = 1e-6
+"""Largest error of a model that counts as equivariant: far above rounding in float64, far below mistakes."""
+
+RANDOM_ROTATIONS = 20
+"""How many elements of SO(3) are tried where nobody says which."""
+
+_LARGE_GROUP = 48
+
+
+def action_of(representation: Representation | SO3Representation, axis: int = -1) -> GroupAction:
+    """The action of a group through one of its representations, on one axis of a batch.
+
+    Args:
+        representation: The representation.
+        axis: The axis of the batch on which it acts; not the first.
+
+    Returns:
+        The action.
+
+    Example:
+        >>> regular = action_of(Representation.regular(Group.cyclic(4)))
+        >>> regular(torch.tensor([1]), torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        tensor([[4., 1., 2., 3.]])
+    """
+
+    def act(elements: Tensor, x: Tensor) -> Tensor:
+        index = elements.cpu().numpy()
+        table = (
+            representation.matrix[index]
+            if isinstance(representation, Representation)
+            else representation.matrix(index)
+        )
+        moved = x.movedim(axis, -1)
+        flat = moved.reshape(len(x), -1, representation.dim)
+        result = torch.einsum("bij,bnj->bni", torch.from_numpy(table).to(x), flat)
+        return result.reshape(moved.shape).movedim(-1, axis)
+
+    return act
+
+
+def all_elements(group: Group | SO3, *, seed: int = 0) -> Tensor:
+    """Every element of a finite group, int64 ``[n]``, or 20 random ones of SO(3), float64 ``[20, 3, 3]``."""
+    if isinstance(group, Group):
+        return torch.arange(group.order)
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.stack([group.sample(rng) for _ in range(RANDOM_ROTATIONS)]))
+
+
+def chosen_elements(group: Group | SO3, *, seed: int = 0) -> Tensor:
+    """Elements to try where all are too many: for up to 48 and for SO(3) those of `all_elements`.
+
+    Of a product such as C4 × S5, every element of the first factor with the identity, the generators and
+    three random elements of the second; of another large group, the generators and 20 random elements.
+    """
+    if isinstance(group, SO3) or group.order <= _LARGE_GROUP:
+        return all_elements(group, seed=seed)
+    rng = np.random.default_rng(seed)
+    factors = (group.construction or {}).get("factors")
+    if factors is None:
+        drawn = rng.integers(group.order, size=20).tolist()
+        return torch.tensor(sorted({0, *group.generators, *drawn}))
+    second = Group.from_json(factors[1])
+    few = sorted({0, *second.generators, *rng.integers(second.order, size=3).tolist()})
+    return torch.tensor([a * second.order + b for a in range(group.order // second.order) for b in few])
+
+
+def element_names(group: Group | SO3, elements: Tensor) -> list[str]:
+    """What people call elements: ``(r, (0 1))``; a rotation by its number among them and its angle."""
+    if isinstance(group, Group):
+        return [group.element_name(g) for g in elements.tolist()]
+    cosines = (elements.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1) / 2
+    angles = cosines.clamp(-1, 1).arccos() * 180 / math.pi
+    return [f"rotation {number} ({angle:.0f}°)" for number, angle in enumerate(angles.tolist(), start=1)]
+
+
+def assert_equivariant(
+    function: Callable[..., Tensor],
+    *inputs: Tensor,
+    group: Group | SO3,
+    transform_inputs: GroupAction | Sequence[GroupAction],
+    transform_output: GroupAction,
+    elements: Tensor | None = None,
+    tolerance: float = 1e-9,
+) -> float:
+    """Asserts ``function(g·x, …) == g·function(x, …)`` for every element of a group.
+
+    Floating-point inputs and the output must be float64: rounding in float32 hides small mistakes and looks
+    like some. Call ``.double()`` on a module first; its evaluation mode, too, is the caller's business.
+
+    Args:
+        function: Any function of batches, such as a module or the method of one.
+        *inputs: Its arguments, ``[B, …]`` each; random ones tell most.
+        group: The group.
+        transform_inputs: How the group acts on the inputs: one action for all, or one for each.
+        transform_output: How it acts on the output. `WorldModel.transform_latent` and the like are actions.
+        elements: The elements to try. Every element of a finite group by default, 20 random ones of SO(3).
+        tolerance: Largest difference allowed, as a share of the largest entry of the output.
+
+    Returns:
+        The largest difference found, as such a share.
+
+    Raises:
+        AssertionError: It is larger; the message names the worst element.
+        ValueError: A tensor is of another type, or there are not as many actions as inputs.
+        NonFiniteError: The function gives NaN or infinite numbers.
+
+    Example:
+        >>> group = Group.cyclic(4)
+        >>> turn = action_of(Representation.regular(group))
+        >>> x = torch.rand(2, 4, dtype=torch.float64)
+        >>> def smooth(x): return x + x.roll(1, -1)
+        >>> error = assert_equivariant(smooth, x, group=group, transform_inputs=turn, transform_output=turn)
+        >>> error < 1e-15
+        True
+        >>> def first(x): return x[:, :1].expand(-1, 4)
+        >>> x = torch.tensor([[1.0, 0.5, 0.0, 0.25]], dtype=torch.float64)
+        >>> assert_equivariant(first, x, group=group, transform_inputs=turn, transform_output=turn)
+        Traceback (most recent call last):
+        AssertionError: not equivariant under 3 of 4 elements tried of C4; the worst is r^2, off by 1 of ...
+    """
+    actions = [transform_inputs] * len(inputs) if callable(transform_inputs) else list(transform_inputs)
+    if len(actions) != len(inputs):
+        raise ValueError(f"there are {len(inputs)} inputs, but {len(actions)} actions on them")
+    tried = all_elements(group) if elements is None else elements
+    with torch.no_grad():
+        output = function(*inputs)
+        for name, tensor in (*((f"input {i}", x) for i, x in enumerate(inputs)), ("the output", output)):
+            if tensor.is_floating_point() and tensor.dtype != torch.float64:
+                raise ValueError(f"{name} is {tensor.dtype}; equivariance is checked in float64 (.double())")
+        errors = [_error(function, inputs, output, actions, transform_output, element) for element in tried]
+    failures = sum(error > tolerance for error in errors)
+    worst = max(range(len(errors)), key=errors.__getitem__)
+    if failures:
+        raise AssertionError(
+            f"not equivariant under {failures} of {len(errors)} elements tried of {group.name}; the worst is"
+            f" {element_names(group, tried)[worst]}, off by {errors[worst]:.3g} of the output's largest entry"
+            f" (tolerance {tolerance:g})"
+        )
+    return errors[worst]
+
+
+def _error(
+    function: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    output: Tensor,
+    actions: Sequence[GroupAction],
+    transform_output: GroupAction,
+    element: Tensor,
+) -> float:
+    """The largest difference between f(g x) and g f(x), as a share of the largest entry of f(x).
+
+    Infinite where g f(x) is not a number.
+
+    Raises:
+        NonFiniteError: An output holds a number that is NaN or infinite.
+    """
+    elements = element.expand(len(output), *element.shape)
+    moved = function(*(act(elements, x) for act, x in zip(actions, inputs, strict=True)))
+    require_finite(moved, "outputs of the function that is checked")
+    difference = float((moved - transform_output(elements, output)).abs().max())
+    scale = float(output.abs().max())
+    if math.isnan(difference):
+        return math.inf
+    return difference / scale if scale > 0 else difference
+
+
+def _to(moved: Tensor) -> GroupAction:
+    """The action that is known by its result only."""
+    return lambda _elements, _x: moved
+
+
+@dataclass(frozen=True)
+class ElementErrors:
+    """How far a model is from equivariant under one group element.
+
+    E, T and S on images are off by the largest difference between any two entries that should be equal, as a
+    share of the largest entry; S on states by EE(S), as in the result tables.
+
+    Attributes:
+        element: What the element is called.
+        embedding: EE(S) = E‖ρ(g) S(s) − S(g s)‖ / E‖S(s)‖, with g s rendered by the world; not divided where
+            the model says so (`WorldModel.ee_normalised`). NaN if the group acts on embeddings in no known
+            way.
+        encoder: Of E, ρ_Z(g) E(v) against E(ρ_V(g) v); None if the group does not act on latents.
+        transition: Of T, ρ_Z(g) T(z, a) against T(ρ_Z(g) z, g a); None likewise.
+        image: Of S on images transformed as a fully equivariant model takes the group to act on them; None
+            for other models, and for elements of which nobody says what they do to pixels.
+    """
+
+    element: str
+    embedding: float
+    encoder: float | None
+    transition: float | None
+    image: float | None
+
+
+def equivariance_errors(
+    model: WorldModel,
+    samples: Samples,
+    *,
+    elements: Tensor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ElementErrors]:
+    """How far S, E and T of a world model are from equivariant, element by element.
+
+    Measured on a float64 copy of the model, on the CPU and in evaluation mode; the model is left as it is. E
+    and T are given what S and E give for the samples, so they are measured where they work.
+
+    Args:
+        model: The model, trained or not.
+        samples: States and actions of its world.
+        elements: Group elements, int64 ``[G]`` or float64 ``[G, 3, 3]``; by default `chosen_elements`.
+        progress: Called with elements done and in total.
+
+    Returns:
+        One entry for each element.
+
+    Raises:
+        ConfigError: No element is given.
+        NonFiniteError: The model gives NaN or infinite numbers.
+    """
+    symmetry = samples.world.symmetry
+    tried = chosen_elements(symmetry.group) if elements is None else elements
+    if len(tried) == 0:
+        raise ConfigError("no group element to check the model under")
+    exact = copy.deepcopy(model).cpu().double().eval()
+    on_images = {0, *symmetry.twin_elements} if isinstance(symmetry.group, Group) else None
+    result = []
+    with torch.no_grad():
+        observation, action = samples.observation(torch.float64), samples.action()
+        embedding = exact.embed(observation)
+        latent = exact.encode(embedding)
+        following = exact.transition(latent, action)
+        for name, values in (("embeddings", embedding), ("latents", latent), ("predictions", following)):
+            require_finite(values, name)
+        for name, element in zip(element_names(symmetry.group, tried), tried, strict=True):
+            moved = samples.transformed(element.numpy())
+            each = element.expand(len(samples), *element.shape)
+            twin = exact.embed(moved.observation(torch.float64))
+            gaps = episode_norms(exact.transform_embedding(each, embedding) - twin)
+            encoder = transition = image = None
+            on_embeddings, on_latents = exact.transform_embedding, exact.transform_latent
+            if exact.equivariant:
+                encoder = _error(exact.encode, [embedding], latent, [on_embeddings], on_latents, element)
+                inputs, on_inputs = [latent, action], [on_latents, _to(moved.action())]
+                transition = _error(exact.transition, inputs, following, on_inputs, on_latents, element)
+            if exact.image_equivariance is not None and (on_images is None or int(element) in on_images):
+                on_observations = exact.transform_observation
+                image = _error(
+                    exact.embed, [observation], embedding, [on_observations], on_embeddings, element
+                )
+            scale = episode_norms(embedding).mean() if exact.ee_normalised else 1.0
+            result.append(ElementErrors(name, float(gaps.mean() / scale), encoder, transition, image))
+            if progress is not None:
+                progress(len(result), len(tried))
+    return result
+
+
+def broken_claims(
+    model: WorldModel, errors: Sequence[ElementErrors], *, tolerance: float = TOLERANCE
+) -> list[str]:
+    """What a model claims of its equivariance that the errors contradict; a line for each part, or none.
+
+    Args:
+        model: The model.
+        errors: Of `equivariance_errors`.
+        tolerance: Largest error that is no contradiction.
+    """
+    lines = []
+    parts = [("encoder", "E"), ("transition", "T")]
+    if model.image_equivariance == "exact":
+        parts.append(("image", "S on images"))
+    for part, name in parts:
+        measured = [(getattr(entry, part), entry.element) for entry in errors]
+        worst, element = max(
+            ((e, g) for e, g in measured if e is not None), default=(0.0, ""), key=lambda pair: pair[0]
+        )
+        if worst > tolerance:
+            lines.append(
+                f"{name} of {type(model).__name__} is not equivariant, as it claims: off by {worst:.3g} at"
+                f" {element} (tolerance {tolerance:g})"
+            )
+    return lines
