@@ -388,7 +388,7 @@ def test_the_group_and_its_action_choose_the_figure(dataset: Dataset, tmp_path: 
         save_figure(figure, tmp_path / "latents.png", "png")
     texts = [axes.get_title() for axes in figure.axes]
     if dataset.task == "reacher":
-        assert [text.partition(":")[0] for text in texts[:8]] == [
+        assert [text.partition(",")[0] for text in texts[:8]] == [
             *[r"$\mathrm{E}$"] * 4,
             *(rf"$\mathrm{{{name[0]}}}_{{{name[1]}}}$" for name in ("A1", "A2", "B1", "B2")),
         ]

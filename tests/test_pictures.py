@@ -161,7 +161,6 @@ def test_the_decoder_of_a_run_that_was_trained_on_is_refused(here: Path) -> None
     message = _refused("decode", SEN, *QUICK)
     assert "its weights is" in message
     assert "--force moves it aside" in message
-    _done("decode", SEN, *QUICK, "--force")
 
 
 def test_digests_of_weights_tell_them_apart() -> None:

@@ -38,9 +38,8 @@ def draw_frames(learned: FloatArray, true: FloatArray, frames: NDArray[np.uint8]
     _draw_diagonal(angles, points, 180.0)
     angles.set(xlabel="true angle of rotation (°)", ylabel="learned angle (°)", xlim=(0, 180), ylim=(0, 180))
     angles.set(xticks=range(0, 181, 60), yticks=range(0, 181, 60))
-    for axis, colour in enumerate(_AXES):
-        pairs = np.stack([true[:, :, axis].ravel(), aligned[:, :, axis].ravel()], axis=1)
-        scatter(entries, pairs, colour, size=1.5)
+    pairs = np.stack([true.ravel(), aligned.ravel()], axis=1)
+    scatter(entries, pairs, np.resize(_AXES, len(pairs)), size=1.5)  # columns change fastest
     entries.plot([-1, 1], [-1, 1], color=INK, lw=0.7)
     entries.set(xlabel="entry of the true matrix", ylabel="entry of the learned matrix")
     entries.set_aspect("equal")

@@ -76,15 +76,17 @@ def draw_irreps(
     """
     flat = latents.reshape(len(latents), -1)
     parts = first_components(flat, action)
-    total = float(((flat - flat.mean(axis=0)) ** 2).sum()) / len(flat)
+    # What no element changes is drawn from its mean, everything else from the origin; so are the shares.
+    fixed = action.matrix.mean(axis=0) @ flat.mean(axis=0)
+    total = float(((flat - fixed) ** 2).sum())
     rows = -(-len(parts) // _COLUMNS)
     figure = new_figure(1.75 * rows + 0.5)
     panels: list[Axes] = figure.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
     entries = varying(states) or [0]
     shown, colours = None, states[:, entries[0]]
     for axes, part in zip(panels, parts, strict=False):
-        share = float(part.coordinates.var(axis=0).sum()) / total if total else 0.0
-        axes.set_title(f"{_symbol(part.irrep.name)}: {100 * share:.1f} % of variance")
+        share = float((part.coordinates**2).sum()) / total if total else 0.0
+        axes.set_title(f"{_symbol(part.irrep.name)}, {100 * share:.1f} %")
         if part.irrep.dim == 2:
             shown = _scatter_state(axes, part.coordinates, colours, names[entries[0]])
             axes.axhline(0, color=FAINT, lw=0.4, zorder=0)
@@ -98,6 +100,7 @@ def draw_irreps(
             points = np.stack([states[:, best], values], axis=1)
             shown = _scatter_state(axes, points, colours, names[entries[0]])
             axes.set_xlabel(names[best].partition(",")[0] + (")" if "," in names[best] else ""))
+        axes.ticklabel_format(scilimits=(-2, 4))
         axes.locator_params(nbins=4)
     for axes in panels[len(parts) :]:
         axes.set_axis_off()
