@@ -6,10 +6,12 @@ import itertools
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from sen_bench.envs import make_world
@@ -73,19 +75,24 @@ def test_safety(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     Without: the same shards drawn and written by zarr, and nothing else; no reading back, no digests, no
     journal, no manifest. Both alternate, so that a busy machine slows both.
     """
-    world = make_world(RECIPE.world_id)
-    planned = plan(RECIPE, world)
     numbers = itertools.count()
     without = []
 
     def bare() -> None:
         root = tmp_path / f"bare-{next(numbers)}"
         root.mkdir()
-        create_store(root, planned.arrays)
+        world = make_world(RECIPE.world_id)
+        planned = plan(RECIPE, world)
+        create_store(root, [*planned.arrays, *(spec for spec, _ in planned.annotations)])
+        for spec, values in planned.annotations:
+            write(root, spec.path, 0, values)
         for start, stop in planned.blocks.ranges():
             for path, values in episode_arrays(world, RECIPE, start, stop):
-                array = zarr.open_array(root / path, mode="r+").with_config({"write_empty_chunks": True})
-                array[start:stop] = values
+                write(root, path, start, values)
+
+    def write(root: Path, path: str, start: int, values: NDArray[Any]) -> None:
+        array = zarr.open_array(root / path, mode="r+").with_config({"write_empty_chunks": True})
+        array[start : start + len(values)] = values
 
     def prepare() -> tuple[tuple[Recipe, Path], dict[str, object]]:
         begin = time.perf_counter()
