@@ -289,6 +289,16 @@ class TestCommands:
         assert result.exit_code == 0, result.output
         assert not [name for name in served.asked if "twin" in name]
 
+    def test_verify_looks_at_all_of_it(self, served: Served) -> None:
+        flip(served.root / "eval.zarr" / SECOND_SHARD)
+        damaged = CliRunner().invoke(main, ["verify", served.url, "--quiet"])
+        assert damaged.exit_code == 2
+        assert f"{SECOND_SHARD} is not what the manifest says" in damaged.stderr
+        flip(served.root / "eval.zarr" / SECOND_SHARD)
+        whole = CliRunner().invoke(main, ["verify", served.url, "--quiet"])
+        assert whole.exit_code == 0, whole.output
+        assert whole.stdout.startswith(f"{served.url}: whole")
+
     def test_a_mistake_ends_in_one_line(self, served: Served) -> None:
         result = CliRunner().invoke(main, ["info", served.url + "x"])
         assert result.exit_code == 2

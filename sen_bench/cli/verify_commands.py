@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from sen_bench.cli.console import EXIT_MISTAKE, Terminal
-from sen_bench.cli.options import quiet_option
+from sen_bench.cli.options import StorePlace, quiet_option
 from sen_bench.errors import DatasetError
+from sen_bench.store import is_url
 from sen_bench.verification import verify
 
 
 @click.command("verify")
-@click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=click.Path(path_type=Path))
+@click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=StorePlace())
 @click.option("--quick", is_flag=True, help="Look at the names and sizes of files only.")
 @click.option(
     "--regenerate",
@@ -26,13 +27,20 @@ from sen_bench.verification import verify
 @quiet_option
 @click.pass_context
 def verify_command(
-    context: click.Context, stores: tuple[Path, ...], *, quick: bool, regenerate: int, seed: int, quiet: bool
+    context: click.Context,
+    stores: tuple[Path | str, ...],
+    *,
+    quick: bool,
+    regenerate: int,
+    seed: int,
+    quiet: bool,
 ) -> None:
     """Check that each dataset STORE is whole and true.
 
     Compares every file with the sha256 in the manifest, then looks at the contents: shapes, finite values,
     ranges of actions, the annotation of the symmetry, and that twins are the transformed episodes. The first
-    thing that is broken is named, with what to do; the exit code is then 2.
+    thing that is broken is named, with what to do; the exit code is then 2. What lies behind a URL is fetched
+    first, all of it.
 
     \b
     Examples:
@@ -44,7 +52,8 @@ def verify_command(
     broken = False
     for store in stores:
         try:
-            report = verify(store, quick=quick, regenerate=regenerate, seed=seed, task=terminal.task)
+            folder = _fetched(store, terminal) if is_url(store) else store
+            report = verify(folder, quick=quick, regenerate=regenerate, seed=seed, task=terminal.task)
         except DatasetError as error:
             broken = True
             click.echo(f"error: {error}", err=True)
@@ -52,3 +61,10 @@ def verify_command(
             click.echo(f"{store}: whole ({'; '.join(report.checks)})")
     if broken:
         context.exit(EXIT_MISTAKE)
+
+
+def _fetched(url: Path | str, terminal: Terminal) -> Path:
+    """The folder with the whole copy of a dataset behind a URL."""
+    with terminal.opened(url) as dataset:
+        dataset.fetch()
+    return dataset.path
