@@ -161,7 +161,11 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
             left = sorted(path.name for path in data.iterdir() if not path.name.endswith(".lock"))
-            expected = ["a.zarr", "a.zarr.old-1"] if force else ["a.zarr"]
+            # What force moved aside, also that which was whole in spite of the disturbance.
+            expected = [
+                "a.zarr",
+                *(f"a.zarr.old-{n}" for n in range(1, force * (2 if code == DONE else 1) + 1)),
+            ]
             if again != DONE or digest(target) != whole or left != expected:
                 found["wrong"].append([force, number, changes[number], code, again, left])
             found["codes"][str(code)] += 1
