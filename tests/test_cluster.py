@@ -317,7 +317,8 @@ class TestSlurm:
         _command(
             bin_folder / "sbatch",
             f"""[ "$1" = --test-only ] && exit 0
-            bash "$1" > {tmp_path}/log 2>&1 &
+            cp "$1" {tmp_path}/job  # SLURM keeps a copy too; Dask deletes its own at once
+            bash {tmp_path}/job > {tmp_path}/log 2>&1 &
             echo $! > {tmp_path}/pid
             echo Submitted batch job 17""",
         )
