@@ -34,6 +34,7 @@ from sen_bench.store import (
     finish_store,
     open_dataset,
     read_journal,
+    sync_rows,
     write_rows,
 )
 
@@ -66,6 +67,7 @@ class Attempt:
         self._annotations = [
             write_rows(self.root, spec.path, 0, values) for spec, values in planned.annotations
         ]
+        sync_rows(self.root, self._annotations)
 
     @property
     def finished_episodes(self) -> int:
