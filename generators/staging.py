@@ -121,11 +121,16 @@ class Staging:
     def settle(self) -> bool:
         """Removes the folder if its dataset is at the target already: a process was killed at the very end.
 
+        A folder without a journal is removed in any case: nothing vouches for what is in it.
+
         Returns:
             Whether that was so, and the dataset is the one that is to be generated.
         """
         contents = read_journal(self._journal_file)
-        if contents is None or contents.finished is None:
+        if contents is None:
+            self._clear()
+            return False
+        if contents.finished is None:
             return False
         if any((store / MANIFEST).exists() for store in self._stores().values()):
             return False

@@ -40,6 +40,7 @@ Disturb = Callable[[str], None]
 """What befalls a change, given its audit event."""
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+CLEARED = "os.remove .a.zarr.partial/journal.jsonl"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
 
 
@@ -157,16 +158,16 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
         whole = digest(target)
         # The last changes of the journal: its last shard, that the dataset is whole, and its removal.
         end = [number for number, change in enumerate(changes) if change.endswith("journal.jsonl")][-3]
+        # Without its journal a folder is finished with: then force generates once more.
+        settled = max(n for n, change in enumerate(changes) if change == CLEARED)
         for number in [*(() if force else range(0, end, 4)), *range(end, len(changes))]:
             prepare()
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
             left = sorted(path.name for path in data.iterdir() if not path.name.endswith(".lock"))
             # What force moved aside, also that which was whole in spite of the disturbance.
-            expected = [
-                "a.zarr",
-                *(f"a.zarr.old-{n}" for n in range(1, force * (2 if code == DONE else 1) + 1)),
-            ]
+            times = 2 if code == DONE or number > settled else 1
+            expected = ["a.zarr", *(f"a.zarr.old-{n}" for n in range(1, force * times + 1))]
             if again != DONE or digest(target) != whole or left != expected:
                 found["wrong"].append([force, number, changes[number], code, again, left])
             found["codes"][str(code)] += 1
@@ -188,7 +189,7 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
     """Generates with two worker processes, and writes a byte into a pipe for every report of progress."""
     if forked:
         context = multiprocessing.get_context("fork")
-        multiprocessing.get_context = lambda _method: context
+        vars(multiprocessing)["get_context"] = lambda _method: context
 
     def report(_done: int, _total: int) -> None:
         os.write(pipe, b".")

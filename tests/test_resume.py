@@ -314,6 +314,11 @@ class TestKilledAtTheVeryEnd:
         assert (target / "manifest.json").stat().st_mtime_ns == written
         assert left_behind(target.parent) == ["a.zarr"]
 
+    def test_a_folder_that_has_lost_its_journal_already_is_cleared_up(self, target: Path) -> None:
+        (target.parent / STAGING / "journal.jsonl").unlink()
+        assert not generate(SMALL, target).created
+        assert left_behind(target.parent) == ["a.zarr"]
+
     def test_a_dataset_that_was_damaged_since_is_not_taken_for_it(self, target: Path) -> None:
         flip(target / "state" / "c" / "0" / "0" / "0")
         assert generate(SMALL, target, force=True).moved_aside == target.with_name("a.zarr.old-1")
