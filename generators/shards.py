@@ -17,7 +17,7 @@ from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError
 from sen_bench.generators.episodes import draw_elements, leading_frames, render, roll_out, twin_of
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
-from sen_bench.store import ArraySpec, EpisodeBlocks, Receipt, symmetry_arrays, write_rows
+from sen_bench.store import ArraySpec, EpisodeBlocks, Receipt, symmetry_arrays, sync_rows, write_rows
 
 # The libraries that decide what is drawn, stepped, rendered and stored.
 _LIBRARIES = ("numpy", "numba", "gymnasium", "zarr", "numcodecs")
@@ -218,9 +218,10 @@ class ShardMaker:
         self._world = make_world(recipe.world_id, **recipe.world_options)
 
     def make(self, start: int, stop: int) -> list[Receipt]:
-        """Generates and writes the episodes from `start` up to `stop`, one whole shard of every array."""
+        """Puts the episodes from `start` up to `stop` on the disk, one whole shard of every array."""
         receipts = []
         for path, values in episode_arrays(self._world, self._recipe, start, stop, self._checkpoint):
             self._checkpoint()
             receipts.append(write_rows(self._root, path, start, values))
+        sync_rows(self._root, receipts)
         return receipts

@@ -34,6 +34,7 @@ from sen_bench.store import (
     finish_store,
     open_dataset,
     read_journal,
+    sync_rows,
     write_rows,
 )
 
@@ -66,6 +67,7 @@ class Attempt:
         self._annotations = [
             write_rows(self.root, spec.path, 0, values) for spec, values in planned.annotations
         ]
+        sync_rows(self.root, self._annotations)
 
     @property
     def finished_episodes(self) -> int:
@@ -119,11 +121,16 @@ class Staging:
     def settle(self) -> bool:
         """Removes the folder if its dataset is at the target already: a process was killed at the very end.
 
+        A folder without a journal is removed in any case: nothing vouches for what is in it.
+
         Returns:
             Whether that was so, and the dataset is the one that is to be generated.
         """
         contents = read_journal(self._journal_file)
-        if contents is None or contents.finished is None:
+        if contents is None:
+            self._clear()
+            return False
+        if contents.finished is None:
             return False
         if any((store / MANIFEST).exists() for store in self._stores().values()):
             return False

@@ -17,6 +17,9 @@ from sen_bench.verification import verify
 ROOT = Path(__file__).parent.parent
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(
+        900
+    ),  # hundreds of generations each, of which a busy machine makes one in two seconds
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the controller forks"),
 ]
 

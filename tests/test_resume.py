@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -313,6 +314,11 @@ class TestKilledAtTheVeryEnd:
         assert (target / "manifest.json").stat().st_mtime_ns == written
         assert left_behind(target.parent) == ["a.zarr"]
 
+    def test_a_folder_that_has_lost_its_journal_already_is_cleared_up(self, target: Path) -> None:
+        (target.parent / STAGING / "journal.jsonl").unlink()
+        assert not generate(SMALL, target).created
+        assert left_behind(target.parent) == ["a.zarr"]
+
     def test_a_dataset_that_was_damaged_since_is_not_taken_for_it(self, target: Path) -> None:
         flip(target / "state" / "c" / "0" / "0" / "0")
         assert generate(SMALL, target, force=True).moved_aside == target.with_name("a.zarr.old-1")
@@ -342,6 +348,33 @@ class TestKilledAtTheVeryEnd:
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs to know what a descriptor is of")
+def test_everything_is_on_disk_before_the_journal_or_a_manifest_vouches_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []  # by the names that the files had then
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr("os.fsync", fsync)
+    generate(SHARDED, tmp_path / "a.zarr")
+    store = tmp_path / STAGING / "store-1"
+    [manifest] = [n for n, path in enumerate(synced) if path.name.startswith(".manifest.json.")]
+    first = {path: n for n, path in reversed(list(enumerate(synced)))}
+    # The first line is the header, which is written as a whole file; the last says that the dataset is whole.
+    lines = [n for n, path in enumerate(synced) if path == tmp_path / STAGING / "journal.jsonl"]
+    assert len(lines) == SHARDS + 1
+    for number, line in enumerate(lines[:-1]):
+        files = [name for name in tree(tmp_path / "a.zarr") if re.search(rf"/c/{number}(/0)*$", name)]
+        assert len([name for name in files if not name.startswith("symmetry/")]) == 8
+        assert all(first[store / name] < line for name in files)
+    whole = [path for path in (tmp_path / "a.zarr").rglob("*") if path.name != "manifest.json"]
+    assert all(first[store / path.relative_to(tmp_path / "a.zarr")] < manifest for path in whole)
+    last = {path: n for n, path in enumerate(synced)}
+    assert manifest < lines[-1] < last[tmp_path / STAGING] < last[tmp_path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -128,9 +128,9 @@ class TestXarray:
         assert symmetry["standard"].dims == ("element", "standard_row", "standard_column")
 
     def test_opens_without_consolidated_metadata(self, pristine: Path) -> None:
-        # Zarr then lists the folder and wonders about the manifest; nothing else may be said.
+        # Zarr then lists the folder and wonders about our two files there; nothing else may be said.
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Object at manifest.json is not recognized")
+            warnings.filterwarnings("ignore", message=r"Object at (manifest|croissant).json is not rec")
             dataset = xarray.open_zarr(pristine, consolidated=False)
         assert dataset["action"].dims == ("episode", "step")
 
@@ -272,9 +272,9 @@ class TestWriter:
             assert (record.size, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
     def test_notices_rows_that_read_back_otherwise(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def wrong(_data: bytes, out: NDArray[Any], **_: int) -> None:
-            out[...] = 1
+        def wrong(_data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], **_: int) -> Any:
+            yield np.ones(shape, dtype)
 
-        monkeypatch.setattr("sen_bench.store._writer.decode_shard", wrong)
+        monkeypatch.setattr("sen_bench.store._writer.decoded_chunks", wrong)
         with pytest.raises(DatasetError, match="read back otherwise"):
             write_rows(root, "a", 0, np.zeros((4, 2), np.int64))

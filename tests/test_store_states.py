@@ -67,7 +67,7 @@ class Life(RuleBasedStateMachine):
                 raise Killed
             return write_rows(*args)
 
-        def dead(*_: object) -> None:
+        def dead(*_: object, **__: object) -> None:
             raise Killed
 
         def put_and_die(staging: Staging, attempt: Attempt) -> None:

@@ -313,28 +313,30 @@ class TestCommand:
     def verify(self, *words: str) -> Result:
         return CliRunner().invoke(main, ["verify", *words])
 
-    def test_says_what_is_whole(self, stores: list[str]) -> None:
+    def test_says_what_is_whole(self, small: Dataset, stores: list[str]) -> None:
         done = self.verify(*stores[:2], "--regenerate", "3", "--quiet")
         assert (done.exit_code, done.stderr) == (0, "")
-        sizes = "23 files, 0.0 MB"
+        sizes = f"{len(small.manifest.files)} files, 0.0 MB"
         assert done.stdout.splitlines() == [
             f"{store}: whole ({sizes}; contents; 3 of 6 episodes regenerated)" for store in stores[:2]
         ]
 
-    def test_names_every_broken_store_in_one_line_each(self, stores: list[str]) -> None:
+    def test_names_every_broken_store_in_one_line_each(self, small: Dataset, stores: list[str]) -> None:
         (Path(stores[0]) / "manifest.json").unlink()
         (Path(stores[2]) / "seed" / "c" / "0").unlink()
         done = self.verify(*stores, "--quick", "--quiet")
         assert done.exit_code == 2
-        assert done.stdout.splitlines() == [f"{stores[1]}: whole (23 files, 0.0 MB; names and sizes only)"]
+        sizes = f"{len(small.manifest.files)} files, 0.0 MB"
+        assert done.stdout.splitlines() == [f"{stores[1]}: whole ({sizes}; names and sizes only)"]
         assert [line.split(" ")[:2] for line in done.stderr.splitlines()] == [
             ["error:", stores[0]], ["error:", stores[2]]
         ]  # fmt: skip
         assert "seed/c/0 is missing" in done.stderr
 
-    def test_shows_progress_on_stderr(self, stores: list[str]) -> None:
+    def test_shows_progress_on_stderr(self, small: Dataset, stores: list[str]) -> None:
+        files = len(small.manifest.files)
         done = self.verify(stores[0], "--regenerate", "3")
         assert done.stderr.splitlines() == [
-            "a.zarr checked: 0/23 files", "a.zarr checked: 23/23 files", "a.zarr checked: 6/6 episodes",
-            "a.zarr regenerated: 3/3 episodes",
+            f"a.zarr checked: 0/{files} files", f"a.zarr checked: {files}/{files} files",
+            "a.zarr checked: 6/6 episodes", "a.zarr regenerated: 3/3 episodes",
         ]  # fmt: skip

@@ -1,8 +1,8 @@
 """The dataset format, version 1: a Zarr v3 group with its symmetry, its provenance and a manifest.
 
-A dataset is written once, row block by row block, by `create_store`, `write_rows` and `finish_store`, and
-read by `open_dataset`. The manifest comes last: a folder without one is not a dataset. See `docs/` for the
-format itself.
+A dataset is written once, row block by row block, by `create_store`, `write_rows`, `sync_rows` and
+`finish_store`, and read by `open_dataset`. The manifest comes last: a folder without one is not a dataset.
+See `docs/` for the format itself.
 """
 
 from sen_bench.store._croissant import CROISSANT as CROISSANT
@@ -30,4 +30,5 @@ from sen_bench.store._remote import is_url as is_url
 from sen_bench.store._writer import Receipt as Receipt
 from sen_bench.store._writer import create_store as create_store
 from sen_bench.store._writer import finish_store as finish_store
+from sen_bench.store._writer import sync_rows as sync_rows
 from sen_bench.store._writer import write_rows as write_rows

@@ -24,6 +24,8 @@ from sen_bench.files import write_atomically
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION
 
 MANIFEST = "manifest.json"
+DIGEST_BYTES = 32
+"""Of a sha256."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Manifest:
 
 
 def row_digests(values: NDArray[Any]) -> bytes:
-    """The sha256 of every row of an array, 32 bytes each, one after another.
+    """The sha256 of every row of an array, one after another.
 
     Args:
         values: [rows, …]; a row is hashed as little-endian numbers in C order.

@@ -8,6 +8,7 @@ other reader goes through zarr, and the tests compare the two.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,22 +33,54 @@ def decode_shard(data: bytes, out: NDArray[Any], *, chunk_rows: int, shard_rows:
         ValueError: The index or a chunk is damaged.
         RuntimeError: A chunk does not decompress.
     """
-    chunks = shard_rows // chunk_rows
-    if len(data) < chunks * _ENTRY_BYTES + _CHECKSUM_BYTES:
-        raise ValueError("the file is shorter than its index")
-    view = memoryview(data)
-    index_bytes = CRC32C(location="end").decode(view[-(chunks * _ENTRY_BYTES + _CHECKSUM_BYTES) :])
-    index = np.frombuffer(index_bytes, "<u8").reshape(chunks, 2)
     codec = Zstd()
-    for chunk in range(-(-len(out) // chunk_rows)):
-        offset, length = (int(number) for number in index[chunk])
-        if offset + length > len(data):
-            raise ValueError(f"chunk {chunk} is not in the file")
-        place = out[chunk * chunk_rows : (chunk + 1) * chunk_rows]
-        encoded = view[offset : offset + length]
+    first = 0
+    for encoded in _encoded_chunks(data, len(out), chunk_rows=chunk_rows, shard_rows=shard_rows):
+        place = out[first : first + chunk_rows]
         if len(place) == chunk_rows:
             codec.decode(encoded, out=place)
         else:  # the last chunk of the array is stored whole
             whole = np.empty((chunk_rows, *out.shape[1:]), out.dtype)
             codec.decode(encoded, out=whole)
             place[...] = whole[: len(place)]
+        first += chunk_rows
+
+
+def decoded_chunks(
+    data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], *, chunk_rows: int, shard_rows: int
+) -> Iterator[NDArray[Any]]:
+    """The rows of one shard, a chunk at a time, in memory that each chunk shares with the one before.
+
+    Args:
+        data: The contents of the shard's file.
+        shape: Of the shard's rows, [rows, …].
+        dtype: Their type, little-endian.
+        chunk_rows: Rows in a chunk.
+        shard_rows: Rows in a shard.
+
+    Raises:
+        ValueError: The index or a chunk is damaged.
+        RuntimeError: A chunk does not decompress.
+    """
+    codec = Zstd()
+    whole = np.empty((chunk_rows, *shape[1:]), dtype)
+    left = shape[0]
+    for encoded in _encoded_chunks(data, left, chunk_rows=chunk_rows, shard_rows=shard_rows):
+        codec.decode(encoded, out=whole)
+        yield whole[:left]
+        left -= chunk_rows
+
+
+def _encoded_chunks(data: bytes, rows: int, *, chunk_rows: int, shard_rows: int) -> Iterator[memoryview]:
+    """The chunks that hold the first rows of a shard, as they are stored."""
+    chunks = shard_rows // chunk_rows
+    if len(data) < chunks * _ENTRY_BYTES + _CHECKSUM_BYTES:
+        raise ValueError("the file is shorter than its index")
+    view = memoryview(data)
+    index_bytes = CRC32C(location="end").decode(view[-(chunks * _ENTRY_BYTES + _CHECKSUM_BYTES) :])
+    index = np.frombuffer(index_bytes, "<u8").reshape(chunks, 2)
+    for chunk in range(-(-rows // chunk_rows)):
+        offset, length = (int(number) for number in index[chunk])
+        if offset + length > len(data):
+            raise ValueError(f"chunk {chunk} is not in the file")
+        yield view[offset : offset + length]

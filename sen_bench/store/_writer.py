@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from sen_bench.errors import DatasetError
-from sen_bench.files import sync, write_atomically
+from sen_bench.files import sync_all, write_atomically
 from sen_bench.store._croissant import CROISSANT, describe
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, ArraySpec
 from sen_bench.store._manifest import (
+    DIGEST_BYTES,
     FileRecord,
     Manifest,
     content_digest,
     json_bytes,
     row_digests,
 )
-from sen_bench.store._shard import decode_shard
+from sen_bench.store._shard import decoded_chunks
 
 _METADATA = "zarr.json"
 
@@ -72,7 +73,7 @@ def create_store(root: Path, specs: Sequence[ArraySpec]) -> None:
 
 
 def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Receipt:
-    """Writes one whole shard of an array, reads it back and waits until it is on disk.
+    """Writes one whole shard of an array and reads it back. It is on disk after `sync_rows`.
 
     Writers may work at the same time as long as each has its own shards: two that share one would lose
     each other's rows.
@@ -101,17 +102,30 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
     array[start:stop] = values
     name = "/".join((path, "c", str(start // shard), *("0",) * (array.ndim - 1)))
     data = (root / name).read_bytes()
-    stored: NDArray[Any]
     if array.shards is None:
-        stored = np.asarray(array[start:stop])
+        parts: Iterable[NDArray[Any]] = [np.asarray(array[start:stop])]
     else:
-        stored = np.empty(values.shape, values.dtype)
-        decode_shard(data, stored, chunk_rows=array.chunks[0], shard_rows=shard)
-    # As bytes, so that NaN equals itself and nothing is rounded.
-    if not np.array_equal(stored.view(np.uint8), np.ascontiguousarray(values).view(np.uint8)):
-        raise DatasetError(f"{root / path}: rows {start} to {stop} read back otherwise than written")
-    sync(root / name)
-    return Receipt(path, start, {name: FileRecord.of(data)}, row_digests(stored))
+        # By chunks: they stay in the processor's cache from decoding to hashing.
+        parts = decoded_chunks(data, values.shape, values.dtype, chunk_rows=array.chunks[0], shard_rows=shard)
+    digests = bytearray()
+    for part in parts:
+        begin = len(digests) // DIGEST_BYTES
+        given = np.ascontiguousarray(values[begin : begin + len(part)])
+        # As bytes, so that NaN equals itself and nothing is rounded.
+        if not np.array_equal(part.view(np.uint8), given.view(np.uint8)):
+            raise DatasetError(f"{root / path}: rows {start} to {stop} read back otherwise than written")
+        digests += row_digests(part)
+    return Receipt(path, start, {name: FileRecord.of(data)}, bytes(digests))
+
+
+def sync_rows(root: Path, receipts: Iterable[Receipt]) -> None:
+    """Waits until what `write_rows` wrote is on disk.
+
+    Args:
+        root: The dataset.
+        receipts: Of the rows.
+    """
+    sync_all(root / name for receipt in receipts for name in receipt.files)
 
 
 def finish_store(
@@ -120,7 +134,7 @@ def finish_store(
     """Writes the root's attributes, the description for others and, last of all, the manifest.
 
     Args:
-        root: The dataset, with every row written.
+        root: The dataset, with every row written and synced.
         attributes: Everything the root says of itself but the format, its version, the content digest and
             the inexact arrays.
         receipts: Of every `write_rows`, in any order.
@@ -142,8 +156,10 @@ def finish_store(
         if node["node_type"] != "array":
             continue
         digests = b"".join(r.digests for r in sorted(written.get(path, ()), key=lambda r: r.start))
-        if len(digests) != 32 * node["shape"][0]:
-            raise DatasetError(f"{root / path}: {len(digests) // 32} of {node['shape'][0]} rows were written")
+        if len(digests) != DIGEST_BYTES * node["shape"][0]:
+            raise DatasetError(
+                f"{root / path}: {len(digests) // DIGEST_BYTES} of {node['shape'][0]} rows were written"
+            )
         if path not in inexact:
             arrays[path] = (tuple(node["shape"]), node["data_type"], digests)
     digest = content_digest(arrays)
@@ -156,14 +172,14 @@ def finish_store(
     description = describe(header, described, FileRecord.of((root / _METADATA).read_bytes()))
     write_atomically(root / CROISSANT, lambda draft: draft.write_bytes(json_bytes(description)))
     files = {name: record for group in written.values() for r in group for name, record in r.files.items()}
-    for file in (root / CROISSANT, *root.rglob(_METADATA)):
-        sync(file)
+    metadata = [root / CROISSANT, *root.rglob(_METADATA)]
+    for file in metadata:
         files[file.relative_to(root).as_posix()] = FileRecord.of(file.read_bytes())
     present = {file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()}
     if present != set(files):
         raise DatasetError(f"{root}: {min(present ^ set(files))} was not expected, or is missing")
-    for directory in (folder for folder in root.rglob("*") if folder.is_dir()):
-        sync(directory)
+    sync_all(metadata)
+    sync_all(folder for folder in root.rglob("*") if folder.is_dir())
     manifest = Manifest(digest, files)
     manifest.write(root)
     return manifest
