@@ -175,15 +175,17 @@ def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Ru
                 errors["decoded ρ(g) z"] = (moved - twin).square()
             for name, error in errors.items():
                 squares[name] = squares.get(name, 0.0) + float(error.double().mean()) * len(true)
-            inside = [row - begin for row in rows if begin <= row < begin + CHUNK]
+            inside = [row - begin for row in sorted(rows) if begin <= row < begin + CHUNK]
             for name, image in images.items():
                 # Of several frames shown at once, the last.
                 last = image[inside, -(image.shape[1] // stack) :].permute(0, 2, 3, 1)
                 kept.setdefault(name, []).append(last.double().clamp(0, 1).cpu().numpy())
     means = {name: total / len(frames) for name, total in squares.items()}
     group = dataset.symmetry.group
+    # Chunks come in the order of episodes, rows in that of elements.
+    order = np.searchsorted(np.sort(rows), rows)
     return _Pictures(
-        columns={name: np.concatenate(images) for name, images in kept.items()},
+        columns={name: np.concatenate(images)[order] for name, images in kept.items()},
         rows=[_element_text(group, elements[row]) if model.equivariant else f"episode {row}" for row in rows],
         errors=(means["decoded z"], means.get("decoded ρ(g) z")),
         remark="" if model.equivariant else "\nthe group does not act on the latents of this model",

@@ -69,8 +69,8 @@ class Task:
         world_id: The Gymnasium id of its world.
         world_options: The options of the world.
         splits: By name. ``train`` and ``eval`` are there always.
-        models: By name, what builds each model. A task may have none: then it is a dataset only. Others are
-            added by plugins, see `model_names`.
+        models: By name, what builds each model. A task may have none of its own. Others are added by plugins,
+            see `model_names`.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Task:
         """
         if not names and not self.models:
             raise ConfigError(
-                f"{self.name} has no models yet, only datasets: `sen-bench generate {self.name}` writes them"
+                f"{self.name} has no models of its own; name one by --model, as package.module:Class"
             )
         known = self.model_names()
         for name in names:
@@ -194,12 +194,7 @@ class Task:
             ConfigError: If the model has no such option.
         """
         builder = self.builder(name)
-        if name in self.models:
-            for option, value in options.items():
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise ConfigError(
-                        f"model {name!r} of {self.name}: {option} must be a whole number, not {value!r}"
-                    )
+        self._check_options(name, builder, options)
         world = self.world()
         height, width, channels = world.observation_space.shape or ()
         given = {
@@ -207,10 +202,6 @@ class Task:
             "observation_shape": (height, width, channels * world.frame_stack),
             **options,
         }
-        try:
-            inspect.signature(builder).bind(**given)
-        except TypeError as error:
-            raise ConfigError(f"model {name!r} of {self.name}: {error}") from error
         model = builder(**given)
         if not isinstance(model, WorldModel):
             raise ExtensionError(
@@ -219,15 +210,30 @@ class Task:
             )
         return model
 
+    def _check_options(self, name: str, builder: ModelBuilder, options: Mapping[str, ModelOption]) -> None:
+        if name in self.models:
+            for option, value in options.items():
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise ConfigError(
+                        f"model {name!r} of {self.name}: {option} must be a whole number, not {value!r}"
+                    )
+        try:
+            inspect.signature(builder).bind(symmetry=None, observation_shape=None, **options)
+        except TypeError as error:
+            raise ConfigError(f"model {name!r} of {self.name}: {error}") from error
+
     def run_config(self, model: str, train_split: str, preset: TaskPreset) -> RunConfig:
         """The resolved settings of a run.
 
         Raises:
             UnknownNameError: If the task has no such model or split, or the preset names one it has not.
             ExtensionError: If the model is one of others, and cannot be imported.
-            ConfigError: If a horizon is longer than the episodes it is measured on.
+            ConfigError: If the preset gives the model an option that it does not have, or a horizon is longer
+                than the episodes it is measured on.
         """
         self.check_models([model, *preset.models])
+        builder, options = self.builder(model), preset.models.get(model, {})
+        self._check_options(model, builder, options)
         for split in (train_split, *preset.data):
             self.split(split)
         self._check_horizons(preset.evaluation, preset.data.get("eval"))
@@ -235,8 +241,8 @@ class Task:
             task=self.name,
             train_split=train_split,
             model=model,
-            model_options=preset.models.get(model, {}),
-            model_code=extensions.source_digest(self.builder(model)),
+            model_options=options,
+            model_code=extensions.source_digest(builder),
             training=preset.training,
             evaluation=preset.evaluation,
         )

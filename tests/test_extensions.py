@@ -147,6 +147,23 @@ class TestTasksOfOthers:
         assert rows["model"].eq("mean").all()
         assert rows["horizon"].tolist() == [1, 2]
 
+    def test_a_task_without_models_of_its_own_runs_others_and_says_so(
+        self, plug: Install, here: Path
+    ) -> None:
+        bare = TASK.replace('models={"mean": Mean}', "models={}")
+        plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=bare)
+        assert "models  none of its own" in _invoke("tasks").stdout
+        small = ("--preset", "small.toml")
+        for command in (("run", *small), ("train", *small), ("evaluate", *small), ("check",), ("models",)):
+            name, *rest = command
+            assert _refused(name, "drift", *rest) == (
+                "error: drift has no models of its own; name one by --model, as package.module:Class"
+            )
+        assert "unknown model of drift 'sen'" in _refused("train", "drift", *small, "--model", "sen")
+        assert [path.name for path in here.iterdir()] == ["small.toml"]
+        _run("--model", "tests.own_models:Mean")
+        assert pd.read_csv(here / "results/runs.csv")["model"].eq("tests.own_models:Mean").all()
+
     @pytest.mark.usefixtures("drift")
     def test_the_nearest_name_may_be_a_plugins(self) -> None:
         with pytest.raises(UnknownNameError, match="did you mean 'drift'"):
@@ -301,6 +318,12 @@ class TestOwnModels:
     def test_an_option_it_does_not_have_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="unexpected keyword argument 'gian'"):
             get_task("drift").build_model("tests.own_models:Mean", {"gian": 0.5})
+
+    def test_an_option_it_does_not_have_is_refused_before_anything_is_generated(self, here: Path) -> None:
+        (here / "small.toml").write_text(f"{PRESET}[tasks.drift.models]\nmean = {{ gian = 1 }}\n")
+        refused = _refused("run", "drift", "--preset", "small.toml", "--device", "cpu")
+        assert "model 'mean' of drift: got an unexpected keyword argument 'gian'" in refused
+        assert [path.name for path in here.iterdir()] == ["small.toml"]
 
     def test_options_of_our_models_are_whole_numbers(self) -> None:
         for value in (2.5, True, "8", [8]):

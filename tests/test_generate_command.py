@@ -114,23 +114,3 @@ def test_info_says_how_the_group_acts_on_pixels(task: str, pixels: str, tmp_path
     assert [line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line.startswith("pixels")] == [
         pixels
     ]
-
-
-@pytest.mark.parametrize("command", ["run", "train", "evaluate"])
-@pytest.mark.parametrize("task", [name for name in task_names() if not get_task(name).models])
-def test_a_task_without_models_is_not_run(command: str, task: str, tmp_path: Path) -> None:
-    folders = [f"--{name}={tmp_path / name}" for name in ("data", "runs", "results")]
-    done = CliRunner().invoke(main, [command, task, "--preset", "smoke", *folders])
-    assert done.exit_code == 2
-    assert done.stderr == (
-        f"error: {task} has no models yet, only datasets: `sen-bench generate {task}` writes them\n"
-    )
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_list_of_tasks_says_which_have_no_models() -> None:
-    done = CliRunner().invoke(main, ["tasks"])
-    assert done.exit_code == 0
-    for block in done.stdout.split("\n\n"):
-        without = "models  none yet, datasets only" in block
-        assert without == (not get_task(block.split()[0]).models)

@@ -123,7 +123,11 @@ def test_the_model_of_the_guide_is_checked_counted_and_trained(keypoints: Path) 
     (row,) = json.loads(_invoke("models", *model, "--json").stdout)
     assert row["options"] == {"channels": 8}
     assert rows["parameters"].eq(row["parameters"]["total"]).all()
-    assert (keypoints / "runs/3d-blocks/train/keypoints-Keypoints/small/seed-0/config.json").exists()
+    run = keypoints / "runs/3d-blocks/train/keypoints-Keypoints/small/seed-0"
+    assert (run / "config.json").exists()
+    drawn = _invoke("figures", str(run), "--device", "cpu", "--format", "png", "--out", "figures")
+    assert drawn.exit_code == 0, drawn.output
+    assert drawn.stdout.splitlines() == ["figures/learning-curve.png", "figures/latents.png"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from sen_bench.baselines.decoder import Decoder
 from sen_bench.cli.main import main
-from sen_bench.pictures import distinct_elements, weights_digest
+from sen_bench.pictures import _decode_twins, distinct_elements, weights_digest
 from sen_bench.sweep import Run
 from sen_bench.training import Checkpoint
 from tests.test_cli import TINY
@@ -176,3 +177,18 @@ def test_rows_show_each_element_once() -> None:
     assert distinct_elements(np.array([240, 120, 240, 360, 120]), 6) == [1, 0, 3]
     assert distinct_elements(np.array([240, 120, 240, 360, 120]), 2) == [1, 0]
     assert distinct_elements(np.random.default_rng(0).normal(size=(9, 3, 3)), 4) == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("here")
+def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [3, 0, 4]
+    monkeypatch.setattr("sen_bench.pictures.CHUNK", 2)
+    monkeypatch.setattr("sen_bench.pictures.distinct_elements", lambda *_: rows)
+    run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
+    model, _ = run.trained_model()
+    dataset = run.open_dataset("eval")
+    columns = _decode_twins(model, Decoder(model.latent_shape, (50, 50, 3)).eval(), dataset, run).columns
+    for column, array in (("frame", "observation"), ("twin frame", "twin/observation")):
+        np.testing.assert_allclose(columns[column], dataset.load(array)[rows, 0] / 255, atol=1e-6)

@@ -46,10 +46,27 @@ def test_every_preset_has_settings_for_every_task_with_models(task: str, preset:
         get_task(task).run_config(model, "train", settings)
 
 
-@pytest.mark.parametrize("preset", ["paper", "cpu"])
-@pytest.mark.parametrize("task", GRIDS)
-def test_presets_take_the_papers_data_and_widths_of_grid_worlds(task: str, preset: str) -> None:
-    settings = load_preset(preset).for_task(task)
+@pytest.mark.parametrize("task", [task for task in dict(MODELS) if task != "reacher"])
+def test_the_preset_cpu_takes_the_papers_data_and_widths(task: str) -> None:
+    settings = load_preset("cpu").for_task(task)
+    assert settings.data == {}
+    assert settings.models == {}
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("task", list(dict(MODELS)))
+def test_presets_predict_as_far_ahead_as_the_paper(task: str, preset: str) -> None:
+    horizons = load_preset(preset).for_task(task).evaluation.horizons
+    assert horizons == ((1, 5, 10) if task in GRIDS else (1,))
+
+
+@pytest.mark.parametrize("task", list(dict(MODELS)))
+def test_the_preset_paper_trains_as_the_paper(task: str) -> None:
+    settings = load_preset("paper").for_task(task)
+    reacher = {"batch_size": 256, "precision": "bfloat16"} if task == "reacher" else {}
+    assert settings.training == TrainingConfig.model_validate(
+        {"epochs": 100, "batch_size": 1024, "learning_rate": 5e-4, **reacher}
+    )
     assert settings.data == {}
     assert settings.models == {}
 

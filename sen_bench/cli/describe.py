@@ -48,7 +48,7 @@ def describe_tasks() -> str:
             f"  world   {task.world_id}, observations {world.observation_space}",
             f"  actions {world.action_space}",
             f"  group   {world.symmetry.description}",
-            f"  models  {', '.join(task.model_names()) or 'none yet, datasets only'}",
+            f"  models  {', '.join(task.model_names()) or 'none of its own'}",
         )
         blocks.append("\n".join((*lines, *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)

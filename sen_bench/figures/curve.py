@@ -92,7 +92,7 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], *, title: str, hinge: f
                     lw=0.8,
                     label="restart" if number == 1 else None,
                 )
-    for axes, label in ((left, "loss and its terms"), (right, "mean energy to a random other latent")):
+    for axes, label in ((left, "loss and its terms"), (right, "mean energy to\na random other latent")):
         axes.set(xlabel="optimiser step", ylabel=label, yscale="log", xlim=(0, None))
     left.axhline(hinge, color=FAINT, lw=0.8, ls=(0, (4, 2)), label="all latents equal")
     right.axhline(

@@ -73,7 +73,8 @@ def _draw_histogram(axes: Axes, error: FloatArray) -> None:
         float(np.median(error)), color=INK, lw=0.8, ls=(0, (4, 2)), label=f"median {np.median(error):.1f}°"
     )
     axes.set(xlabel="learned against true (°)", ylabel="frames", xlim=(0, 180), xticks=range(0, 181, 60))
-    axes.legend(loc="upper right")
+    # Above: no corner is free whatever the errors are.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 
 def _draw_diagonal(axes: Axes, points: FloatArray, end: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,8 +104,9 @@ def latent_action(model: WorldModel, points: PointGroup, device: torch.device) -
     size = int(np.prod(model.latent_shape))
     basis = torch.eye(size, dtype=torch.float64, device=device).view(size, *model.latent_shape)
     elements = torch.from_numpy(points.elements).to(device)
+    exact = copy.deepcopy(model).double()  # its buffers may hold the action
     with torch.inference_mode():
-        images = [model.transform_latent(g.expand(size), basis).reshape(size, size).T for g in elements]
+        images = [exact.transform_latent(g.expand(size), basis).reshape(size, size).T for g in elements]
     return torch.stack(images).cpu().numpy()
 
 

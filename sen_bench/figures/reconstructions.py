@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,8 +22,12 @@ def draw_reconstructions(columns: dict[str, Images], rows: Sequence[str], *, tit
         rows: What the R rows are; the text to the left of each.
         title: What the run is, and what is not shown.
     """
-    cell, label = 1.05, 1.0
-    figure = new_figure(cell * len(rows) + 0.7, width=min(WIDTH, cell * len(columns) + label))
+    letters = max(len(line) for name in rows for line in name.split("\n"))
+    # In inches: a picture with its margin, a letter of the text, a line of it.
+    cell, letter, line_height = 1.05, 0.065, 0.14
+    width = min(WIDTH, cell * len(columns) + letter * letters)
+    heads = [part for line in title.splitlines() for part in textwrap.wrap(line, int(width / letter))]
+    figure = new_figure(cell * len(rows) + line_height * (len(heads) + 2), width=width)
     panels = figure.subplots(len(rows), len(columns), squeeze=False)
     for c, (heading, images) in enumerate(columns.items()):
         for r, name in enumerate(rows):
@@ -34,5 +39,5 @@ def draw_reconstructions(columns: dict[str, Images], rows: Sequence[str], *, tit
                 axes.set_title(heading)
             if c == 0:
                 axes.set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.suptitle(title, fontsize=8)
+    figure.suptitle("\n".join(heads), fontsize=8)
     return figure

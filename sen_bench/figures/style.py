@@ -60,7 +60,9 @@ _STYLE: dict[RcKeyType, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "legend.fontsize": 7,
-    "legend.frameon": False,
+    # Lines that cross a figure do not cross what its legend says.
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "lines.linewidth": 1.1,
     "image.interpolation": "nearest",
     # Ids in an SVG are random otherwise.
