@@ -128,6 +128,8 @@ def draw_principal_components(
     for axes, k in zip(figure.subplots(1, len(entries), squeeze=False).ravel(), entries, strict=True):
         shown = _scatter_state(axes, points, states[:, k], names[k])
         axes.set_aspect("equal", adjustable="datalim")
+        axes.ticklabel_format(scilimits=(-2, 4))
+        axes.locator_params(nbins=5)
         colour_bar(figure, shown, [axes], names[k], "top")
     figure.supxlabel("first principal component (latent units)", fontsize=8)
     figure.supylabel("second principal component", fontsize=8)
