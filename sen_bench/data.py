@@ -96,6 +96,19 @@ class Transitions:
         height, width, channels = self._frames.shape[2:]
         return height, width, channels * self._stack
 
+    def draw(self, count: int, *, seed: int) -> Tensor:
+        """Draws so many transitions, or takes all where there are no more.
+
+        Args:
+            count: How many at most.
+            seed: Decides which; the same on every device.
+
+        Returns:
+            Their indices, int64 ``[N]`` in ascending order, on the device.
+        """
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return order[:count].sort().values.to(self.device)
+
     def batch(self, index: Tensor) -> Batch:
         """Gathers transitions.
 

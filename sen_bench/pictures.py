@@ -31,8 +31,9 @@ from sen_bench.symmetry import SO3, Group
 from sen_bench.training import Checkpoint, read_metrics, train_decoder
 from sen_bench.view import element_label
 
-#: Passes of the decoder over the training split, unless another number is asked for [ours].
-DECODER_EPOCHS = 10
+#: Passes of the decoder over its frames, and how many of the training split these are at most, unless other
+#: numbers are asked for [ours].
+DECODER_EPOCHS, DECODER_FRAMES = 10, 20_000
 #: Rows of reconstructions at most, and episodes over which their errors are averaged.
 _ROWS, _EPISODES = 6, 1000
 
@@ -88,6 +89,7 @@ def decode(
     console: Console,
     *,
     epochs: int = DECODER_EPOCHS,
+    frames: int = DECODER_FRAMES,
     force: bool = False,
 ) -> Decoded:
     """Trains a decoder on the frozen latents of a run, or goes on training it, and draws what it sees.
@@ -97,7 +99,8 @@ def decode(
         out: The folder of the figure.
         formats: In which formats.
         console: Is told how it goes.
-        epochs: Passes of the decoder over the training split.
+        epochs: Passes of the decoder over its frames.
+        frames: How many frames of the training split it learns from at most, drawn by the seed of the run.
         force: Whether to move an existing decoder aside and begin anew.
 
     Raises:
@@ -109,8 +112,9 @@ def decode(
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")
     dataset = run.open_dataset(run.config.train_split)
     transitions = Transitions.from_dataset(dataset, run.device)
+    index = transitions.draw(frames, seed=run.seed)
     with console.task(f"encode {run.name}", "frames") as advance:
-        latents = encode_transitions(model, transitions, narrow=_narrow(run), progress=advance)
+        latents = encode_transitions(model, transitions, index, narrow=_narrow(run), progress=advance)
     folder = run.folder / "decoder"
     if force and folder.exists():
         console.message(f"moved {folder} to {move_aside(folder)}")
@@ -118,10 +122,15 @@ def decode(
         result = train_decoder(
             latents,
             transitions,
+            index,
             epochs=epochs,
             seed=run.seed,
             folder=folder,
-            identity={**run.identity(dataset.content_digest), "weights": weights_digest(model)},
+            identity={
+                **run.identity(dataset.content_digest),
+                "weights": weights_digest(model),
+                "frames": str(len(index)),
+            },
             reporter=console,
         )
     pictures = _decode_twins(model, result.decoder, shown, run)

@@ -117,6 +117,13 @@ def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
     assert all(torch.equal(value, old[name]) for name, value in again.items())
 
 
+def test_a_decoder_of_other_frames_is_refused(here: Path) -> None:
+    _done("decode", SEN, *QUICK, "--frames", "7")
+    trained = (here / SEN / "decoder" / "checkpoint.pt").read_bytes()
+    assert "its frames is 7, not 8" in _refused("decode", SEN, *QUICK, "--frames", "8")
+    assert (here / SEN / "decoder" / "checkpoint.pt").read_bytes() == trained
+
+
 def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(here: Path) -> None:
     result = _done("decode", NONE, *QUICK, "--format", "png")
     assert "the group does not act on the latents of this model" in result.stderr

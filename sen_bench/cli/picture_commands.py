@@ -10,7 +10,7 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
 from sen_bench.device import prepare_device, resolve_device
 from sen_bench.figures.style import FORMATS, Format
-from sen_bench.pictures import DECODER_EPOCHS, decode, draw_figures
+from sen_bench.pictures import DECODER_EPOCHS, DECODER_FRAMES, decode, draw_figures
 from sen_bench.sweep import Run
 
 
@@ -54,7 +54,14 @@ def figures_command(
     type=click.IntRange(min=1),
     default=DECODER_EPOCHS,
     show_default=True,
-    help="Passes of the decoder over the training split.",
+    help="Passes of the decoder over its frames.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(min=2),
+    default=DECODER_FRAMES,
+    show_default=True,
+    help="Frames of the training split that the decoder learns from, at most.",
 )
 @device_option
 @data_option
@@ -65,6 +72,7 @@ def decode_command(
     out: Path | None,
     formats: tuple[Format, ...],
     epochs: int,
+    frames: int,
     device: str,
     data: Path,
     *,
@@ -85,7 +93,15 @@ def decode_command(
     """
     terminal = Terminal(quiet=quiet)
     chosen = _run(run, data, device)
-    result = decode(chosen, out or run / "figures", _formats(formats), terminal, epochs=epochs, force=force)
+    result = decode(
+        chosen,
+        out or run / "figures",
+        _formats(formats),
+        terminal,
+        epochs=epochs,
+        frames=frames,
+        force=force,
+    )
     click.echo(f"decoder: {result.epochs} epochs, {result.seconds:.0f} s")
     click.echo(f"mean squared error of frames: {result.reconstruction_error:.5f}")
     if result.twin_error is None:

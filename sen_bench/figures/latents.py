@@ -47,20 +47,31 @@ def encode(model: WorldModel, observations: Tensor) -> Tensor:
 def encode_transitions(
     model: WorldModel,
     transitions: Transitions,
+    index: Tensor,
     *,
     narrow: torch.dtype | None,
     progress: Callable[[int, int], None],
 ) -> Tensor:
-    """Latents of the first observation of every transition, ``[N, *latent_shape]``; the model stays as it is.
+    """Latents of the first observations of transitions; the model stays as it is.
+
+    Args:
+        model: The model.
+        transitions: The transitions.
+        index: Which of them, int64 ``[N]``.
+        narrow: A narrow type for the model's arithmetic, or None.
+        progress: Called with the observations done and their total.
+
+    Returns:
+        ``[N, *latent_shape]``.
 
     Raises:
         NonFiniteError: One of them is NaN or infinite.
     """
     parts = []
     with inference(transitions.device, narrow):
-        for index in torch.split(torch.arange(len(transitions), device=transitions.device), CHUNK):
-            parts.append(encode(model, transitions.observations(index)))
-            progress(int(index[-1]) + 1, len(transitions))
+        for begin in range(0, len(index), CHUNK):
+            parts.append(encode(model, transitions.observations(index[begin : begin + CHUNK])))
+            progress(min(begin + CHUNK, len(index)), len(index))
     # Joined outside of inference mode, they are tensors that a loss may be computed from.
     return torch.cat(parts)
 

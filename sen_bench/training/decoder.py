@@ -35,6 +35,7 @@ class DecoderResult:
 def train_decoder(
     latents: Tensor,
     transitions: Transitions,
+    index: Tensor,
     *,
     epochs: int,
     seed: int,
@@ -49,8 +50,9 @@ def train_decoder(
     it. The log has the mean squared error too.
 
     Args:
-        latents: float32 ``[N, *latent_shape]`` of the first observation of each transition; constants.
-        transitions: The N transitions, on the same device.
+        latents: float32 ``[N, *latent_shape]`` of the first observations of N transitions; constants.
+        transitions: The transitions, on the same device.
+        index: Which of them the latents are of, int64 ``[N]``.
         epochs: Passes over them.
         seed: Decides the initial weights and the order of the samples.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` of the decoder are kept.
@@ -62,10 +64,17 @@ def train_decoder(
         ConfigError: If there are fewer than two transitions, or more epochs are finished than asked for.
         NonFiniteError: If the loss is no longer a number.
     """
-    if len(transitions) < 2:
+    if len(index) < 2:
         raise ConfigError("a decoder needs at least two transitions to learn from")
     run = _DecoderRun(
-        latents, transitions, epochs=epochs, seed=seed, folder=folder, identity=identity, reporter=reporter
+        latents,
+        transitions,
+        index,
+        epochs=epochs,
+        seed=seed,
+        folder=folder,
+        identity=identity,
+        reporter=reporter,
     )
     run.run()
     if run.epoch > epochs:
@@ -88,6 +97,7 @@ class _DecoderRun(EpochTraining[Decoder]):
         self,
         latents: Tensor,
         transitions: Transitions,
+        index: Tensor,
         *,
         epochs: int,
         seed: int,
@@ -97,10 +107,11 @@ class _DecoderRun(EpochTraining[Decoder]):
     ) -> None:
         self._latents = latents
         self._transitions = transitions
+        self._index = index
         height, width, channels = transitions.observation_shape
         super().__init__(
             lambda: Decoder(tuple(latents.shape[1:]), (height, width, channels)),
-            len(transitions),
+            len(index),
             Pace(epochs, BATCH_SIZE, LEARNING_RATE),
             seed=seed,
             device=transitions.device,
@@ -110,7 +121,7 @@ class _DecoderRun(EpochTraining[Decoder]):
         )
 
     def measure(self, index: Tensor, permutation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 — no negatives
-        true = self._transitions.observations(index)
+        true = self._transitions.observations(self._index[index])
         logits = self.network.logits(self._latents[index])
         loss = functional.binary_cross_entropy_with_logits(logits, true)
         return loss, functional.mse_loss(logits.detach().sigmoid(), true)
