@@ -94,8 +94,10 @@ def make_slurm_cluster(options: SlurmOptions) -> SLURMCluster:
     from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
 
     given = options.model_dump(exclude={"jobs"}, exclude_none=True)
+    # Any free port for Dask's web page: on a login node somebody else's cluster may have the usual one.
+    scheduler = {"dashboard_address": ":0"}
     try:
-        return SLURMCluster(**{"processes": options.cores, **given})
+        return SLURMCluster(**{"processes": options.cores, "scheduler_options": scheduler, **given})
     except (ValueError, RuntimeError) as error:
         raise ClusterError(
             f"Dask cannot start a SLURM cluster with these options: {' '.join(str(error).split())}"

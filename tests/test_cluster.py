@@ -48,7 +48,11 @@ def workers(poison: Path) -> Iterator[distributed.LocalCluster]:
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "5 minutes"}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, silence_logs=50
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            silence_logs=50,
+            dashboard_address=":0",
         ) as cluster,
     ):
         yield cluster

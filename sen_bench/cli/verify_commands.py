@@ -40,7 +40,8 @@ def verify_command(
     Compares every file with the sha256 in the manifest, then looks at the contents: shapes, finite values,
     ranges of actions, the annotation of the symmetry, and that twins are the transformed episodes. The first
     thing that is broken is named, with what to do; the exit code is then 2. What lies behind a URL is fetched
-    first, all of it.
+    first, all of it that is not in the local cache; files that are there were proven when they came, and are
+    proven again, but not compared with those behind the URL.
 
     \b
     Examples:
