@@ -96,7 +96,9 @@ class RunRow(BaseModel):
     run_id: Text = Field(description="Name of the run: its folder")
     task: Text = Field(description="Task, as `sen-bench tasks` lists it")
     train_split: Text = Field(description="Split trained on: `train`, or `train-limited` for fewer actions")
-    model: Text = Field(description="`sen`, `full`, `none`, or a model of your own")
+    model: Text = Field(
+        description="`sen`, `full`, `none` (3D Teapot: `matmul`, `tfn`, `none`), or a model of your own"
+    )
     preset: Text = Field(description="Preset the run was configured by: `paper`, `cpu`, `smoke` or your own")
     seed: Count = Field(description="Seed the run was asked for; a restart trains with one derived from it")
     horizon: Annotated[int, Field(ge=1)] = Field(description="Steps predicted ahead")
