@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.errors import ResultsError
 from sen_bench.leaderboard import (
     COLUMNS,
@@ -24,7 +25,6 @@ from sen_bench.leaderboard import (
     RunRow,
     aggregate,
     append_rows,
-    format_table,
     read_runs,
     write_leaderboard,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sen_bench.cli.console import Terminal
+from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
     results_option,
     run_options,
@@ -16,7 +17,7 @@ from sen_bench.cli.options import (
 )
 from sen_bench.config import load_preset
 from sen_bench.device import prepare_device, resolve_device
-from sen_bench.leaderboard import aggregate, format_table, read_runs
+from sen_bench.leaderboard import aggregate, read_runs
 from sen_bench.sweep import Folders, Run
 from sen_bench.tasks import get_task
 
