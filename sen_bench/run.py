@@ -58,6 +58,12 @@ class Folders:
         """The table of means over seeds."""
         return self.results / "leaderboard.csv"
 
+    def refresh_leaderboard(self) -> None:
+        """Brings the means up to date, where a process was killed between writing one table and the other."""
+        runs, means = self.runs_csv, self.leaderboard_csv
+        if runs.exists() and not (means.exists() and means.stat().st_mtime_ns >= runs.stat().st_mtime_ns):
+            write_leaderboard(runs, means)
+
 
 def _columns(score: HorizonScores) -> dict[str, Any]:
     """The scores under the names they have in the table."""

@@ -62,6 +62,7 @@ from sen_bench.tasks import task_names
 @click.pass_context
 def run_command(
     context: click.Context,
+    /,
     task: str | None,
     tasks: tuple[str, ...] | None,
     device: str,
@@ -113,6 +114,7 @@ def run_command(
         plan.to_do, device, where, slurm, workers, jobs, terminal, tensorboard=tensorboard, force=force
     ) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
+    selection.folders.refresh_leaderboard()
     if selection.folders.runs_csv.exists():
         print_leaderboard(selection.folders, {run.task.name for run in runs})
     if failed:
