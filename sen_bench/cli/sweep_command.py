@@ -102,8 +102,10 @@ def run_command(
         tasks or ((task,) if task else None), _place(device, where), absolute=where is not None, **settings
     )
     runs = select_runs(selection, terminal.message)
-    plan = make_plan(runs, jobs=jobs, force=force)
-    text = format_plan(plan, device=where or device_name(runs[0].device))
+    # What GPU the workers of a cluster have, nobody knows here.
+    known = None if where and device == "cuda" else device_name(runs[0].device)
+    plan = make_plan(runs, jobs=jobs, force=force, device=known)
+    text = format_plan(plan, on=where or str(known))
     if dry_run:
         click.echo(text)
         return
