@@ -23,6 +23,7 @@ from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
+from sen_bench.folders import Folders, dataset_path
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.run_log import Console, RunLog
@@ -34,47 +35,11 @@ from sen_bench.training import OTHER_RUN, Checkpoint, TrainingResult, train
 _RELEASE_SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Folders:
-    """Where things are.
-
-    Attributes:
-        data: Datasets, ``<task>/<split>.zarr``.
-        runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
-    """
-
-    data: Path
-    runs: Path
-    results: Path
-
-    @property
-    def runs_csv(self) -> Path:
-        """The table of runs."""
-        return self.results / "runs.csv"
-
-    @property
-    def leaderboard_csv(self) -> Path:
-        """The table of means over seeds."""
-        return self.results / "leaderboard.csv"
-
-    def refresh_leaderboard(self) -> None:
-        """Brings the means up to date, where a process was killed between writing one table and the other."""
-        runs, means = self.runs_csv, self.leaderboard_csv
-        if runs.exists() and not (means.exists() and means.stat().st_mtime_ns >= runs.stat().st_mtime_ns):
-            write_leaderboard(runs, means)
-
-
 def _columns(score: HorizonScores) -> dict[str, Any]:
     """The scores under the names they have in the table."""
     columns = asdict(score)
     columns["eval_episodes"] = columns.pop("episodes")
     return columns
-
-
-def dataset_path(data: Path, task: Task, split: str) -> Path:
-    """Where a split is kept below a data folder."""
-    return data / task.name / f"{split}.zarr"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from click.testing import CliRunner, Result
 from sen_bench.cli.main import main
 from sen_bench.config import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.run import Folders, Run
+from sen_bench.folders import Folders
+from sen_bench.run import Run
 from sen_bench.sweep import Estimates, Selection, make_plan, select_runs, threads_per_job
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.tasks import get_task

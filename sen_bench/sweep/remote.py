@@ -104,7 +104,7 @@ def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
     Raises:
         ClusterError: If nobody knows, because the scheduler was lost.
     """
-    if future.status == "cancelled":
+    if future.status not in {"finished", "error"}:
         raise ClusterError("the scheduler was lost; give the same command again when it is back")
     if future.status == "error":
         error = future.exception()
