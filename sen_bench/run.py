@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ class Run:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A task goes to other processes by its name: its models may be what cannot be sent.
-        return _named, (self.task.name, self.preset, self.config, self.seed, self.folders, self.device)
+        rest = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "task"}
+        return _named, (self.task.name, rest)
 
     @property
     def name(self) -> str:
@@ -428,8 +429,6 @@ class Run:
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
 
 
-def _named(
-    task: str, preset: Preset, config: RunConfig, seed: int, folders: Folders, device: torch.device
-) -> Run:
+def _named(task: str, rest: dict[str, Any]) -> Run:
     """A run as another process sent it."""
-    return Run(get_task(task), preset, config, seed, folders, device)
+    return Run(get_task(task), **rest)
