@@ -17,7 +17,7 @@ from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
 from sen_bench.data import Episodes, Transitions
-from sen_bench.device import device_name
+from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.extensions import source_digest
@@ -26,7 +26,15 @@ from sen_bench.generators import GenerationResult, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, Reporter, TrainingResult, train
+from sen_bench.training import (
+    OTHER_RUN,
+    Checkpoint,
+    Profile,
+    Reporter,
+    StepProfiler,
+    TrainingResult,
+    train,
+)
 
 #: A callback that is told how much of a piece of work is done, and how much there is.
 Advance = Callable[[int, int], None]
@@ -214,21 +222,35 @@ class Run:
             "dataset": train_digest,
         }
 
-    def train(self, console: Console, *, tensorboard: bool = False, force: bool = False) -> TrainingResult:
+    def train(
+        self,
+        console: Console,
+        *,
+        tensorboard: bool = False,
+        force: bool = False,
+        compiled: bool = False,
+        profiled: Callable[[Profile], None] | None = None,
+    ) -> TrainingResult:
         """Trains the model, or goes on training it.
 
         Args:
             console: Is told how it goes.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to move an existing run aside and begin anew.
+            compiled: Whether to compile the training step.
+            profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
         dataset = self.open_dataset(self.config.train_split)
         if force and self.folder.exists():
             console.message(f"moved {self.folder} to {move_aside(self.folder)}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
+        notice = precision_notice(self.device, self.config.training.precision)
+        if notice:
+            console.message(notice)
+        profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
         with console.training(self.name):
-            return train(
+            result = train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
                 Transitions.from_dataset(dataset, self.device),
                 self.config.training,
@@ -237,7 +259,12 @@ class Run:
                 identity=self.identity(dataset.content_digest),
                 reporter=console,
                 tensorboard=tensorboard,
+                compiled=compiled,
+                stages=profiler,
             )
+        if profiler is not None and not profiler.finished:
+            console.message(f"no profile of {self.name}: {profiler.shortfall}")
+        return result
 
     def trained_model(self) -> tuple[WorldModel, Checkpoint]:
         """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
@@ -331,6 +358,7 @@ class Run:
                 eval_seconds=round(seconds, 1),
                 device=device_name(self.device),
                 precision=self.config.training.precision,
+                compiled=checkpoint.compiled,
                 train_dataset_digest=train_dataset.content_digest,
                 eval_dataset_digest=dataset.content_digest,
                 train_files_digest=train_dataset.files_digest,
@@ -360,7 +388,13 @@ class Run:
         return set(self.config.evaluation.horizons) <= set(mine["horizon"])
 
     def complete(
-        self, console: Console, *, workers: int, tensorboard: bool = False, force: bool = False
+        self,
+        console: Console,
+        *,
+        workers: int,
+        tensorboard: bool = False,
+        force: bool = False,
+        compiled: bool = False,
     ) -> bool:
         """Does whatever of this run is not done: data, training, scores, its rows in the tables.
 
@@ -369,6 +403,7 @@ class Run:
             workers: Processes that generate data.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to train anew what is trained already; the old run is moved aside.
+            compiled: Whether to compile the training step.
 
         Returns:
             Whether there was anything to do.
@@ -377,7 +412,7 @@ class Run:
             self.ensure_dataset(split, workers=workers, console=console)
         if not force and self.scored():
             return False
-        self.train(console, tensorboard=tensorboard, force=force)
+        self.train(console, tensorboard=tensorboard, force=force, compiled=compiled)
         self.record(self.evaluate(console))
         return True
 

@@ -165,6 +165,14 @@ def training_options(command: Command) -> Command:
                 "--tensorboard", is_flag=True, help="Also write TensorBoard events into the run's folder."
             ),
             click.option("--force", is_flag=True, help="Move an existing run aside and train anew."),
+            click.option(
+                "--compile/--no-compile",
+                "compiled",
+                default=False,
+                show_default=True,
+                help="Compile the training step (torch.compile): a minute or so of compiling for each model,"
+                " then faster steps. A run may go on either way.",
+            ),
         )
     ):
         command = option(command)

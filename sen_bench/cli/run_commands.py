@@ -15,6 +15,7 @@ from sen_bench.cli.options import (
     training_options,
     workers_option,
 )
+from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
 from sen_bench.device import prepare_device, resolve_device
 from sen_bench.leaderboard import aggregate, read_runs
@@ -56,7 +57,15 @@ def _runs(
 @run_options
 @training_options
 @workers_option
-def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
+def run_command(
+    *,
+    workers: int,
+    tensorboard: bool,
+    force: bool,
+    compiled: bool,
+    quiet: bool,
+    **selection: Any,  # noqa: ANN401
+) -> None:
     """Generate what is missing, train, score, and write the leaderboard of TASK.
 
     What is done already is not done again; an interrupted run goes on where it stopped.
@@ -69,7 +78,7 @@ def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **sel
     runs = _runs(**selection)
     terminal = Terminal(quiet=quiet)
     for number, run in enumerate(runs, start=1):
-        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
+        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force, compiled=compiled)
         state = "done" if new else f"already in {run.folders.runs_csv}"
         terminal.message(f"[{number}/{len(runs)}] {run.name}: {state}")
     _print_leaderboard(runs[0].folders, runs[0].task.name)
@@ -78,11 +87,38 @@ def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **sel
 @click.command("train")
 @run_options
 @training_options
-def train_command(tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
-    """Train models on datasets that are there already; give the same command again to go on."""
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Also measure where the time of a few steps goes: prints a summary and writes a trace for"
+    " ui.perfetto.dev into the run's folder. Training goes on as without it.",
+)
+def train_command(
+    *,
+    tensorboard: bool,
+    force: bool,
+    compiled: bool,
+    profile: bool,
+    quiet: bool,
+    **selection: Any,  # noqa: ANN401
+) -> None:
+    """Train models on datasets that are there already; give the same command again to go on.
+
+    \b
+    Examples:
+      sen-bench train 3d-blocks --model sen --preset cpu
+      sen-bench train 3d-blocks --model sen --preset paper --device cuda --compile
+      sen-bench train 3d-blocks --model sen --preset smoke --profile
+    """
     terminal = Terminal(quiet=quiet)
     for run in _runs(**selection):
-        result = run.train(terminal, tensorboard=tensorboard, force=force)
+        result = run.train(
+            terminal,
+            tensorboard=tensorboard,
+            force=force,
+            compiled=compiled,
+            profiled=(lambda made: terminal.result(format_profile(made))) if profile else None,
+        )
         state = ", COLLAPSED" if result.collapsed else ""
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
 
