@@ -1,4 +1,4 @@
-"""Compiled training: whole graphs, the same losses and gradients, the same checkpoints, one line if it fails."""
+"""Compiled training: whole graphs, the same losses, gradients and checkpoints; or a line to say why not."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ OTHER_MODELS = [
 ]
 
 
+def _small(kind: str = "none") -> WorldModel:
+    return build_object_model(
+        kind, symmetry=Blocks3D().symmetry, observation_shape=(6, 6, 3), embedding_channels=2, hidden=4
+    )
+
+
 def _batch(count: int, seed: int) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     frames = [torch.rand(count, 6, 6, 3, generator=generator).permute(0, 3, 1, 2) for _ in range(2)]
@@ -47,11 +53,9 @@ def _batch(count: int, seed: int) -> Batch:
 @pytest.mark.parametrize("kind", KINDS)
 def test_object_models_compile_whole_and_learn_as_uncompiled(kind: str) -> None:
     """Without a graph break (``fullgraph``) and without compiling anew; losses and gradients agree."""
-    symmetry = Blocks3D().symmetry
-    sizes = {"embedding_channels": 2, "hidden": 4}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        eager = build_object_model(kind, symmetry=symmetry, observation_shape=(6, 6, 3), **sizes)
+        eager = _small(kind)
     compiled = copy.deepcopy(eager)
     losses = {eager: contrastive_loss, compiled: compiled_loss("aot_eager")}
     optimizers = {model: torch.optim.Adam(model.parameters(), lr=1e-2) for model in losses}
@@ -88,12 +92,6 @@ def test_other_models_compile_whole(task: str, name: str) -> None:
         torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)
 
 
-def _small_none() -> WorldModel:
-    return build_object_model(
-        "none", symmetry=Blocks3D().symmetry, observation_shape=(6, 6, 3), embedding_channels=2, hidden=4
-    )
-
-
 @pytest.fixture(scope="module")
 def transitions() -> Transitions:
     generator = torch.Generator().manual_seed(0)
@@ -110,7 +108,7 @@ def cheap_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def _train(
     folder: Path,
     transitions: Transitions,
-    build: Callable[[], WorldModel] = _small_none,
+    build: Callable[[], WorldModel] = _small,
     reporter: Recorder | None = None,
     **options: Any,
 ) -> TrainingResult:
@@ -151,7 +149,7 @@ def test_a_run_goes_on_compiled_or_not(tmp_path: Path, transitions: Transitions)
 
 @pytest.mark.usefixtures("cheap_compiler")
 def test_many_models_compile_in_one_process(tmp_path: Path, transitions: Transitions) -> None:
-    """PyTorch refuses to compile one function for more than eight models, unless told to forget the others."""
+    """PyTorch compiles one function for no more than eight models, unless told to forget the others."""
     for number in range(10):
         reporter = Recorder()
         _train(tmp_path / str(number), transitions, Affine, reporter, compiled=True)
