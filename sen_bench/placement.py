@@ -122,9 +122,8 @@ class Placement:
     @classmethod
     def given(cls, shuffle_buffer: int | None, whose: str) -> Placement:
         """As it was decided elsewhere, by a preset or when the run was begun."""
-        how = (
-            "all in memory" if shuffle_buffer is None else f"streamed, {shuffle_buffer:,} shuffled at a time"
-        )
+        streamed = f"streamed, {shuffle_buffer:,} transitions shuffled at a time"
+        how = "all in memory" if shuffle_buffer is None else streamed
         return cls(shuffle_buffer, f"training data: {how}, as {whose} says")
 
     @classmethod
