@@ -82,7 +82,7 @@ class TrainingData(Protocol):
             following: What that of the next epoch will be drawn from, in the same state; None after the last.
 
         Returns:
-            int64 ``[N]`` on the CPU, every transition once.
+            int64 ``[N]``, every transition once, where :meth:`batch` takes it from without waiting.
         """
 
     def batch(self, index: Tensor) -> Batch:
@@ -154,9 +154,9 @@ class Transitions:
         return height, width, channels * self._stack
 
     def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
-        """A random order of all transitions, int64 ``[N]`` on the CPU."""
+        """A random order of all transitions, int64 ``[N]`` on the device."""
         del following  # nothing has to be read ahead
-        return torch.randperm(len(self), generator=generator)
+        return torch.randperm(len(self), generator=generator).to(self.device)
 
     def batch(self, index: Tensor) -> Batch:
         """Gathers transitions.
@@ -164,7 +164,7 @@ class Transitions:
         Args:
             index: int64 ``[B]``; transition ``episode * T + step``.
         """
-        index = index.to(self.device, non_blocking=True)
+        index = index.to(self.device)
         return Batch(
             self.observations(index),
             self._actions.flatten(0, 1)[index],
@@ -181,7 +181,7 @@ class Transitions:
         Returns:
             float32 ``[B, C, H, W]`` in [0, 1].
         """
-        index = index.to(self.device, non_blocking=True)
+        index = index.to(self.device)
         episode = torch.div(index, self._actions.shape[1], rounding_mode="floor")
         first = index + self._stack * episode + later
         return _pixels(_stacked(self._frames.flatten(0, 1), first, self._stack))

@@ -143,7 +143,7 @@ class StreamedTransitions:
         numbers, counts = torch.unique_consecutive(self._window_of[block], return_counts=True)
         sizes = counts.tolist()
         parts = [
-            self._window(int(number)).batch(own + self._shift[of])
+            self._window(int(number)).batch(self._on_device(own + self._shift[of]))
             for number, own, of in zip(
                 numbers, torch.split(index, sizes), torch.split(block, sizes), strict=True
             )
@@ -155,6 +155,12 @@ class StreamedTransitions:
             torch.cat([part.action for part in parts]),
             torch.cat([part.next_observation for part in parts]),
         )
+
+    def _on_device(self, index: Tensor) -> Tensor:
+        """Indices on the device; to a GPU from memory that it copies without the CPU waiting for it."""
+        if self.device.type == "cpu":
+            return index
+        return index.pin_memory().to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Ends the thread; waits for no more than the block that it is reading."""

@@ -158,7 +158,7 @@ def run_options(command: Command) -> Command:
                 show_default=True,
                 metavar="SIZE|auto",
                 help="Memory on the device for evaluation: half for frames, half for ranking. No score"
-                " depends on it. auto: 64 MiB on a CPU, 4 GiB on a GPU.",
+                " depends on it. auto: 16 MiB on a CPU, 4 GiB on a GPU.",
             ),
             device_option,
             data_option,

@@ -116,7 +116,6 @@ class _DecoderRun(EpochTraining[Decoder]):
         )
 
     def measure(self, index: Tensor, permutation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 — no negatives
-        index = index.to(self._device, non_blocking=True)
         true = self._transitions.observations(index)
         logits = self.network.logits(self._latents[index])
         loss = functional.binary_cross_entropy_with_logits(logits, true)
