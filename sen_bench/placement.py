@@ -122,9 +122,12 @@ class Placement:
     @classmethod
     def given(cls, shuffle_buffer: int | None, whose: str) -> Placement:
         """As it was decided elsewhere, by a preset or when the run was begun."""
-        streamed = f"streamed, {shuffle_buffer:,} transitions shuffled at a time"
-        how = "all in memory" if shuffle_buffer is None else streamed
-        return cls(shuffle_buffer, f"training data: {how}, as {whose} says")
+        if shuffle_buffer is None:
+            return cls(None, f"training data: all in memory, as {whose} says")
+        return cls(
+            shuffle_buffer,
+            f"training data: streamed, {shuffle_buffer:,} transitions shuffled at a time, as {whose} says",
+        )
 
     @classmethod
     def _streamed(cls, footprint: Footprint, memory: int, why: str) -> Placement:

@@ -484,24 +484,26 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
+    torch.device("cpu"),
+    pytest.param(
+        torch.device("cuda", 0),
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    ),
 ]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", DEVICES, ids=str)
 @pytest.mark.parametrize("memory", [0, None])
 def test_episodes_are_shown_as_they_are_stored_wherever_their_frames_are(
-    stored: Dataset, device: str, memory: int | None
+    stored: Dataset, device: torch.device, memory: int | None
 ) -> None:
-    where = torch.device(device, 0 if device == "cuda" else None)
-    some = Episodes(stored, where, times=(0, 3), memory=memory)
-    index = torch.tensor([129, 0, 57, 57], device=where)
+    some = Episodes(stored, device, times=(0, 3), memory=memory)
+    index = torch.tensor([129, 0, 57, 57], device=device)
     for twin, name in ((False, "observation"), (True, "twin/observation")):
         frames = stored.load(name)
         for time in (0, 3):
             shown = some.observations(index, time, twin=twin)
-            assert shown.device == where
+            assert shown.device == device
             expected = frames[index.cpu().numpy(), time].transpose(0, 3, 1, 2) / np.float32(255)
             np.testing.assert_allclose(shown.cpu().numpy(), expected, rtol=0, atol=1e-7)
     kept = [frames.shape[1] for frames in some._frames.values()]

@@ -181,6 +181,7 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
         assert "is of another run: its settings" in other.stderr
     assert settings.read_text() == before
     assert _invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
+    assert "training data: all in memory, as the run that was begun says" in _invoke("train", *run[1:]).stderr
     rows = pd.read_csv("results/runs.csv")
     assert rows["config_digest"].nunique() == 3
     assert rows["transitions_seen"].tolist() == [1040, 2080, 2080]

@@ -24,8 +24,11 @@ from tests.test_training import IDENTITY, Affine, Recorder, small_sen
 from tests.toy_dataset import one_line, write_dataset
 
 DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
+    torch.device("cpu"),
+    pytest.param(
+        torch.device("cuda", 0),
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    ),
 ]
 EPISODES, STEPS, ROWS = 23, 3, 4  # six blocks, the last of three episodes
 BLOCK = ROWS * STEPS
@@ -77,15 +80,15 @@ def _epoch(stream: StreamedTransitions, epoch: int, batch_size: int) -> list[tup
     return [(index, stream.batch(index)) for index in torch.split(order, batch_size)]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", DEVICES, ids=str)
 @pytest.mark.parametrize(("buffer", "batch_size"), [(1, 5), (1, 40), (2 * BLOCK, 7), (1000, 11)])
 def test_batches_are_those_of_resident_data_and_each_transition_comes_once_an_epoch(
-    dataset: Dataset, buffer: int, batch_size: int, device: str
+    dataset: Dataset, buffer: int, batch_size: int, device: torch.device
 ) -> None:
     """Blocks of 12 transitions, so that batches lie within a window, across two, and across four."""
-    resident = Transitions.from_dataset(dataset, torch.device(device, 0 if device == "cuda" else None))
+    resident = Transitions.from_dataset(dataset, device)
     orders = []
-    with StreamedTransitions(dataset, resident.device, buffer=buffer) as stream:
+    with StreamedTransitions(dataset, device, buffer=buffer) as stream:
         assert len(stream) == len(resident) == EPISODES * STEPS
         for epoch in range(2):
             batches = _epoch(stream, epoch, batch_size)
