@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from pathlib import Path
 
+import psutil
 import torch
 
 from sen_bench.errors import DeviceError
@@ -43,6 +45,47 @@ def resolve_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """What a result row says about the device: ``cpu``, or the GPU's product name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process can still take on a device; on a CPU, no more than its cgroup (v2) allows.
+
+    Job schedulers and containers limit a process by its cgroup, and kill it where it takes more.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min([psutil.virtual_memory().available, *_cgroup_room(_PROC_CGROUP, _CGROUPS)])
+
+
+def _cgroup_room(membership: Path, root: Path) -> list[int]:
+    """Bytes left in each cgroup of this process that has a limit, the innermost first; caches can be taken.
+
+    Args:
+        membership: What `/proc/self/cgroup` is.
+        root: Where cgroups are mounted.
+    """
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return []
+    inner = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    if inner is None:
+        return []
+    room = []
+    for folder in (root / inner, *(root / inner).parents):
+        if not folder.is_relative_to(root):
+            break
+        try:
+            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+            used = int((folder / "memory.current").read_text(encoding="ascii"))
+            stat = (folder / "memory.stat").read_text(encoding="ascii")
+        except OSError:
+            continue
+        caches = dict(line.split(maxsplit=1) for line in stat.splitlines())
+        if limit != "max":
+            reclaimable = sum(int(caches.get(name, 0)) for name in ("inactive_file", "active_file"))
+            room.append(max(0, int(limit) - used + reclaimable))
+    return room
 
 
 def prepare_device(device: torch.device) -> None:
@@ -88,3 +131,5 @@ def precision_notice(device: torch.device, precision: str) -> str | None:
 
 # The parameters of mallopt(3), from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+_PROC_CGROUP, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")

@@ -33,6 +33,8 @@ def _runs(
     data: Path,
     runs: Path,
     results: Path,
+    data_memory: int | None,
+    eval_memory: int | None,
     **changes: str | None,
 ) -> list[Run]:
     """The runs that the options select, checked before any work begins."""
@@ -47,7 +49,15 @@ def _runs(
     where = resolve_device(device)
     prepare_device(where)
     return [
-        Run(chosen, loaded, chosen.run_config(model, train_split, of_task), seed, folders, where)
+        Run(
+            chosen,
+            loaded,
+            chosen.run_config(model, train_split, of_task),
+            seed,
+            folders,
+            where,
+            eval_memory=eval_memory,
+        ).placed(data_memory)
         for model in selected
         for seed in seeds
     ]

@@ -145,9 +145,19 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """The loss of a batch, with its gradient, and what else is logged: a scalar for each of `terms`.
 
         Args:
-            index: int64 ``[B]``, which samples.
-            permutation: int64 ``[B]``, a random permutation of the batch.
+            index: int64 ``[B]``, which samples; where :meth:`order` has it.
+            permutation: int64 ``[B]`` on the device, a random permutation of the batch.
         """
+
+    def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:  # noqa: ARG002
+        """The order of the samples in an epoch, int64 ``[N]``, on the device unless it is wanted elsewhere.
+
+        Args:
+            generator: What it is drawn from.
+            following: What that of the next epoch will be drawn from, for those who prepare it; None if this
+                is the last.
+        """
+        return torch.randperm(self._samples, generator=generator).to(self._device)
 
     @property
     def collapsed(self) -> bool:
@@ -222,14 +232,18 @@ class EpochTraining(ABC, Generic[NetworkT]):
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches: indices, and a permutation for negatives; none of a single sample."""
-        generator = torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, self.epoch))
-        order = torch.randperm(self._samples, generator=generator)
+        generator = self._order_generator(self.epoch)
+        last = self.epoch + 1 >= self._pace.epochs
+        order = self.order(generator, None if last else self._order_generator(self.epoch + 1))
         batches = [index for index in torch.split(order, self._pace.batch_size) if len(index) > 1]
         permutations = [torch.randperm(len(index), generator=generator) for index in batches]
         # Moved at once: a copy from the CPU's memory first waits until a GPU has done all it was told to.
-        sizes = [len(index) for index in batches]
-        moved = (torch.split(torch.cat(parts).to(self._device), sizes) for parts in (batches, permutations))
-        yield from zip(*moved, strict=True)
+        moved = torch.split(torch.cat(permutations).to(self._device), self._pace.batch_size)
+        yield from zip(batches, moved, strict=True)
+
+    def _order_generator(self, epoch: int) -> torch.Generator:
+        """What the order of an epoch of this attempt is drawn from, and then its permutations."""
+        return torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, epoch))
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint."""

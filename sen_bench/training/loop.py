@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.config import TrainingConfig
-from sen_bench.data import Transitions
+from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
@@ -56,7 +56,7 @@ class _Collapsed(Exception):  # noqa: N818 — not an error, but the way out of 
 
 def train(
     build: Callable[[], WorldModel],
-    transitions: Transitions,
+    transitions: TrainingData,
     config: TrainingConfig,
     *,
     seed: int,
@@ -89,6 +89,7 @@ def train(
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
         CompileError: If the loss of this model cannot be compiled, or on this machine nothing can.
         ConfigError: If there are fewer than two transitions, or TensorBoard is missing.
+        DatasetError: If the data is streamed, and a file of it is gone or damaged.
         NonFiniteError: If the loss is no longer a number.
     """
     if len(transitions) < 2:
@@ -124,7 +125,7 @@ class _Run(EpochTraining[WorldModel]):
     def __init__(
         self,
         build: Callable[[], WorldModel],
-        transitions: Transitions,
+        transitions: TrainingData,
         config: TrainingConfig,
         *,
         seed: int,
@@ -182,6 +183,9 @@ class _Run(EpochTraining[WorldModel]):
                     f"restart {self.attempt} of at most {MAX_RESTARTS}, with a derived seed"
                 )
             self.checkpoint().save(self._path)
+
+    def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:
+        return self._transitions.order(generator, following=following)
 
     def measure(self, index: Tensor, permutation: Tensor) -> LossTerms:
         with self._stages.stage("data"):
