@@ -102,6 +102,7 @@ class Run:
         device: Where it runs.
         eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
         data_notice: Where the training data is held and why, to be said before training; may be empty.
+        compiled: Whether the training step is compiled.
     """
 
     task: Task
@@ -112,6 +113,7 @@ class Run:
     device: torch.device
     eval_memory: int | None = None
     data_notice: str = ""
+    compiled: bool = False
 
     @property
     def name(self) -> str:
@@ -265,7 +267,6 @@ class Run:
         *,
         tensorboard: bool = False,
         force: bool = False,
-        compiled: bool = False,
         profiled: Callable[[Profile], None] | None = None,
     ) -> TrainingResult:
         """Trains the model, or goes on training it.
@@ -274,7 +275,6 @@ class Run:
             console: Is told how it goes.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to move an existing run aside and begin anew.
-            compiled: Whether to compile the training step.
             profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
         dataset = self.open_dataset(self.config.train_split)
@@ -300,7 +300,7 @@ class Run:
                 identity=identity,
                 reporter=console,
                 tensorboard=tensorboard,
-                compiled=compiled,
+                compiled=self.compiled,
                 stages=profiler,
             )
         if profiler is not None and not profiler.finished:
@@ -439,13 +439,7 @@ class Run:
         return set(self.config.evaluation.horizons) <= set(mine["horizon"])
 
     def complete(
-        self,
-        console: Console,
-        *,
-        workers: int,
-        tensorboard: bool = False,
-        force: bool = False,
-        compiled: bool = False,
+        self, console: Console, *, workers: int, tensorboard: bool = False, force: bool = False
     ) -> bool:
         """Does whatever of this run is not done: data, training, scores, its rows in the tables.
 
@@ -454,7 +448,6 @@ class Run:
             workers: Processes that generate data.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to train anew what is trained already; the old run is moved aside.
-            compiled: Whether to compile the training step.
 
         Returns:
             Whether there was anything to do.
@@ -463,7 +456,7 @@ class Run:
             self.ensure_dataset(split, workers=workers, console=console)
         if not force and self.scored():
             return False
-        self.train(console, tensorboard=tensorboard, force=force, compiled=compiled)
+        self.train(console, tensorboard=tensorboard, force=force)
         self.record(self.evaluate(console))
         return True
 

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import KINDS, build_object_model
+from sen_bench.cli.main import main
 from sen_bench.config import TrainingConfig, load_preset
 from sen_bench.data import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
@@ -25,6 +28,7 @@ from sen_bench.samples import Samples
 from sen_bench.tasks import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, train
 from sen_bench.training.compilation import compiled_loss
+from tests.test_cli import TINY
 from tests.test_training import CPU, IDENTITY, Affine, Recorder
 
 # PyTorch's own, when it traces an autograd function.
@@ -214,3 +218,18 @@ def test_without_a_compiler_on_the_machine_one_line_says_so(tmp_path: Path) -> N
     assert last.startswith("sen_bench.errors.CompileError: the training step cannot be compiled")
     assert "compiler" in last
     assert last.endswith("use --no-compile")
+
+
+@pytest.mark.usefixtures("cheap_compiler")
+def test_rows_say_what_was_compiled_and_are_else_of_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(TINY)
+    command = ["run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1"]
+    for seed, how in (("0", "--compile"), ("1", "--no-compile")):
+        done = CliRunner().invoke(main, [*command, "--model", "none", "--seeds", seed, how])
+        assert done.exit_code == 0, done.output
+    runs = pd.read_csv("results/runs.csv")
+    assert runs["compiled"].tolist() == (runs["seed"] == 0).tolist()
+    assert runs["config_digest"].nunique() == 1

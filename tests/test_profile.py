@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from sen_bench.cli.main import main
 from sen_bench.cli.profile_table import OPERATORS, format_profile
 from sen_bench.config import TrainingConfig
 from sen_bench.data import Transitions
 from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
 from sen_bench.training.compilation import compiled_loss
+from tests.test_cli import TINY
 from tests.test_training import CPU, IDENTITY, Affine, Recorder, small_sen
 
 EAGER = ["data", "embed", "encode", "transition", "loss", "backward", "optimiser"]
@@ -146,3 +149,19 @@ def test_the_summary_fits_a_screen(profiled: tuple[TrainingResult, Profile]) -> 
     assert [words[0] for words in stages] == [*EAGER, "other"]
     assert sum(float(words[-1].rstrip("%")) for words in stages) == pytest.approx(100, abs=0.5)
     assert sum("calls" in line for line in lines) == OPERATORS
+
+
+def test_the_command_prints_the_summary_on_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(TINY)
+    command = ["--preset", "tiny.toml", "--device", "cpu", "--model", "none"]
+    assert CliRunner().invoke(main, ["run", "3d-blocks", "--workers", "1", *command]).exit_code == 0
+    train_again = ["train", "3d-blocks", *command, "--profile"]
+    already = CliRunner().invoke(main, train_again)
+    assert "no profile of 3d-blocks/train/none/tiny/seed-0: it is trained already" in already.stderr
+    anew = CliRunner().invoke(main, [*train_again, "--force"])
+    assert anew.exit_code == 0, anew.output
+    first, *_, last = anew.stdout.splitlines()
+    assert first.startswith("a training step on cpu: ")
+    assert last.startswith("runs/3d-blocks/train/none/tiny/seed-0: ")
+    assert "trace: runs/3d-blocks/train/none/tiny/seed-0/profile.json.gz" in anew.stdout

@@ -35,6 +35,8 @@ def _runs(
     results: Path,
     data_memory: int | None,
     eval_memory: int | None,
+    *,
+    compiled: bool = False,
     **changes: str | None,
 ) -> list[Run]:
     """The runs that the options select, checked before any work begins."""
@@ -57,6 +59,7 @@ def _runs(
             folders,
             where,
             eval_memory=eval_memory,
+            compiled=compiled,
         ).placed(data_memory)
         for model in selected
         for seed in seeds
@@ -67,15 +70,7 @@ def _runs(
 @run_options
 @training_options
 @workers_option
-def run_command(
-    *,
-    workers: int,
-    tensorboard: bool,
-    force: bool,
-    compiled: bool,
-    quiet: bool,
-    **selection: Any,  # noqa: ANN401
-) -> None:
+def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
     """Generate what is missing, train, score, and write the leaderboard of TASK.
 
     What is done already is not done again; an interrupted run goes on where it stopped.
@@ -88,7 +83,7 @@ def run_command(
     runs = _runs(**selection)
     terminal = Terminal(quiet=quiet)
     for number, run in enumerate(runs, start=1):
-        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force, compiled=compiled)
+        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
         state = "done" if new else f"already in {run.folders.runs_csv}"
         terminal.message(f"[{number}/{len(runs)}] {run.name}: {state}")
     _print_leaderboard(runs[0].folders, runs[0].task.name)
@@ -107,7 +102,6 @@ def train_command(
     *,
     tensorboard: bool,
     force: bool,
-    compiled: bool,
     profile: bool,
     quiet: bool,
     **selection: Any,  # noqa: ANN401
@@ -126,7 +120,6 @@ def train_command(
             terminal,
             tensorboard=tensorboard,
             force=force,
-            compiled=compiled,
             profiled=(lambda made: terminal.result(format_profile(made))) if profile else None,
         )
         state = ", COLLAPSED" if result.collapsed else ""
