@@ -125,6 +125,7 @@ class RunRow(BaseModel):
     eval_episodes: Count = Field(description="Episodes ranked, N; chance is k / N for H@k")
     device: Text = Field(description="Device trained on")
     precision: Text = Field(description="Arithmetic of training and evaluation")
+    compiled: bool = Field(description="Whether any of its training ran as compiled code")
     train_dataset_digest: Digest = Field(description="Content digest of the training data")
     eval_dataset_digest: Digest = Field(description="Content digest of the evaluation data")
     train_files_digest: DigestIfAny = Field(description="Digest of the training data's bytes as stored")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,21 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
-from sen_bench.data import Episodes, Transitions
-from sen_bench.device import device_name
+from sen_bench.data import Episodes, TrainingData, Transitions
+from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
-from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
 from sen_bench.folders import Folders, dataset_path
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
+from sen_bench.placement import Footprint, Placement
 from sen_bench.run_log import Console, RunLog
 from sen_bench.store import Dataset, open_dataset
+from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, TrainingResult, train
+from sen_bench.training import OTHER_RUN, Checkpoint, Profile, StepProfiler, TrainingResult, train
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10
@@ -53,6 +55,9 @@ class Run:
         seed: The seed.
         folders: Where things are.
         device: Where it runs.
+        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
+        data_notice: Where the training data is held and why, to be said before training; may be empty.
+        compiled: Whether the training step is compiled.
     """
 
     task: Task
@@ -61,6 +66,9 @@ class Run:
     seed: int
     folders: Folders
     device: torch.device
+    eval_memory: int | None = None
+    data_notice: str = ""
+    compiled: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A task goes to other processes by its name: its models may be what cannot be sent.
@@ -139,6 +147,33 @@ class Run:
             raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
         return replace(run, folders=Folders(data, place.parents[len(below) - 1], Path()))
 
+    def placed(self, memory: int | None) -> Run:
+        """The same run, with it decided where its training data is held.
+
+        Args:
+            memory: Bytes that the data may take on the device. None: as the run was begun, if it was; else as
+                its preset says, if it does; else as `Placement.automatic` has it.
+
+        Raises:
+            CheckpointError: If the run was begun, and its settings cannot be read.
+            ConfigError: If the memory is too little even to stream the data through; or as before.
+        """
+        if memory is None and (self.folder / "checkpoint.pt").exists():
+            begun = Run.from_folder(self.folder, data=self.folders.data, device=self.device)
+            placement = Placement.given(begun.config.training.shuffle_buffer, "the run that was begun")
+        elif memory is None and self.config.training.shuffle_buffer is not None:
+            placement = Placement.given(self.config.training.shuffle_buffer, f"preset {self.preset.name}")
+        else:
+            footprint = Footprint.of(self.task.world(), self.recipe(self.config.train_split))
+            placement = (
+                Placement.automatic(footprint, self.device)
+                if memory is None
+                else Placement.within(footprint, memory)
+            )
+        training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
+        config = self.config.model_copy(update={"training": training})
+        return replace(self, config=config, data_notice=placement.reason)
+
     def _write_config(self) -> None:
         """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
         sizes = self.preset.for_task(self.task.name).data
@@ -213,30 +248,70 @@ class Run:
             "dataset": train_digest,
         }
 
-    def train(self, console: Console, *, tensorboard: bool = False, force: bool = False) -> TrainingResult:
+    def train(
+        self,
+        console: Console,
+        *,
+        tensorboard: bool = False,
+        force: bool = False,
+        profiled: Callable[[Profile], None] | None = None,
+    ) -> TrainingResult:
         """Trains the model, or goes on training it.
 
         Args:
             console: Is told how it goes.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to move an existing run aside and begin anew.
+            profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
         dataset = self.open_dataset(self.config.train_split)
         if force:
             self.move_aside(console.message)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone(), console.training(self.name):
-            self._write_config()
-            return train(
+        with self._alone():
+            return self._train(dataset, console, tensorboard=tensorboard, profiled=profiled)
+
+    def _train(
+        self,
+        dataset: Dataset,
+        console: Console,
+        *,
+        tensorboard: bool,
+        profiled: Callable[[Profile], None] | None,
+    ) -> TrainingResult:
+        """Trains the model, while nobody else does."""
+        identity = self.identity(dataset.content_digest)
+        path = self.folder / "checkpoint.pt"
+        if path.exists():  # refused before the settings of the run that is there are overwritten
+            Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
+        self._write_config()
+        for notice in (self.data_notice, precision_notice(self.device, self.config.training.precision)):
+            if notice:
+                console.message(notice)
+        profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
+        with self._training_data(dataset) as transitions, console.training(self.name):
+            result = train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
-                Transitions.from_dataset(dataset, self.device),
+                transitions,
                 self.config.training,
                 seed=self.seed,
                 folder=self.folder,
-                identity=self.identity(dataset.content_digest),
+                identity=identity,
                 reporter=console,
                 tensorboard=tensorboard,
+                compiled=self.compiled,
+                stages=profiler,
             )
+        if profiler is not None and not profiler.finished:
+            console.message(f"no profile of {self.name}: {profiler.shortfall}")
+        return result
+
+    def _training_data(self, dataset: Dataset) -> AbstractContextManager[TrainingData]:
+        """The transitions to train on, held as the settings say."""
+        buffer = self.config.training.shuffle_buffer
+        if buffer is None:
+            return nullcontext(Transitions.from_dataset(dataset, self.device))
+        return StreamedTransitions(dataset, self.device, buffer=buffer)
 
     def move_aside(self, notice: Callable[[str], None]) -> None:
         """Makes room for a new beginning, where it was begun before; that is then said."""
@@ -324,11 +399,14 @@ class Run:
         dataset = self.open_dataset("eval")
         began = time.perf_counter()
         narrow = self.config.training.precision == "bfloat16"
+        horizons = self.config.evaluation.horizons
+        half = (default_memory(self.device) if self.eval_memory is None else self.eval_memory) // 2
         with console.task(f"evaluate {self.config.model}", "episodes") as advance:
             scores = evaluate(
                 model,
-                Episodes(dataset, self.device),
-                horizons=self.config.evaluation.horizons,
+                Episodes(dataset, self.device, times=(0, *horizons), memory=half),
+                horizons=horizons,
+                ranking_memory=half,
                 seed=self.config.evaluation.seed,
                 autocast=torch.bfloat16 if narrow else None,
                 margin=self.config.training.hinge,
@@ -352,6 +430,7 @@ class Run:
                 eval_seconds=round(seconds, 1),
                 device=device_name(self.device),
                 precision=self.config.training.precision,
+                compiled=checkpoint.compiled,
                 train_dataset_digest=train_dataset.content_digest,
                 eval_dataset_digest=dataset.content_digest,
                 train_files_digest=train_dataset.files_digest,

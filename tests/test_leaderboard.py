@@ -62,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "eval_episodes": 10_000,
     "device": "cpu",
     "precision": "float32",
+    "compiled": False,
     "train_dataset_digest": "sha256:aaaaaaaa",
     "eval_dataset_digest": "sha256:bbbbbbbb",
     "train_files_digest": "sha256:dddddddd",

@@ -76,7 +76,7 @@ def run_command(
     tensorboard: bool,
     force: bool,
     quiet: bool,
-    **settings: Any,  # noqa: ANN401 — the options of settings_options
+    **settings: Any,  # noqa: ANN401 — the options of settings_options, and whether to compile
 ) -> None:
     """Generate what is missing, train, score, and write the leaderboard of TASK, or of all tasks.
 
@@ -99,7 +99,7 @@ def run_command(
     if not several and settings["train_split"] is None:
         settings["train_split"] = "train"
     selection = selection_of(
-        tasks or ((task,) if task else None), _place(device, where), absolute=where is not None, **settings
+        tasks or ((task,) if task else None), _place(device, where), elsewhere=where is not None, **settings
     )
     runs = select_runs(selection, terminal.message)
     # What GPU the workers of a cluster have, nobody knows here.

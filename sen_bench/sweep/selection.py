@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sen_bench.config import Preset, TaskPreset
-from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.errors import CheckpointError, ConfigError, ExtensionError, UnknownNameError
 from sen_bench.extensions import is_object_name
 from sen_bench.folders import Folders
 from sen_bench.run import Run
@@ -28,6 +28,10 @@ class Selection:
         training: What is to be otherwise than in the preset's training.
         folders: Where things are.
         device: Where the runs take place.
+        data_memory: Bytes that training data may take there; None: see `Run.placed`.
+        eval_memory: Bytes that evaluation may use there; None: its default.
+        compiled: Whether training steps are compiled.
+        elsewhere: Whether that is on other machines, of whose memory nothing is known.
     """
 
     tasks: tuple[str, ...] | None
@@ -38,6 +42,10 @@ class Selection:
     training: dict[str, str]
     folders: Folders
     device: torch.device
+    data_memory: int | None = None
+    eval_memory: int | None = None
+    compiled: bool = False
+    elsewhere: bool = False
 
     @property
     def several(self) -> bool:
@@ -61,7 +69,26 @@ def select_runs(selection: Selection, notice: Callable[[str], None] = lambda _li
     runs = [run for task in tasks for run in _runs_of(selection, task, notice)]
     if not runs:
         raise ConfigError("nothing is left to run: no task has both such models and such a split")
-    return runs
+    return [_placed(run, selection, alone=len(runs) == 1) for run in runs]
+
+
+def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
+    """The run, with it decided where its training data is held: elsewhere in memory, unless it is said.
+
+    Raises:
+        CheckpointError: If it is the only one, was begun, and its settings cannot be read.
+        ConfigError: Likewise; or if the memory is too little.
+    """
+    memory = selection.data_memory
+    if selection.elsewhere and memory is None and not run.begun:
+        return run
+    try:
+        return run.placed(memory)
+    except (CheckpointError, ConfigError):
+        if alone or memory is not None:
+            raise
+        # Whether it can go on all the same, its checkpoint decides when it is its turn.
+        return run
 
 
 def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task]:
@@ -115,7 +142,16 @@ def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) ->
         for model in models:
             config = task.run_config(model, split, of_task)
             for seed in seeds:
-                yield Run(task, selection.preset, config, seed, selection.folders, selection.device)
+                yield Run(
+                    task,
+                    selection.preset,
+                    config,
+                    seed,
+                    selection.folders,
+                    selection.device,
+                    eval_memory=selection.eval_memory,
+                    compiled=selection.compiled,
+                )
 
 
 def _changed(preset: TaskPreset, training: dict[str, str]) -> TaskPreset:
