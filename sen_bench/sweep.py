@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
+from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, Transitions
 from sen_bench.device import device_name
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
@@ -26,7 +27,7 @@ from sen_bench.generators import GenerationResult, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, Reporter, TrainingResult, train
+from sen_bench.training import OTHER_RUN, Checkpoint, Reporter, TrainingResult, read_metrics, train
 
 #: A callback that is told how much of a piece of work is done, and how much there is.
 Advance = Callable[[int, int], None]
@@ -49,7 +50,7 @@ class Folders:
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
         runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
+        results: ``runs.csv``, ``leaderboard.csv`` and ``curves.csv``.
     """
 
     data: Path
@@ -65,6 +66,11 @@ class Folders:
     def leaderboard_csv(self) -> Path:
         """The table of means over seeds."""
         return self.results / "leaderboard.csv"
+
+    @property
+    def curves_csv(self) -> Path:
+        """The table of learning curves."""
+        return self.results / "curves.csv"
 
 
 def _columns(score: HorizonScores) -> dict[str, Any]:
@@ -382,6 +388,8 @@ class Run:
         return True
 
     def record(self, rows: list[RunRow]) -> None:
-        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
+        # The curve first: a run that stands in the table of runs is done, and never recorded again.
+        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)

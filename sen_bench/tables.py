@@ -89,6 +89,7 @@ def _empty_is_none(value: object) -> object:
 
 
 DigestIfAny = Annotated[Digest | None, BeforeValidator(_empty_is_none)]
+CountIfAny = Annotated[Count | None, BeforeValidator(_empty_is_none)]
 TextIfAny = Annotated[Text | None, BeforeValidator(_empty_is_none)]
 
 

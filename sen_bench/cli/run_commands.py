@@ -101,13 +101,20 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
 @click.command("leaderboard")
 @results_option
 @click.option("--task", help="Show only this task.")
-def leaderboard_command(results: Path, task: str | None) -> None:
-    """Print the leaderboard: means over seeds of everything in runs.csv."""
-    _print_leaderboard(Folders(Path(), Path(), results), task)
+@click.option("--iqm", is_flag=True, help="Interquartile means and their 95 % intervals, not mean ± std.")
+def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # noqa: FBT001
+    """Print the leaderboard: means over seeds of everything in runs.csv.
+
+    \b
+    Examples:
+      sen-bench leaderboard --task 3d-blocks
+      sen-bench leaderboard --iqm
+    """
+    _print_leaderboard(Folders(Path(), Path(), results), task, iqm=iqm)
 
 
-def _print_leaderboard(folders: Folders, task: str | None) -> None:
+def _print_leaderboard(folders: Folders, task: str | None, *, iqm: bool = False) -> None:
     table = aggregate(read_runs(folders.runs_csv))
     if task is not None:
         table = table[table["task"] == get_task(task).name]
-    click.echo(format_table(table))
+    click.echo(format_table(table, iqm=iqm))
