@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, ValidationError
 
+import sen_bench.tasks
 from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.curves import CurveRow
 from sen_bench.errors import ResultsError
@@ -30,6 +32,7 @@ from sen_bench.leaderboard import (
     write_leaderboard,
 )
 from sen_bench.published import PublishedRow
+from sen_bench.tasks import get_task
 
 ROOT = Path(__file__).parents[1]
 
@@ -475,6 +478,13 @@ def test_task_that_is_not_installed_has_nothing_to_compare_with() -> None:
     table = aggregate(_frame(rows))
     assert table["hits_at_1_vs_sen"].isna().all()
     assert table["hits_at_1_iqm_low"].notna().all()
+
+
+def test_task_of_ones_own_is_compared_with_the_model_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = replace(get_task("3d-blocks"), symmetric_models=("none", "sen"))
+    monkeypatch.setitem(sen_bench.tasks._TASKS, "3d-blocks", task)
+    table = aggregate(_frame(_rivals())).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "better", "sen": "better"}
 
 
 def test_fewer_than_three_runs_are_not_compared() -> None:
