@@ -107,6 +107,11 @@ def test_pandas_reads_the_tables_without_options(table: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(table), read_runs(table))
     pd.testing.assert_frame_equal(write_leaderboard(table, leaderboard), pd.read_csv(leaderboard))
     assert set(pd.read_csv(table)["train_dataset_digest"]) == {"sha256:12e4"}
+    append_rows(table, _rivals())
+    written = write_leaderboard(table, leaderboard)
+    pd.testing.assert_frame_equal(written, pd.read_csv(leaderboard))
+    assert written["hits_at_1_iqm_low"].dtype == "float64"
+    assert set(written["hits_at_1_vs_sen"].dropna()) == {"overlap", "worse"}
 
 
 def test_columns_and_rows_have_one_order_whatever_came_first(table: Path) -> None:
@@ -412,6 +417,13 @@ def test_tables_of_record_are_what_this_version_writes(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(record / "runs.csv"), read_runs(record / "runs.csv"))
     expected = write_leaderboard(record / "runs.csv", tmp_path / "leaderboard.csv")
     pd.testing.assert_frame_equal(pd.read_csv(record / "leaderboard.csv"), expected)
+
+
+def test_rows_of_record_are_of_the_same_data() -> None:
+    runs = read_runs(ROOT / "results" / "runs.csv")
+    for split, names in (("train", ["task", "train_split", "preset"]), ("eval", ["task", "preset"])):
+        assert runs.groupby(names)[f"{split}_dataset_digest"].nunique().eq(1).all()
+    assert runs.groupby(["task", "preset"])["eval_episodes"].nunique().eq(1).all()
 
 
 def _rivals(**sen: Any) -> list[RunRow]:
