@@ -186,8 +186,8 @@ def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
         `precisions` and `versions` of the runs, joined by semicolons.
 
         The symmetric embedding network is the first of the task's `symmetric_models`, if all of `GROUP` but
-        model and configuration is equal and it has one row there. `…_vs_sen` is empty in that row itself,
-        where there is none, or where one of the two has no interval.
+        model and configuration is equal, the most epochs and the precision too, and it has one such row.
+        `…_vs_sen` is empty in that row itself, where there is none, or where one of the two has no interval.
     """
     groups = [_Group(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
     headlines = {task: _headline(str(task)) for task in runs["task"].unique()}
@@ -222,7 +222,9 @@ class _Group:
 
     def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
         self.key = dict(zip(GROUP, key, strict=True))
-        self.peers = tuple(self.key[name] for name in _PEERS)
+        # Presets change under their name; models of one recipe have as many epochs and the same precision.
+        recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
+        self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
         self.summaries = {metric: summarise(runs[metric]) for metric in METRICS}
 

@@ -474,10 +474,18 @@ def test_teapot_is_compared_with_matmul() -> None:
         {"preset": "paper"},
         {"train_split": "train-limited"},
         {"task": "2d-shapes"},
+        {"epochs": 7},
+        {"precision": "bfloat16"},
     ],
 )
-def test_models_are_never_compared_across_data_presets_or_horizons(sen: dict[str, Any]) -> None:
+def test_models_are_never_compared_across_data_recipes_or_horizons(sen: dict[str, Any]) -> None:
     assert aggregate(_frame(_rivals(**sen)))["hits_at_1_vs_sen"].isna().all()
+
+
+def test_preset_that_grew_by_epochs_is_compared_with_its_own() -> None:
+    longer = [make_seed(s, config_digest="sha256:longer", epochs=9, hits_at_1=0.99) for s in range(3)]
+    table = aggregate(_frame([*_rivals(), *longer])).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "overlap", "none": "worse"}
 
 
 def test_two_networks_to_compare_with_are_none() -> None:
