@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
+from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
 from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
@@ -36,6 +37,7 @@ from sen_bench.training import (
     Profile,
     StepProfiler,
     TrainingResult,
+    read_metrics,
     train,
 )
 
@@ -50,7 +52,7 @@ class Folders:
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
         runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
+        results: ``runs.csv``, ``leaderboard.csv`` and ``curves.csv``.
     """
 
     data: Path
@@ -66,6 +68,11 @@ class Folders:
     def leaderboard_csv(self) -> Path:
         """The table of means over seeds."""
         return self.results / "leaderboard.csv"
+
+    @property
+    def curves_csv(self) -> Path:
+        """The table of learning curves."""
+        return self.results / "curves.csv"
 
     def refresh_leaderboard(self) -> None:
         """Brings the means up to date, where a process was killed between writing one table and the other."""
@@ -538,7 +545,9 @@ class Run:
             return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:
-        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
+        # The curve first: a run that stands in the table of runs is done, and never recorded again.
+        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
 

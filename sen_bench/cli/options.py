@@ -107,7 +107,7 @@ def _folder(option: str, default: str, text: str) -> Callable[[Command], Command
 
 data_option = _folder("--data", "data", "Folder of the datasets.")
 runs_option = _folder("--runs", "runs", "Folder of checkpoints and logs.")
-results_option = _folder("--results", "results", "Folder of runs.csv and leaderboard.csv.")
+results_option = _folder("--results", "results", "Folder of the result tables.")
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
