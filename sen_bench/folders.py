@@ -16,7 +16,7 @@ class Folders:
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
         runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
+        results: ``runs.csv``, ``leaderboard.csv`` and ``curves.csv``.
     """
 
     data: Path
@@ -32,6 +32,11 @@ class Folders:
     def leaderboard_csv(self) -> Path:
         """The table of means over seeds."""
         return self.results / "leaderboard.csv"
+
+    @property
+    def curves_csv(self) -> Path:
+        """The table of learning curves."""
+        return self.results / "curves.csv"
 
     def refresh_leaderboard(self) -> None:
         """Brings the means up to date, where a process was killed between writing one table and the other."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
+from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
 from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
@@ -31,7 +32,15 @@ from sen_bench.run_log import Console, RunLog
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, Profile, StepProfiler, TrainingResult, train
+from sen_bench.training import (
+    OTHER_RUN,
+    Checkpoint,
+    Profile,
+    StepProfiler,
+    TrainingResult,
+    read_metrics,
+    train,
+)
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10
@@ -55,9 +64,9 @@ class Run:
         seed: The seed.
         folders: Where things are.
         device: Where it runs.
-        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
-        data_notice: Where the training data is held and why, to be said before training; may be empty.
         compiled: Whether the training step is compiled.
+        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
+        placement: Where the training data is held, as `placed` decides it; None: that is not decided yet.
     """
 
     task: Task
@@ -66,14 +75,14 @@ class Run:
     seed: int
     folders: Folders
     device: torch.device
-    eval_memory: int | None = None
-    data_notice: str = ""
     compiled: bool = False
+    eval_memory: int | None = None
+    placement: Placement | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A task goes to other processes by its name: its models may be what cannot be sent.
-        rest = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "task"}
-        return _named, (self.task.name, rest)
+        others = tuple(getattr(self, field.name) for field in fields(self) if field.name != "task")
+        return _named, (self.task.name, *others)
 
     @property
     def name(self) -> str:
@@ -172,7 +181,7 @@ class Run:
             )
         training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
         config = self.config.model_copy(update={"training": training})
-        return replace(self, config=config, data_notice=placement.reason)
+        return replace(self, config=config, placement=placement)
 
     def _write_config(self) -> None:
         """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
@@ -193,7 +202,7 @@ class Run:
         return self.folders.data / self.preset.name if resized else self.folders.data
 
     def recipe(self, split: str) -> Recipe:
-        """What a split is generated from."""
+        """What a split is generated from, in the size that the preset asks for."""
         return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
 
     def dataset_path(self, split: str) -> Path:
@@ -267,29 +276,22 @@ class Run:
         dataset = self.open_dataset(self.config.train_split)
         if force:
             self.move_aside(console.message)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
-            return self._train(dataset, console, tensorboard=tensorboard, profiled=profiled)
-
-    def _train(
-        self,
-        dataset: Dataset,
-        console: Console,
-        *,
-        tensorboard: bool,
-        profiled: Callable[[Profile], None] | None,
-    ) -> TrainingResult:
-        """Trains the model, while nobody else does."""
         identity = self.identity(dataset.content_digest)
         path = self.folder / "checkpoint.pt"
-        if path.exists():  # refused before the settings of the run that is there are overwritten
-            Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
-        self._write_config()
-        for notice in (self.data_notice, precision_notice(self.device, self.config.training.precision)):
-            if notice:
-                console.message(notice)
+        self.folder.mkdir(parents=True, exist_ok=True)
         profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
-        with self._training_data(dataset) as transitions, console.training(self.name):
+        with (
+            self._alone(),
+            self._training_data(dataset) as transitions,
+            console.training(self.name),
+        ):
+            if path.exists():  # refused before the settings of the run that is there are overwritten
+                Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
+            self._write_config()
+            placement = "" if self.placement is None else self.placement.reason
+            for notice in (placement, precision_notice(self.device, self.config.training.precision)):
+                if notice:
+                    console.message(notice)
             result = train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
                 transitions,
@@ -503,11 +505,13 @@ class Run:
             return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:
-        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
+        # The curve first: a run that stands in the table of runs is done, and never recorded again.
+        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
 
 
-def _named(task: str, rest: dict[str, Any]) -> Run:
+def _named(task: str, *others: Any) -> Run:  # noqa: ANN401 — the fields of a run that follow its task
     """A run as another process sent it."""
-    return Run(get_task(task), **rest)
+    return Run(get_task(task), *others)

@@ -45,23 +45,6 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
         return tuple(sorted(seeds))
 
 
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names, with commas between them."""
-
-    name = "names"
-
-    def convert(
-        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Parses the text."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(part.strip() for part in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} lacks a name; write A or A,B", param, ctx)
-        return names
-
-
 class MemorySize(click.ParamType["int | None"]):
     """An amount of memory in bytes, such as ``8GiB`` or ``500 MB``; None for ``auto``."""
 
@@ -77,6 +60,23 @@ class MemorySize(click.ParamType["int | None"]):
         if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
             self.fail(f"{value!r} is no size; write 512MiB, 8GiB, 1.5GB or auto", param, ctx)
         return int(TypeAdapter(ByteSize).validate_python(value))
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names, with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Parses the text."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} lacks a name; write A or A,B", param, ctx)
+        return names
 
 
 class StorePlace(click.ParamType["Path | str"]):
@@ -107,7 +107,7 @@ def _folder(option: str, default: str, text: str) -> Callable[[Command], Command
 
 data_option = _folder("--data", "data", "Folder of the datasets.")
 runs_option = _folder("--runs", "runs", "Folder of checkpoints and logs.")
-results_option = _folder("--results", "results", "Folder of runs.csv and leaderboard.csv.")
+results_option = _folder("--results", "results", "Folder of the result tables.")
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),

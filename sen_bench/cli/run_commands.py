@@ -56,8 +56,8 @@ def selection_of(
         results: Likewise.
         data_memory: Likewise.
         eval_memory: Likewise.
-        compiled: As `training_options` has it.
-        elsewhere: Whether the runs take place on other machines.
+        compiled: Whether training steps are compiled.
+        elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         training: What is to be otherwise than in the preset's training.
     """
     folders = Folders(data, runs, results)
@@ -72,9 +72,9 @@ def selection_of(
         training={key: value for key, value in training.items() if value is not None},
         folders=folders,
         device=device,
+        compiled=compiled,
         data_memory=data_memory,
         eval_memory=eval_memory,
-        compiled=compiled,
         elsewhere=elsewhere,
     )
 
@@ -137,19 +137,28 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
 @click.command("leaderboard")
 @results_option
 @click.option("--task", help="Show only this task.")
-def leaderboard_command(results: Path, task: str | None) -> None:
-    """Print the leaderboard: means over seeds of everything in runs.csv."""
-    print_leaderboard(Folders(Path(), Path(), results), None if task is None else {get_task(task).name})
+@click.option("--iqm", is_flag=True, help="Interquartile means and their 95 % intervals, not mean ± std.")
+def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # noqa: FBT001
+    """Print the leaderboard: means over seeds of everything in runs.csv.
+
+    \b
+    Examples:
+      sen-bench leaderboard --task 3d-blocks
+      sen-bench leaderboard --iqm
+    """
+    tasks = None if task is None else {get_task(task).name}
+    print_leaderboard(Folders(Path(), Path(), results), tasks, iqm=iqm)
 
 
-def print_leaderboard(folders: Folders, tasks: set[str] | None) -> None:
+def print_leaderboard(folders: Folders, tasks: set[str] | None, *, iqm: bool = False) -> None:
     """Prints the means over seeds of everything in the table of runs.
 
     Args:
         folders: Where the table is.
         tasks: Only of these; None: of all.
+        iqm: Whether to show interquartile means with their intervals.
     """
     table = aggregate(read_runs(folders.runs_csv))
     if tasks is not None:
         table = table[table["task"].isin(tasks)]
-    click.echo(format_table(table))
+    click.echo(format_table(table, iqm=iqm))

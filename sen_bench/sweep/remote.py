@@ -166,4 +166,6 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
     with _ONE_AT_A_TIME:
         prepare_device(device)
         placed = replace(run, device=device)
+        if placed.placement is None:
+            placed = placed.placed(None)
         return placed.missing_rows(_Watched(token), tensorboard=tensorboard, again=again)

@@ -28,10 +28,10 @@ class Selection:
         training: What is to be otherwise than in the preset's training.
         folders: Where things are.
         device: Where the runs take place.
-        data_memory: Bytes that training data may take there; None: see `Run.placed`.
-        eval_memory: Bytes that evaluation may use there; None: its default.
         compiled: Whether training steps are compiled.
-        elsewhere: Whether that is on other machines, of whose memory nothing is known.
+        data_memory: Memory on the device for training data, in bytes; None: what suits it.
+        eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
+        elsewhere: Whether the device is another machine's, of which nothing is known here.
     """
 
     tasks: tuple[str, ...] | None
@@ -42,9 +42,9 @@ class Selection:
     training: dict[str, str]
     folders: Folders
     device: torch.device
+    compiled: bool = False
     data_memory: int | None = None
     eval_memory: int | None = None
-    compiled: bool = False
     elsewhere: bool = False
 
     @property
@@ -70,25 +70,6 @@ def select_runs(selection: Selection, notice: Callable[[str], None] = lambda _li
     if not runs:
         raise ConfigError("nothing is left to run: no task has both such models and such a split")
     return [_placed(run, selection, alone=len(runs) == 1) for run in runs]
-
-
-def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
-    """The run, with it decided where its training data is held: elsewhere in memory, unless it is said.
-
-    Raises:
-        CheckpointError: If it is the only one, was begun, and its settings cannot be read.
-        ConfigError: Likewise; or if the memory is too little.
-    """
-    memory = selection.data_memory
-    if selection.elsewhere and memory is None and not run.begun:
-        return run
-    try:
-        return run.placed(memory)
-    except (CheckpointError, ConfigError):
-        if alone or memory is not None:
-            raise
-        # Whether it can go on all the same, its checkpoint decides when it is its turn.
-        return run
 
 
 def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task]:
@@ -149,9 +130,28 @@ def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) ->
                     seed,
                     selection.folders,
                     selection.device,
-                    eval_memory=selection.eval_memory,
                     compiled=selection.compiled,
+                    eval_memory=selection.eval_memory,
                 )
+
+
+def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
+    """The run, with it decided where its data is held, if that can be known here.
+
+    Raises:
+        CheckpointError: If it is the only one, was begun, and its settings cannot be read.
+        ConfigError: Likewise; or if the memory is too little.
+    """
+    memory = selection.data_memory
+    if selection.elsewhere and memory is None and not run.begun:
+        return run
+    try:
+        return run.placed(memory)
+    except (CheckpointError, ConfigError):
+        if alone or memory is not None:
+            raise
+        # Whether it can go on all the same, its checkpoint decides when it is its turn.
+        return run
 
 
 def _changed(preset: TaskPreset, training: dict[str, str]) -> TaskPreset:
