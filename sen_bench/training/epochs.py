@@ -311,7 +311,8 @@ class EpochTraining(ABC, Generic[NetworkT]):
             self.watch(row, log)
         means = np.mean(rows, axis=0).tolist()
         where = {"attempt": self.attempt, "epoch": self.epoch + 1, "step": self.step}
-        log.add(event="steps", **where, **dict(zip(self.terms, means, strict=True)))
+        terms = dict(zip(self.terms, means, strict=True))
+        log.add(event="steps", **where, samples=self.samples_seen, **terms)
         return [row[0] for row in rows]
 
     def watch(self, row: list[float], log: MetricsLog) -> None:  # noqa: ARG002 — for those who watch for more

@@ -1,30 +1,33 @@
-"""Runs: each trains and scores one model with one seed; a sweep is many of them into one table."""
+"""A run: one model of one task, trained and scored with one seed."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
+from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
 from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
-from sen_bench.generators import GenerationResult, Recipe, generate
+from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
+from sen_bench.run_log import Console, RunLog
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
@@ -32,24 +35,14 @@ from sen_bench.training import (
     OTHER_RUN,
     Checkpoint,
     Profile,
-    Reporter,
     StepProfiler,
     TrainingResult,
+    read_metrics,
     train,
 )
 
-#: A callback that is told how much of a piece of work is done, and how much there is.
-Advance = Callable[[int, int], None]
-
-
-class Console(Reporter, Protocol):
-    """Who is told how a sweep goes: a training reporter that knows what is being trained, and other work."""
-
-    def training(self, name: str) -> AbstractContextManager[None]:
-        """Shows the training of a run while it is under way."""
-
-    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
-        """Shows a piece of work while it is under way."""
+# Seconds that a process which was just killed may take to let go of its run.
+_RELEASE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class Folders:
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
         runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
+        results: ``runs.csv``, ``leaderboard.csv`` and ``curves.csv``.
     """
 
     data: Path
@@ -75,6 +68,17 @@ class Folders:
     def leaderboard_csv(self) -> Path:
         """The table of means over seeds."""
         return self.results / "leaderboard.csv"
+
+    @property
+    def curves_csv(self) -> Path:
+        """The table of learning curves."""
+        return self.results / "curves.csv"
+
+    def refresh_leaderboard(self) -> None:
+        """Brings the means up to date, where a process was killed between writing one table and the other."""
+        runs, means = self.runs_csv, self.leaderboard_csv
+        if runs.exists() and not (means.exists() and means.stat().st_mtime_ns >= runs.stat().st_mtime_ns):
+            write_leaderboard(runs, means)
 
 
 def _columns(score: HorizonScores) -> dict[str, Any]:
@@ -100,9 +104,9 @@ class Run:
         seed: The seed.
         folders: Where things are.
         device: Where it runs.
-        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
-        data_notice: Where the training data is held and why, to be said before training; may be empty.
         compiled: Whether the training step is compiled.
+        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
+        placement: Where the training data is held, as `placed` decides it; None: that is not decided yet.
     """
 
     task: Task
@@ -111,9 +115,14 @@ class Run:
     seed: int
     folders: Folders
     device: torch.device
-    eval_memory: int | None = None
-    data_notice: str = ""
     compiled: bool = False
+    eval_memory: int | None = None
+    placement: Placement | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A task goes to other processes by its name: its models may be what cannot be sent.
+        others = tuple(getattr(self, field.name) for field in fields(self) if field.name != "task")
+        return _named, (self.task.name, *others)
 
     @property
     def name(self) -> str:
@@ -124,9 +133,24 @@ class Run:
         return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
+    def splits(self) -> tuple[str, str]:
+        """The splits it needs: the one it trains on, and the one it is scored on."""
+        return self.config.train_split, "eval"
+
+    @property
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
         return self.folders.runs / self.name
+
+    @property
+    def log(self) -> Path:
+        """What was said about it."""
+        return self.folder / "run.log"
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch of it is trained."""
+        return (self.folder / "checkpoint.pt").exists()
 
     @classmethod
     def from_folder(cls, folder: Path, *, data: Path, device: torch.device) -> Run:
@@ -189,7 +213,7 @@ class Run:
         elif memory is None and self.config.training.shuffle_buffer is not None:
             placement = Placement.given(self.config.training.shuffle_buffer, f"preset {self.preset.name}")
         else:
-            footprint = Footprint.of(self.task.world(), self._recipe(self.config.train_split))
+            footprint = Footprint.of(self.task.world(), self.recipe(self.config.train_split))
             placement = (
                 Placement.automatic(footprint, self.device)
                 if memory is None
@@ -197,11 +221,7 @@ class Run:
             )
         training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
         config = self.config.model_copy(update={"training": training})
-        return replace(self, config=config, data_notice=placement.reason)
-
-    def _recipe(self, split: str) -> Recipe:
-        """What a split is generated from, in the size that the preset asks for."""
-        return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+        return replace(self, config=config, placement=placement)
 
     def _write_config(self) -> None:
         """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
@@ -221,16 +241,33 @@ class Run:
         resized = self.preset.for_task(self.task.name).data
         return self.folders.data / self.preset.name if resized else self.folders.data
 
-    def ensure_dataset(self, split: str, *, workers: int, console: Console) -> GenerationResult:
+    def recipe(self, split: str) -> Recipe:
+        """What a split is generated from, in the size that the preset asks for."""
+        return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+
+    def dataset_path(self, split: str) -> Path:
+        """Where a split is."""
+        return dataset_path(self.data_folder(), self.task, split)
+
+    def ensure_dataset(
+        self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
+    ) -> GenerationResult:
         """Generates a split where it is missing.
+
+        Args:
+            split: Its name.
+            console: Is told how it goes.
+            workers: Processes that make its shards.
+            run: What makes them, in place of such processes.
 
         Raises:
             DatasetError: If there is another dataset in its place.
         """
-        recipe = self._recipe(split)
-        path = dataset_path(self.data_folder(), self.task, split)
+        path = self.dataset_path(split)
         with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(recipe, path, workers=workers, progress=advance, notice=console.message)
+            return generate(
+                self.recipe(split), path, workers=workers, run=run, progress=advance, notice=console.message
+            )
 
     def open_dataset(self, split: str) -> Dataset:
         """Opens a split of the sizes that the preset asks for.
@@ -238,13 +275,12 @@ class Run:
         Raises:
             DatasetError: If it is missing, broken, or of another recipe.
         """
-        path = dataset_path(self.data_folder(), self.task, split)
-        recipe = self._recipe(split)
+        path = self.dataset_path(split)
         if not path.exists():
             command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
             raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
         dataset = open_dataset(path)
-        if dataset.recipe_digest != recipe.digest:
+        if dataset.recipe_digest != self.recipe(split).digest:
             raise DatasetError(
                 f"{path} was generated with other settings than preset {self.preset.name} asks for"
             )
@@ -278,19 +314,24 @@ class Run:
             profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
         dataset = self.open_dataset(self.config.train_split)
-        if force and self.folder.exists():
-            console.message(f"moved {self.folder} to {move_aside(self.folder)}")
+        if force:
+            self.move_aside(console.message)
         identity = self.identity(dataset.content_digest)
         path = self.folder / "checkpoint.pt"
-        if path.exists():  # refused before the settings of the run that is there are overwritten
-            Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_config()
-        for notice in (self.data_notice, precision_notice(self.device, self.config.training.precision)):
-            if notice:
-                console.message(notice)
         profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
-        with self._training_data(dataset) as transitions, console.training(self.name):
+        with (
+            self._alone(),
+            self._training_data(dataset) as transitions,
+            console.training(self.name),
+        ):
+            if path.exists():  # refused before the settings of the run that is there are overwritten
+                Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
+            self._write_config()
+            placement = "" if self.placement is None else self.placement.reason
+            for notice in (placement, precision_notice(self.device, self.config.training.precision)):
+                if notice:
+                    console.message(notice)
             result = train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
                 transitions,
@@ -313,6 +354,28 @@ class Run:
         if buffer is None:
             return nullcontext(Transitions.from_dataset(dataset, self.device))
         return StreamedTransitions(dataset, self.device, buffer=buffer)
+
+    def move_aside(self, notice: Callable[[str], None]) -> None:
+        """Makes room for a new beginning, where it was begun before; that is then said."""
+        if self.folder.exists():
+            notice(f"moved {self.folder} to {move_aside(self.folder)}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other processes from training the same run; released by the system when this one dies.
+
+        Raises:
+            CheckpointError: If another process trains it.
+        """
+        lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_RELEASE_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(f"another process is training {self.name}; wait until it is done") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def trained_model(self) -> tuple[WorldModel, Checkpoint]:
         """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
@@ -427,7 +490,7 @@ class Run:
             return False
         runs = read_runs(self.folders.runs_csv)
         try:
-            digests = [self.open_dataset(split).content_digest for split in (self.config.train_split, "eval")]
+            digests = [self.open_dataset(split).content_digest for split in self.splits]
         except DatasetError:
             return False
         mine = runs[
@@ -452,15 +515,43 @@ class Run:
         Returns:
             Whether there was anything to do.
         """
-        for split in (self.config.train_split, "eval"):
+        for split in self.splits:
             self.ensure_dataset(split, workers=workers, console=console)
-        if not force and self.scored():
-            return False
-        self.train(console, tensorboard=tensorboard, force=force)
-        self.record(self.evaluate(console))
-        return True
+        if force:
+            self.move_aside(console.message)
+        rows = self.missing_rows(console, tensorboard=tensorboard, again=force)
+        if rows:
+            self.record(rows)
+        return bool(rows)
+
+    def missing_rows(
+        self, console: Console, *, tensorboard: bool = False, again: bool = False
+    ) -> list[RunRow]:
+        """Trains and scores the model on data that is there; leaves the tables to the caller.
+
+        Args:
+            console: Is told how it goes; what a person should read is kept in the run's log too.
+            tensorboard: Whether to write TensorBoard events too.
+            again: Whether to do so even if the table of runs has its rows.
+
+        Returns:
+            A row for each horizon; none if the table of runs has them.
+        """
+        if not again and self.scored():
+            return []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with RunLog(self.log, console) as log:
+            self.train(log, tensorboard=tensorboard)
+            return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:
-        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
+        # The curve first: a run that stands in the table of runs is done, and never recorded again.
+        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
+
+
+def _named(task: str, *others: Any) -> Run:  # noqa: ANN401 — the fields of a run that follow its task
+    """A run as another process sent it."""
+    return Run(get_task(task), *others)
