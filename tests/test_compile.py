@@ -34,11 +34,13 @@ from tests.test_training import CPU, IDENTITY, Affine, Recorder
 # PyTorch's own, when it traces an autograd function.
 pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
+# Every kind of layer that the object models of 3D Blocks do not have.
 OTHER_MODELS = [
-    ("2d-shapes", "full"),
-    ("rush-hour", "sen"),
-    *(("reacher", name) for name in ("sen", "full", "none")),
-    *(("teapot-large", name) for name in ("matmul", "tfn", "none")),
+    ("rush-hour", "full"),
+    ("reacher", "full"),
+    ("reacher", "none"),
+    ("teapot-large", "tfn"),
+    ("teapot-large", "none"),
 ]
 
 
@@ -84,16 +86,18 @@ def test_object_models_compile_whole_and_learn_as_uncompiled(kind: str) -> None:
 @pytest.mark.parametrize(("task", "name"), OTHER_MODELS)
 def test_other_models_compile_whole(task: str, name: str) -> None:
     chosen = get_task(task)
-    model = chosen.build_model(name, load_preset("smoke").for_task(task).models[name])
+    model = chosen.build_model(name, load_preset("smoke").for_task(task).models[name]).double()
     samples = Samples.draw(chosen.world(), 4)
-    batch = Batch(samples.observation(), samples.action(), samples.observation().flip(0))
-    permutation = torch.arange(4).roll(1)
-    for dtype in (torch.float32, torch.bfloat16):
-        loss = compiled_loss("eager")
-        compiled = loss(model, batch, permutation, hinge=1.0, dtype=dtype).total
-        compiled.backward()  # type: ignore[no-untyped-call]
-        plain = contrastive_loss(model, batch, permutation, hinge=1.0, dtype=dtype).total
-        torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)
+    frames = samples.observation(torch.float64)
+    batch, permutation = Batch(frames, samples.action(), frames.flip(0)), torch.arange(4).roll(1)
+    totals = []
+    for loss in (compiled_loss("eager"), contrastive_loss):
+        model.zero_grad()
+        totals.append(loss(model, batch, permutation, hinge=1.0, dtype=torch.float32).total)
+        torch.autograd.backward(totals[-1:])
+        totals += [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+    count = len(totals) // 2
+    torch.testing.assert_close(totals[:count], totals[count:], rtol=1e-8, atol=1e-10)
 
 
 @pytest.fixture(scope="module")
@@ -232,4 +236,4 @@ def test_rows_say_what_was_compiled_and_are_else_of_the_same_settings(
         assert done.exit_code == 0, done.output
     runs = pd.read_csv("results/runs.csv")
     assert runs["compiled"].tolist() == (runs["seed"] == 0).tolist()
-    assert set(runs["config_digest"]) == {runs["config_digest"][0]}
+    assert len(set(runs["config_digest"])) == 1

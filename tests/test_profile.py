@@ -153,7 +153,7 @@ def test_the_summary_fits_a_screen(profiled: tuple[TrainingResult, Profile]) -> 
 
 def test_the_command_prints_the_summary_on_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("tiny.toml").write_text(TINY)
+    Path("tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 4"))  # of two steps each
     command = ["--preset", "tiny.toml", "--device", "cpu", "--model", "none"]
     assert CliRunner().invoke(main, ["run", "3d-blocks", "--workers", "1", *command]).exit_code == 0
     train_again = ["train", "3d-blocks", *command, "--profile"]
