@@ -265,7 +265,7 @@ def _digests(row: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 
 # A relation to the symmetric embedding network, as the leaderboard has it, in words.
-_VERSUS: Final = {"better": "apart: better", "worse": "apart: worse", "overlap": "overlaps"}
+_VERSUS: Final = {"better": "better than SEN", "worse": "worse than SEN", "overlap": "not apart"}
 
 
 def _score(row: Mapping[Any, Any], metric: str, published: Published | None) -> Score:

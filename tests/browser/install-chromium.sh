@@ -3,8 +3,8 @@
 # line, and fails nowhere: where it cannot install them, those tests are skipped and say why.
 set -uo pipefail
 
-if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then
-  echo "chromium is installed"
+if { command -v chromium || command -v google-chrome; } >/dev/null && command -v chromedriver >/dev/null; then
+  echo "chromium and its driver are installed"
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then

@@ -20,7 +20,8 @@ from sen_bench.report import build_page, draw_world, read_tables, write_page
 from sen_bench.tasks import get_task
 from tests.report_tables import STRANGE, report_rows, write_report_tables
 
-_CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+_CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+_DRIVER = shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.slow,
