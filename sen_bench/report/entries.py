@@ -147,7 +147,6 @@ class Entry:
         devices: Where they ran.
         parameters: Of the model, or none.
         seconds: Mean seconds of training and evaluation, or no number.
-        transitions: Mean number of transitions trained on, or no number.
     """
 
     task: str
@@ -163,7 +162,6 @@ class Entry:
     devices: tuple[str, ...] = ()
     parameters: int | None = None
     seconds: float = math.nan
-    transitions: float = math.nan
 
     @property
     def title(self) -> str:
@@ -205,11 +203,12 @@ Place = tuple[str, str, str, int, str]
 
 
 def _published(table: pd.DataFrame) -> dict[Place, Published]:
-    told = {}
+    """The published numbers; of several for one place, the first."""
+    told: dict[Place, Published] = {}
     for row in table.to_dict("records"):
         place = (row["task"], row["train_split"], row["model"], int(row["horizon"]), row["metric"])
         source, note = _text_or_nothing(row["source"]), _text_or_nothing(row["note"])
-        told[place] = Published(float(row["mean"]), float(row["std"]), source, note)
+        told.setdefault(place, Published(float(row["mean"]), float(row["std"]), source, note))
     return told
 
 
@@ -250,7 +249,6 @@ def _run_entries(
                 devices=tuple(sorted(set(runs["device"]))),
                 parameters=int(row["parameters"]),
                 seconds=float(row["train_seconds"] + row["eval_seconds"]),
-                transitions=float(row["transitions_seen"]),
             )
         )
     return made

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+import pandas as pd
+
 from sen_bench import __version__
 from sen_bench.config import Preset, load_preset, preset_names
 from sen_bench.report.entries import METRICS, Entry, Metric, entries
@@ -67,7 +69,7 @@ class PresetFacts:
     Attributes:
         name: Its name.
         description: What it says of itself.
-        epochs: By task, in words.
+        epochs: By task, in words: of the runs where there are some, else as the preset has them.
         differs: What is not as in the paper, in words, or nothing.
         runs: How many runs it has.
     """
@@ -166,7 +168,7 @@ def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
         curves=tuple(curve_panels(rows, tables.curves)),
         worlds=tuple(worlds),
         presets=tuple(
-            _preset(name, titles, int((once["preset"] == name).sum()))
+            _preset(name, titles, once[once["preset"] == name])
             for name in dict.fromkeys([*sorted(once["preset"].unique()), *preset_names()])
         ),
         devices=tuple(
@@ -229,19 +231,23 @@ def _choices(rows: Sequence[Entry]) -> tuple[Choice, ...]:
     )
 
 
-def _preset(name: str, titles: Mapping[str, str], runs: int) -> PresetFacts:
-    """What is known of a preset: a user's own is not at hand."""
-    if name not in preset_names():
-        return PresetFacts(name, OWN_PRESET, "", "", runs)
-    preset = load_preset(name)
-    epochs: dict[int, list[str]] = {}
-    for task, sizes in preset.tasks.items():
-        epochs.setdefault(sizes.training.epochs, []).append(titles[task])
+def _preset(name: str, titles: Mapping[str, str], runs: pd.DataFrame) -> PresetFacts:
+    """What is known of a preset: a user's own is not at hand, and ours may have changed since a run."""
+    preset = load_preset(name) if name in preset_names() else None
+    if len(runs):
+        trained = [(str(row["task"]), int(row["epochs"])) for row in runs.to_dict("records")]
+    else:
+        trained = [(task, sizes.training.epochs) for task, sizes in preset.tasks.items()] if preset else []
+    epochs: dict[int, dict[str, None]] = {}
+    for task, count in trained:
+        epochs.setdefault(count, {})[titles[task]] = None
     if len(epochs) == 1:
-        text = f"{next(iter(epochs))} everywhere"
+        text = str(next(iter(epochs)))
     else:
         text = "; ".join(f"{count}: {', '.join(tasks)}" for count, tasks in sorted(epochs.items()))
-    return PresetFacts(name, preset.description, text, _differences(preset, titles), runs)
+    if preset is None:
+        return PresetFacts(name, OWN_PRESET, text, "", len(runs))
+    return PresetFacts(name, preset.description, text, _differences(preset, titles), len(runs))
 
 
 def _differences(preset: Preset, titles: Mapping[str, str]) -> str:

@@ -102,21 +102,13 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
             name = metric.heading.removesuffix(" %")
             rows = []
             for colour, model in sorted({(entry.colour, entry.model) for entry in of_preset}):
-                full, limited = (
-                    _only(e for e in of_preset if (e.model, e.split, e.horizon) == (model, split, horizon))
+                of_model = [entry for entry in of_preset if entry.model == model and entry.runs]
+                (full, text), (limited, other) = (
+                    _one_score([e for e in of_model if e.split == split], metric, horizon)
                     for split in ("train", "train-limited")
                 )
-                values = [e.scores[metric.name].mean if e else math.nan for e in (full, limited)]
-                texts = [NOT_RUN if math.isnan(value) else metric.text(value) for value in values]
-                rows.append(
-                    Row(
-                        model,
-                        NOT_RUN if texts == [NOT_RUN, NOT_RUN] else f"{texts[0]} → {texts[1]}",
-                        colour,
-                        100 * values[0],
-                        other=100 * values[1],
-                    )
-                )
+                text = f"{text} → {other}" if of_model else NOT_RUN
+                rows.append(Row(model, text, colour, 100 * full, other=100 * limited))
             panels.append(
                 Panel(
                     task,
@@ -301,9 +293,12 @@ def _score_at(entries: Iterable[Entry], label: str, metric: Metric, horizon: int
     return next(at, math.nan)
 
 
-def _only(entries: Iterable[Entry]) -> Entry | None:
-    """The first of them, if it was run."""
-    return next((entry for entry in entries if entry.runs), None)
+def _one_score(ran: Sequence[Entry], metric: Metric, horizon: int) -> tuple[float, str]:
+    """The one score at a horizon as a number and a text; no number where there is none, or several."""
+    means = [entry.scores[metric.name].mean for entry in ran if entry.horizon == horizon]
+    if len(means) == 1:
+        return means[0], metric.text(means[0])
+    return math.nan, ("several" if means else "–") if ran else NOT_RUN
 
 
 def _title(entry: Entry) -> str:
