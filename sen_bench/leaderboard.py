@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from sen_bench.errors import ResultsError
+from sen_bench.errors import ExtensionError, ResultsError
 from sen_bench.statistics import UNKNOWN, summarise
 from sen_bench.tables import (
     Amount,
@@ -186,11 +186,12 @@ def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
         `precisions` and `versions` of the runs, joined by semicolons.
 
         The symmetric embedding network is the first of the task's `symmetric_models`, if all of `GROUP` but
-        model and configuration is equal and it has one row there. `…_vs_sen` is empty in that row itself,
-        where there is none, or where one of the two has no interval.
+        model and configuration is equal, the most epochs and the precision too, and it has one such row.
+        `…_vs_sen` is empty in that row itself, where there is none, or where one of the two has no interval.
     """
     groups = [_Group(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
-    table = [group.row(_rival(group, groups)) for group in groups]
+    headlines = {task: _headline(str(task)) for task in runs["task"].unique()}
+    table = [group.row(_rival(group, groups, headlines[group.key["task"]])) for group in groups]
     return pd.DataFrame(table, columns=list(LEADERBOARD_COLUMNS))
 
 
@@ -221,7 +222,9 @@ class _Group:
 
     def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
         self.key = dict(zip(GROUP, key, strict=True))
-        self.peers = tuple(self.key[name] for name in _PEERS)
+        # Presets change under their name; models of one recipe have as many epochs and the same precision.
+        recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
+        self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
         self.summaries = {metric: summarise(runs[metric]) for metric in METRICS}
 
@@ -249,19 +252,21 @@ class _Group:
         return row
 
 
-def _rival(group: _Group, groups: list[_Group]) -> _Group | None:
+def _rival(group: _Group, groups: list[_Group], headline: str | None) -> _Group | None:
     """The symmetric embedding network that a group is compared with, if there is just one and not itself."""
-    name = _headline(str(group.key["task"]))
-    found = [other for other in groups if other.peers == group.peers and other.key["model"] == name]
+    found = [other for other in groups if other.peers == group.peers and other.key["model"] == headline]
     return found[0] if len(found) == 1 and found[0] is not group else None
 
 
 def _headline(task: str) -> str | None:
-    """The model of a task that others are compared with; none for a task that is not installed here."""
+    """The model of a task that others are compared with; none where the task is missing or broken here."""
     # Imported here and not above, because whoever only reads or adds rows has no use for PyTorch.
     from sen_bench.tasks import get_task, task_names  # noqa: PLC0415
 
-    models = get_task(task).symmetric_models if task in task_names() else ()
+    try:
+        models = get_task(task).symmetric_models if task in task_names() else ()
+    except ExtensionError:
+        return None  # a plugin that is broken keeps nobody from their other results
     return models[0] if models else None
 
 

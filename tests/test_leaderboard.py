@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -104,6 +105,11 @@ def test_pandas_reads_the_tables_without_options(table: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(table), read_runs(table))
     pd.testing.assert_frame_equal(write_leaderboard(table, leaderboard), pd.read_csv(leaderboard))
     assert set(pd.read_csv(table)["train_dataset_digest"]) == {"sha256:12e4"}
+    append_rows(table, _rivals())
+    written = write_leaderboard(table, leaderboard)
+    pd.testing.assert_frame_equal(written, pd.read_csv(leaderboard))
+    assert written["hits_at_1_iqm_low"].dtype == "float64"
+    assert set(written["hits_at_1_vs_sen"].dropna()) == {"overlap", "worse"}
 
 
 def test_columns_and_rows_have_one_order_whatever_came_first(table: Path) -> None:
@@ -411,6 +417,13 @@ def test_tables_of_record_are_what_this_version_writes(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(record / "leaderboard.csv"), expected)
 
 
+def test_rows_of_record_are_of_the_same_data() -> None:
+    runs = read_runs(ROOT / "results" / "runs.csv")
+    for split, names in (("train", ["task", "train_split", "preset"]), ("eval", ["task", "preset"])):
+        assert runs.groupby(names)[f"{split}_dataset_digest"].nunique().eq(1).all()
+    assert runs.groupby(["task", "preset"])["eval_episodes"].nunique().eq(1).all()
+
+
 def _rivals(**sen: Any) -> list[RunRow]:
     """Three seeds of a SEN and of two others on one task: one scores lower, one about as well."""
     scores = {"sen": (0.9, 0.92, 0.94), "none": (0.2, 0.5, 0.6), "full": (0.91, 0.93, 0.7)}
@@ -459,10 +472,18 @@ def test_teapot_is_compared_with_matmul() -> None:
         {"preset": "paper"},
         {"train_split": "train-limited"},
         {"task": "2d-shapes"},
+        {"epochs": 7},
+        {"precision": "bfloat16"},
     ],
 )
-def test_models_are_never_compared_across_data_presets_or_horizons(sen: dict[str, Any]) -> None:
+def test_models_are_never_compared_across_data_recipes_or_horizons(sen: dict[str, Any]) -> None:
     assert aggregate(_frame(_rivals(**sen)))["hits_at_1_vs_sen"].isna().all()
+
+
+def test_preset_that_grew_by_epochs_is_compared_with_its_own() -> None:
+    longer = [make_seed(s, config_digest="sha256:longer", epochs=9, hits_at_1=0.99) for s in range(3)]
+    table = aggregate(_frame([*_rivals(), *longer])).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "overlap", "none": "worse"}
 
 
 def test_two_networks_to_compare_with_are_none() -> None:
@@ -475,6 +496,13 @@ def test_task_that_is_not_installed_has_nothing_to_compare_with() -> None:
     table = aggregate(_frame(rows))
     assert table["hits_at_1_vs_sen"].isna().all()
     assert table["hits_at_1_iqm_low"].notna().all()
+
+
+def test_task_of_ones_own_is_compared_with_the_model_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(symmetric_models=("none", "sen"))
+    monkeypatch.setattr("sen_bench.tasks.get_task", lambda _: task)
+    table = aggregate(_frame(_rivals())).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "better", "sen": "better"}
 
 
 def test_fewer_than_three_runs_are_not_compared() -> None:

@@ -82,11 +82,13 @@ def test_strata_are_resampled_each_by_itself() -> None:
     assert (together.low, together.high) == (0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_interquartile_mean_is_the_trimmed_mean_of_scipy(scores: list[float]) -> None:
     assert interquartile_mean(scores) == pytest.approx(scipy.stats.trim_mean(scores, 0.25), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_mean_and_standard_deviation_are_those_of_numpy(scores: list[float]) -> None:
     summary = summarise(scores)
