@@ -408,7 +408,8 @@ def test_the_command_writes_a_page_and_overwrites_only_pages(
 ) -> None:
     results = tmp_path / "results"
     append_rows(results / "runs.csv", [make_row()])
-    monkeypatch.setattr("sen_bench.cli.report_commands.task_names", lambda: ["2d-shapes"])
+    drawn = draw_world(get_task("2d-shapes"))
+    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", lambda _: drawn)
     output = tmp_path / "new" / "page.html"
     command = ["report", "--results", str(results), "--output", str(output), "--quiet"]
     for _ in range(2):

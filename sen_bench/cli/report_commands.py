@@ -8,8 +8,8 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, results_option
-from sen_bench.report import build_page, draw_world, read_tables, write_page
-from sen_bench.tasks import get_task, task_names
+from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
+from sen_bench.tasks import task_names
 
 
 @click.command("report")
@@ -34,11 +34,14 @@ def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
     """
     tables = read_tables(results)
     worlds = []
-    names = task_names()
-    with Terminal(quiet=quiet).task("draw worlds", "tasks") as advance:
-        for done, name in enumerate(names, start=1):
-            worlds.append(draw_world(get_task(name)))
-            advance(done, len(names))
+    terminal, tasks = Terminal(quiet=quiet), usable_tasks()
+    for name in task_names():
+        if name not in {task.name for task in tasks}:
+            terminal.message(f"{name} is left out: it cannot be used; `sen-bench tasks` says why")
+    with terminal.task("draw worlds", "tasks") as advance:
+        for task in tasks:
+            worlds.append(draw_world(task))
+            advance(len(worlds), len(tasks))
     path = output or results / "index.html"
     write_page(build_page(tables, worlds), path)
     click.echo(str(path))

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from sen_bench.config import load_preset
+from sen_bench.errors import ExtensionError
 from sen_bench.leaderboard import GROUP
 from sen_bench.report.tables import Tables
 from sen_bench.tasks import Task, get_task, task_names
@@ -135,7 +136,7 @@ class Entry:
 
     Attributes:
         task: The task.
-        known: What is known of the task; none where it is of a plugin that is not installed here.
+        known: What is known of the task; none where it is of a plugin that is missing or broken here.
         split: The split trained on.
         model: The model.
         colour: The number of the model among those of its task: its place, and its colour in charts.
@@ -179,9 +180,20 @@ class Entry:
         return sum(run.collapsed for run in self.runs)
 
 
+def usable_tasks() -> list[Task]:
+    """All tasks but those of plugins that are broken: these keep nobody from their other results."""
+    tasks = []
+    for name in task_names():
+        try:
+            tasks.append(get_task(name))
+        except ExtensionError:
+            continue
+    return tasks
+
+
 def entries(tables: Tables) -> list[Entry]:
     """All rows: of every task that is known or was run, with every model of each split, run or not."""
-    tasks = {name: get_task(name) for name in task_names()}
+    tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
     made = _run_entries(tables, published, tasks)
     made += [entry for task in tasks.values() for entry in _missing(task, made, published)]
@@ -322,7 +334,7 @@ def _fact(value: object) -> str:
 
 def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Published]) -> Iterable[Entry]:
     """What was not run: models lacking beside others of their split and preset, or all of them."""
-    for split in (split for split in task.splits if split != "eval"):
+    for split in (name for name in task.splits if name == "train" or name.startswith("train-")):
         mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
         for preset in sorted({entry.preset for entry in mine}) or [""]:
             longest = max((e.horizon for e in mine if e.preset == preset), default=_usual_horizon(task))
