@@ -150,13 +150,15 @@ def _action_labels(dataset: Dataset) -> Labeller:
     except UnknownNameError:  # a world of a third party that is not installed here
         names = ()
 
-    def label(action: NDArray[Any]) -> str:
-        if action.ndim == 0:
-            number = int(action)
-            return names[number] if number < len(names) else str(number)
-        return _numbers(action)
+    return lambda action: action_label(names, action)
 
-    return label
+
+def action_label(names: Sequence[str], action: NDArray[Any]) -> str:
+    """How to write an action: by its name where there is one for it, else by its numbers."""
+    if action.ndim == 0:
+        number = int(action)
+        return names[number] if number < len(names) else str(number)
+    return _numbers(action)
 
 
 def element_label(group: Group | SO3, element: NDArray[Any]) -> str:

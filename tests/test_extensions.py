@@ -22,6 +22,7 @@ from sen_bench.cli.main import main
 from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.leaderboard import aggregate
+from sen_bench.report import usable_tasks
 from sen_bench.tasks import get_task, task_names
 from tests.own_models import Mean
 from tests.plugins import TASK, forget, install
@@ -201,6 +202,7 @@ class TestTasksOfOthers:
         rows = [make_seed(0, task="drift"), make_seed(0)]
         table = aggregate(pd.DataFrame([row.model_dump() for row in rows]))
         assert table["task"].tolist() == ["3d-blocks", "drift"]
+        assert [task.name for task in usable_tasks()] == BUILT_IN
 
     @pytest.mark.parametrize("name", ["1e5", "nan", "a/b", "Drift", "two words"])
     def test_names_that_no_folder_or_table_can_have_are_refused(self, plug: Install, name: str) -> None:

@@ -1,0 +1,47 @@
+"""The command that makes the page of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.console import Terminal
+from sen_bench.cli.options import quiet_option, results_option
+from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
+from sen_bench.tasks import task_names
+
+
+@click.command("report")
+@results_option
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page.  [default: index.html in the folder of results]",
+)
+@quiet_option
+def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
+    """Make the page of results: one HTML file that opens from disk and needs no network.
+
+    It shows the leaderboard of each task beside the paper's numbers, charts, pictures of the worlds, and
+    behind every number the runs it comes from. What was not run is shown as missing. docs/report.md says how
+    to read it.
+
+    \b
+    Examples:
+      sen-bench report
+      sen-bench report --results results --output /tmp/page.html
+    """
+    tables = read_tables(results)
+    worlds = []
+    terminal, tasks = Terminal(quiet=quiet), usable_tasks()
+    for name in task_names():
+        if name not in {task.name for task in tasks}:
+            terminal.message(f"{name} is left out: it cannot be used; `sen-bench tasks` says why")
+    with terminal.task("draw worlds", "tasks") as advance:
+        for task in tasks:
+            worlds.append(draw_world(task))
+            advance(len(worlds), len(tasks))
+    path = output or results / "index.html"
+    write_page(build_page(tables, worlds), path)
+    click.echo(str(path))

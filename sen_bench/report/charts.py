@@ -1,0 +1,377 @@
+"""Charts as geometry: where every line, mark and word stands. The templates only write them down as SVG.
+
+Lengths are in units of the drawing, about a pixel on a phone. Colours are numbers: the style sheet says what
+they are in light and in dark, and every colour goes with a mark and a dash of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+WIDTH: Final = 340
+"""Of every chart: as much as a narrow phone shows without making its text smaller."""
+
+_LEFT, _RIGHT, _TOP, _PLOT_HEIGHT, _BELOW = 44, 14, 10, 150, 38
+_ROW, _LABEL, _TEXT = 24, 80, 98
+_LABEL_LETTERS: Final = 13
+
+MARKS: Final = ("circle", "square", "triangle", "diamond", "plus")
+"""The marks of colours 0, 1, …; there are as many colours as marks."""
+
+DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4")
+"""The dashes of lines of colours 0, 1, …"""
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A number beside an axis, and where it stands along it."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark: an SVG path around its point."""
+
+    path: str
+    colour: int
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through its points, with a mark and, where it is known, an interval at each.
+
+    Attributes:
+        name: What the legend calls it.
+        colour: Its colour, dash and mark.
+        path: The line, as an SVG path.
+        marks: The marks of its points.
+        whiskers: Intervals, as an SVG path.
+    """
+
+    name: str
+    colour: int
+    path: str
+    marks: tuple[Mark, ...] = ()
+    whiskers: str = ""
+
+    @property
+    def dash(self) -> str:
+        """As SVG writes it."""
+        return DASHES[self.colour % len(DASHES)]
+
+    @property
+    def swatch(self) -> str:
+        """The mark of the legend, around (14, 6)."""
+        return mark_path(self.colour, 14, 6)
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over a plane.
+
+    Attributes:
+        x_label: What goes to the right.
+        y_label: What goes up.
+        x_ticks: Numbers below.
+        y_ticks: Numbers on the left, with a rule each.
+        lines: What is drawn.
+        summary: The same in words.
+    """
+
+    x_label: str
+    y_label: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+    summary: str
+    width: int = WIDTH
+    height: int = _TOP + _PLOT_HEIGHT + _BELOW
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    bottom: int = _TOP + _PLOT_HEIGHT
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a line goes through.
+
+    Attributes:
+        name: Of the line.
+        colour: Of the line.
+        x: To the right.
+        y: Upwards; a gap where it is no number.
+        low: Lower ends of intervals; empty, or one for each point and no number where there is none.
+        high: Upper ends.
+    """
+
+    name: str
+    colour: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a line of a dot chart shows.
+
+    Attributes:
+        label: On the left.
+        text: On the right: the numbers.
+        colour: Of its dots.
+        value: Where the dot is; no number where there is none.
+        low: Lower end of its interval, or no number.
+        high: Upper end.
+        other: Where a ring in the same colour is, joined to the dot; no number where there is none.
+        published: Where the published number is; no number where there is none.
+        heading: Whether it is a heading, a label alone.
+    """
+
+    label: str
+    text: str = ""
+    colour: int = 0
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    other: float = math.nan
+    published: float = math.nan
+    heading: bool = False
+
+
+@dataclass(frozen=True)
+class PlacedRow:
+    """A row and where its parts are."""
+
+    label: str
+    text: str
+    y: float
+    colour: int
+    heading: bool
+    marks: tuple[Mark, ...]
+    whisker: str
+    published: str
+
+
+@dataclass(frozen=True)
+class DotChart:
+    """Dots along one axis, a row each.
+
+    Attributes:
+        x_label: What goes to the right.
+        ticks: Numbers below.
+        rows: From above.
+        summary: The same in words.
+        height: Of the drawing.
+        bottom: Where the axis is.
+    """
+
+    x_label: str
+    ticks: tuple[Tick, ...]
+    rows: tuple[PlacedRow, ...]
+    summary: str
+    height: float
+    bottom: float
+    width: int = WIDTH
+    left: int = _LABEL
+    right: int = WIDTH - _TEXT
+
+
+def mark_path(colour: int, x: float, y: float, size: float = 4) -> str:
+    """The mark of a colour, around a point."""
+    r = size
+    at = f"M{_n(x)} {_n(y)}"
+    match MARKS[colour % len(MARKS)]:
+        case "circle":
+            return f"{at}m{_n(-r)} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
+        case "square":
+            s = round(0.9 * r, 2)
+            return f"{at}m{-s} {-s}h{2 * s}v{2 * s}h{-2 * s}z"
+        case "triangle":
+            return f"{at}m0 {_n(-1.2 * r)}l{_n(1.15 * r)} {_n(2 * r)}h{_n(-2.3 * r)}z"
+        case "diamond":
+            return diamond_path(x, y, size)
+        case _:
+            t = round(r / 3, 2)
+            return (
+                f"{at}m{-t} {-r}h{2 * t}v{_n(r - t)}h{_n(r - t)}v{2 * t}h{_n(t - r)}v{_n(r - t)}h{-2 * t}"
+                f"v{_n(t - r)}h{_n(t - r)}v{-2 * t}h{_n(r - t)}z"
+            )
+
+
+def diamond_path(x: float, y: float, size: float = 5) -> str:
+    """A diamond around a point: published numbers are hollow ones."""
+    r = _n(1.2 * size)
+    return f"M{_n(x)} {_n(y)}m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z"
+
+
+def line_chart(
+    lines: Sequence[Points],
+    *,
+    x_label: str,
+    y_label: str,
+    summary: str,
+    y_limits: tuple[float, float] | None = None,
+    logarithmic: bool = False,
+    marked: bool = True,
+) -> LineChart:
+    """Draws lines.
+
+    Args:
+        lines: At least one, with at least one point.
+        x_label: What goes to the right.
+        y_label: What goes up.
+        summary: The chart in words.
+        y_limits: Ends of the axis upwards; those of the numbers where they are not given.
+        logarithmic: Whether the axis upwards is; numbers that are not positive are left out then.
+        marked: Whether points have marks; without, x begins at 0 and is not told point by point.
+    """
+    right, bottom = WIDTH - _RIGHT, _TOP + _PLOT_HEIGHT
+    xs = sorted({x for line in lines for x in line.x})
+    ys = [y for line in lines for y in line.y if math.isfinite(y) and (y > 0 or not logarithmic)]
+    low, high = y_limits or (min(ys, default=0.1), max(ys, default=1))
+    y_values = _round_factors(low, high) if logarithmic else _round_steps(low, high)
+    begin = xs[0] if marked else 0.0
+    x_scale = _scale(begin, max(xs[-1], begin + 1e-9), _LEFT + 4, right - 4)
+    y_scale = _scale(low, high, bottom, _TOP, logarithmic=logarithmic)
+    x_values = xs if marked and len(xs) <= 6 else _round_steps(begin, xs[-1])
+    return LineChart(
+        x_label=x_label,
+        y_label=y_label,
+        x_ticks=tuple(Tick(x_scale(x), _short(x)) for x in x_values),
+        y_ticks=tuple(Tick(y_scale(y), _short(y)) for y in y_values),
+        lines=tuple(
+            _line(points, x_scale, y_scale, logarithmic=logarithmic, marked=marked) for points in lines
+        ),
+        summary=summary,
+    )
+
+
+def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, marked: bool) -> Line:
+    path, marks, pen = "", [], "M"
+    for x, y in zip(points.x, points.y, strict=True):
+        if not math.isfinite(y) or (logarithmic and y <= 0):
+            pen = "M"
+            continue
+        path += f"{pen}{_n(x_scale(x))} {_n(y_scale(y))}"
+        pen = "L"
+        if marked:
+            marks.append(Mark(mark_path(points.colour, x_scale(x), y_scale(y)), points.colour))
+    whiskers = "".join(
+        f"M{_n(x_scale(x))} {_n(y_scale(low))}V{_n(y_scale(high))}"
+        for x, low, high in zip(points.x, points.low, points.high, strict=False)
+        if math.isfinite(low) and math.isfinite(high)
+    )
+    return Line(points.name, points.colour, path, tuple(marks), whiskers)
+
+
+def dot_chart(
+    rows: Sequence[Row], *, x_label: str, summary: str, limits: tuple[float, float] | None = None
+) -> DotChart:
+    """Draws a dot for each row.
+
+    Args:
+        rows: From above.
+        x_label: What goes to the right.
+        summary: The chart in words.
+        limits: Ends of the axis; without them it is logarithmic and as long as the numbers need.
+    """
+    right = WIDTH - _TEXT
+    bottom = 8 + _ROW * len(rows)
+    if limits is None:
+        placed = ((row.value, row.low, row.high, row.other, row.published) for row in rows)
+        numbers = [number for row in placed for number in row if number > 0]
+        values = _decades(min(numbers, default=0.1), max(numbers, default=1))
+        scale = _scale(values[0], values[-1], _LABEL + 6, right - 6, logarithmic=True)
+    else:
+        values = [limits[0], (limits[0] + limits[1]) / 2, limits[1]]
+        scale = _scale(*limits, _LABEL + 6, right - 6)
+    return DotChart(
+        x_label=x_label,
+        ticks=tuple(Tick(scale(x), _short(x)) for x in values),
+        rows=tuple(_placed(row, 8 + _ROW * (k + 0.5), scale) for k, row in enumerate(rows)),
+        summary=summary,
+        height=bottom + 36,
+        bottom=bottom,
+    )
+
+
+def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
+    marks = []
+    whisker = ""
+    if math.isfinite(row.low) and math.isfinite(row.high):
+        whisker += f"M{_n(scale(row.low))} {_n(y)}H{_n(scale(row.high))}"
+    if math.isfinite(row.value) and math.isfinite(row.other):
+        whisker += f"M{_n(scale(row.value))} {_n(y)}H{_n(scale(row.other))}"
+    if math.isfinite(row.other):
+        marks.append(Mark(mark_path(row.colour, scale(row.other), y, 5), row.colour, hollow=True))
+    if math.isfinite(row.value):
+        marks.append(Mark(mark_path(row.colour, scale(row.value), y, 5), row.colour))
+    published = diamond_path(scale(row.published), y) if math.isfinite(row.published) else ""
+    label = row.label
+    if len(label) > _LABEL_LETTERS and not row.heading:
+        label = f"{label[: _LABEL_LETTERS - 1]}…"
+    return PlacedRow(label, row.text, y, row.colour, row.heading, tuple(marks), whisker, published)
+
+
+def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Scale:
+    """Numbers to places; beyond the ends of the axis they stay at them."""
+    if logarithmic:
+        inner = _scale(math.log10(low), math.log10(high), start, end)
+        return lambda value: inner(math.log10(max(value, low)))
+
+    def place(value: float) -> float:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return start + min(max(share, 0.0), 1.0) * (end - start)
+
+    return place
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Powers of ten around two positive numbers: two or more, and not more than five."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    last = max(last, first + 1)
+    step = math.ceil((last - first) / 4)
+    last = first + step * math.ceil((last - first) / step)
+    return [10.0**power for power in range(first, last + 1, step)]
+
+
+def _round_factors(low: float, high: float) -> list[float]:
+    """Powers of ten between two positive numbers; with twice and five times them where there are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1.0,), (1.0, 2.0, 5.0)):
+        between = [k * 10.0**power for power in powers for k in factors if low <= k * 10.0**power <= high]
+        if len(between) > 1:
+            return between[:: math.ceil(len(between) / 6)]
+    return [low, high] if high > low else [low]
+
+
+def _round_steps(low: float, high: float) -> list[float]:
+    """Three to six round numbers between two."""
+    span = (high - low) or 1.0
+    unit = 10.0 ** math.floor(math.log10(span / 3))
+    step = next(k * unit for k in (1, 2, 5, 10) if span / (k * unit) <= 5)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
+def _short(value: float) -> str:
+    """A number beside an axis."""
+    for factor, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value:.4g}"
+
+
+def _n(value: float) -> str:
+    """A length, to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,355 @@
+"""Rows of the leaderboard as the page shows them: scores beside published ones, runs behind them, gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from sen_bench.config import load_preset
+from sen_bench.errors import ExtensionError
+from sen_bench.leaderboard import GROUP
+from sen_bench.report.tables import Tables
+from sen_bench.tasks import Task, get_task, task_names
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score that the page shows.
+
+    Attributes:
+        name: Its column in the tables.
+        heading: Its short name.
+        title: Its meaning, short.
+        share: Whether it is a share, shown in percent, and more is better; else an error, and less is.
+    """
+
+    name: str
+    heading: str
+    title: str
+    share: bool
+
+    def text(self, value: float) -> str:
+        """A value, without its unit."""
+        if math.isnan(value):
+            return "–"
+        if self.share:
+            return f"{100 * value:.1f}"
+        return _significant(value, 3)
+
+    def spread_text(self, mean: float, std: float) -> str:
+        """A mean and, where there is one, its standard deviation."""
+        if math.isnan(std):
+            return self.text(mean)
+        return f"{self.text(mean)} ± {self.text(std) if self.share else _significant(std, 2)}"
+
+
+def _significant(value: float, digits: int) -> str:
+    """So many digits of a number that is not negative; small ones as powers of ten."""
+    return f"{value:.{digits}g}" if value >= 0.001 or value == 0 else f"{value:.{digits - 1}e}"
+
+
+METRICS: Final = (
+    Metric("hits_at_1", "H@1 %", "share of true latents whose own prediction ranks first", share=True),
+    Metric("hits_at_5", "H@5 %", "share whose own prediction is among the first five", share=True),
+    Metric("hits_at_10", "H@10 %", "share whose own prediction is among the first ten", share=True),
+    Metric("mrr", "MRR %", "mean of 1 / rank", share=True),
+    Metric(
+        "hh_at_1", "HH@1 %", "share of predictions nearer to the truth than to any hard negative", share=True
+    ),
+    Metric("ee_embedding", "EE(S)", "equivariance error of the embedding network", share=False),
+    Metric("ee_latent", "EE(z)", "equivariance error of the latents", share=False),
+    Metric("die_embedding", "DIE(S)", "distance invariance error of the embedding network", share=False),
+    Metric("die_model", "DIE(model)", "distance invariance error of the predictions", share=False),
+)
+"""In the order of the page's columns."""
+
+METRIC: Final = {metric.name: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of the paper.
+
+    Attributes:
+        mean: Its mean.
+        std: Its standard deviation, or no number.
+        source: Where it stands.
+        note: What to know of it, or nothing.
+    """
+
+    mean: float
+    std: float
+    source: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one row; what is undefined or unknown is no number.
+
+    Attributes:
+        mean: Over the runs.
+        std: Their standard deviation.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        versus: How it compares with the symmetric embedding network, in words, or nothing.
+        published: What the paper says of the same task, split, model and horizon.
+    """
+
+    mean: float = math.nan
+    std: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    versus: str = ""
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One run at one horizon: where a number comes from.
+
+    Attributes:
+        identity: Its name, and the digests of its training data and settings.
+        scores: Its own scores, as text by heading.
+        facts: Everything else, as text by name.
+        collapsed: Whether its latents collapsed.
+    """
+
+    identity: tuple[str, str, str]
+    scores: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    collapsed: bool
+
+    @property
+    def run_id(self) -> str:
+        """Its name."""
+        return self.identity[0]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row: the runs that are averaged, or none where nothing was run.
+
+    Attributes:
+        task: The task.
+        known: What is known of the task; none where it is of a plugin that is missing or broken here.
+        split: The split trained on.
+        model: The model.
+        colour: The number of the model among those of its task: its place, and its colour in charts.
+        preset: The preset; empty where nothing of the task and split was run.
+        horizon: Steps ahead.
+        variant: What tells it from rows that differ in data or settings only, or nothing.
+        scores: By metric.
+        runs: The runs.
+        devices: Where they ran.
+        parameters: Of the model, or none.
+        seconds: Mean seconds of training and evaluation, or no number.
+    """
+
+    task: str
+    known: Task | None
+    split: str
+    model: str
+    colour: int
+    preset: str
+    horizon: int
+    variant: str
+    scores: Mapping[str, Score]
+    runs: tuple[Facts, ...] = ()
+    devices: tuple[str, ...] = ()
+    parameters: int | None = None
+    seconds: float = math.nan
+
+    @property
+    def title(self) -> str:
+        """What the task is called."""
+        return self.known.title if self.known else self.task
+
+    @property
+    def label(self) -> str:
+        """The model, and what tells it from others of the same name."""
+        return f"{self.model} {self.variant}" if self.variant else self.model
+
+    @property
+    def collapsed(self) -> int:
+        """How many of its runs collapsed."""
+        return sum(run.collapsed for run in self.runs)
+
+
+def usable_tasks() -> list[Task]:
+    """All tasks but those of plugins that are broken: these keep nobody from their other results."""
+    tasks = []
+    for name in task_names():
+        try:
+            tasks.append(get_task(name))
+        except ExtensionError:
+            continue
+    return tasks
+
+
+def entries(tables: Tables) -> list[Entry]:
+    """All rows: of every task that is known or was run, with every model of each split, run or not."""
+    tasks = {task.name: task for task in usable_tasks()}
+    published = _published(tables.published)
+    made = _run_entries(tables, published, tasks)
+    made += [entry for task in tasks.values() for entry in _missing(task, made, published)]
+    order = [*tasks, *sorted({entry.task for entry in made} - set(tasks))]
+    return sorted(
+        made, key=lambda e: (order.index(e.task), e.split, e.preset, e.horizon, e.colour, e.variant)
+    )
+
+
+def headline(task: Task | None, horizon: int) -> Metric:
+    """What a task is judged by first: HH@1 with hard negatives, H@1 after several steps, else MRR [ours]."""
+    if task is not None and task.splits["eval"].negatives:
+        return METRIC["hh_at_1"]
+    return METRIC["hits_at_1"] if horizon > 1 else METRIC["mrr"]
+
+
+Place = tuple[str, str, str, int, str]
+"""Task, training split, model, horizon and metric of a published number."""
+
+
+def _published(table: pd.DataFrame) -> dict[Place, Published]:
+    """The published numbers; of several for one place, the first."""
+    told: dict[Place, Published] = {}
+    for row in table.to_dict("records"):
+        place = (row["task"], row["train_split"], row["model"], int(row["horizon"]), row["metric"])
+        source, note = _text_or_nothing(row["source"]), _text_or_nothing(row["note"])
+        told.setdefault(place, Published(float(row["mean"]), float(row["std"]), source, note))
+    return told
+
+
+def _text_or_nothing(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _run_entries(
+    tables: Tables, published: Mapping[Place, Published], tasks: Mapping[str, Task]
+) -> list[Entry]:
+    """A row for each of the leaderboard."""
+    models = {
+        task: list(dict.fromkeys([*(tasks[task].models if task in tasks else ()), *sorted(set(ran))]))
+        for task, ran in ((str(name), ran) for name, ran in tables.runs.groupby("task")["model"])
+    }
+    rows = tables.leaderboard.to_dict("records")
+    groups = dict(iter(tables.runs.groupby(list(GROUP), sort=False)))
+    variants: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+    for row in rows:
+        variants.setdefault(_same_name(row), set()).add(_digests(row))
+    made = []
+    for row in rows:
+        runs = groups[tuple(row[name] for name in GROUP)]
+        among = sorted(variants[_same_name(row)])
+        place = (row["task"], row["train_split"], row["model"], int(row["horizon"]))
+        made.append(
+            Entry(
+                task=row["task"],
+                known=tasks.get(row["task"]),
+                split=row["train_split"],
+                model=row["model"],
+                colour=models[row["task"]].index(row["model"]),
+                preset=row["preset"],
+                horizon=int(row["horizon"]),
+                variant=f"({among.index(_digests(row)) + 1})" if len(among) > 1 else "",
+                scores={m.name: _score(row, m.name, published.get((*place, m.name))) for m in METRICS},
+                runs=tuple(_facts(run) for run in runs.to_dict("records")),
+                devices=tuple(sorted(set(runs["device"]))),
+                parameters=int(row["parameters"]),
+                seconds=float(row["train_seconds"] + row["eval_seconds"]),
+            )
+        )
+    return made
+
+
+def _same_name(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("task", "train_split", "preset", "model"))
+
+
+def _digests(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in GROUP if name.endswith("_digest") or name == "eval_episodes")
+
+
+# A relation to the symmetric embedding network, as the leaderboard has it, in words.
+_VERSUS: Final = {"better": "better than SEN", "worse": "worse than SEN", "overlap": "not apart"}
+
+
+def _score(row: Mapping[Any, Any], metric: str, published: Published | None) -> Score:
+    return Score(
+        float(row[f"{metric}_mean"]),
+        float(row[f"{metric}_std"]),
+        float(row[f"{metric}_iqm_low"]),
+        float(row[f"{metric}_iqm_high"]),
+        _VERSUS.get(row[f"{metric}_vs_sen"], ""),
+        published,
+    )
+
+
+# What of a run is shown as text, by its column; scores and what names the row are shown already.
+_FACTS: Final = (
+    "seed",
+    "restarts",
+    "epochs",
+    "transitions_seen",
+    "train_seconds",
+    "eval_seconds",
+    "eval_episodes",
+    "device",
+    "precision",
+    "compiled",
+    "version",
+    "torch_version",
+    "config_digest",
+    "train_dataset_digest",
+    "eval_dataset_digest",
+    "train_files_digest",
+    "eval_files_digest",
+)
+
+
+def _facts(row: Mapping[Any, Any]) -> Facts:
+    return Facts(
+        identity=(row["run_id"], row["train_dataset_digest"], row["config_digest"]),
+        scores=tuple(
+            (metric.heading, metric.text(row[metric.name]))
+            for metric in METRICS
+            if not math.isnan(row[metric.name])
+        ),
+        facts=tuple((name.replace("_", " "), _fact(row[name])) for name in _FACTS if name in row),
+        collapsed=bool(row["collapsed"]),
+    )
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "not recorded" if math.isnan(value) else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Published]) -> Iterable[Entry]:
+    """What was not run: models lacking beside others of their split and preset, or all of them."""
+    for split in (name for name in task.splits if name == "train" or name.startswith("train-")):
+        mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
+        for preset in sorted({entry.preset for entry in mine}) or [""]:
+            longest = max((e.horizon for e in mine if e.preset == preset), default=_usual_horizon(task))
+            for colour, model in enumerate(task.models):
+                ran = {e.horizon for e in mine if (e.preset, e.model) == (preset, model)}
+                told = {h for t, s, m, h, _ in published if (t, s, m) == (task.name, split, model)}
+                for horizon in sorted(told - ran if ran or told else {longest}):
+                    scores = {
+                        m.name: Score(published=published.get((task.name, split, model, horizon, m.name)))
+                        for m in METRICS
+                    }
+                    yield Entry(task.name, task, split, model, colour, preset, horizon, "", scores)
+
+
+def _usual_horizon(task: Task) -> int:
+    """How far ahead a task is scored at most, by the preset ``paper``; 1 where that does not mention it."""
+    sizes = load_preset("paper").tasks.get(task.name)
+    return max(sizes.evaluation.horizons) if sizes else 1

@@ -1,0 +1,281 @@
+"""What the page says, arranged and in words; the template only marks it up."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+import pandas as pd
+
+from sen_bench import __version__
+from sen_bench.config import Preset, load_preset, preset_names
+from sen_bench.report.entries import METRICS, Entry, Metric, entries
+from sen_bench.report.panels import (
+    Panel,
+    curve_panels,
+    equivariance_panels,
+    glance_panels,
+    horizon_panels,
+    limited_panels,
+)
+from sen_bench.report.tables import Tables
+from sen_bench.report.worlds import WorldPictures
+
+OWN_PRESET: Final = "a preset of one's own; config.json in the folder of a run has its settings"
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """The leaderboard of a task.
+
+    Attributes:
+        task: Its name.
+        title: Its title.
+        splits: The training splits but for the plain one, each with what it is for.
+        metrics: The columns: those that are known for some row.
+        entries: The rows.
+    """
+
+    task: str
+    title: str
+    splits: tuple[tuple[str, str], ...]
+    metrics: tuple[Metric, ...]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a filter can be set to.
+
+    Attributes:
+        name: Of the filter, as in the rows' data.
+        label: Of the filter.
+        values: Each with what it is called.
+    """
+
+    name: str
+    label: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PresetFacts:
+    """What a preset means.
+
+    Attributes:
+        name: Its name.
+        description: What it says of itself.
+        epochs: By task, in words: of the runs where there are some, else as the preset has them.
+        differs: What is not as in the paper, in words, or nothing.
+        runs: How many runs it has.
+    """
+
+    name: str
+    description: str
+    epochs: str
+    differs: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where runs were made.
+
+    Attributes:
+        name: The device.
+        precisions: The arithmetic there.
+        runs: How many runs.
+        hours: Of training and evaluation together.
+    """
+
+    name: str
+    precisions: str
+    runs: int
+    hours: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page.
+
+    Attributes:
+        version: Of sen-bench.
+        runs: How many runs.
+        ran: How many combinations of task, split and model were run.
+        combinations: How many there are.
+        hours: Of all runs, in words.
+        choices: The filters.
+        glance: The most important chart of each task and split.
+        tables: The leaderboard of each task.
+        limited: Generalisation from limited actions.
+        horizons: H@k against horizons.
+        equivariance: Equivariance errors.
+        curves: Learning curves.
+        worlds: Pictures.
+        presets: What presets mean.
+        devices: Where was run.
+        missing: What was not run.
+        sources: Where published numbers stand, each with what to know of them.
+    """
+
+    version: str
+    runs: int
+    ran: int
+    combinations: int
+    hours: str
+    choices: tuple[Choice, ...]
+    glance: tuple[Panel, ...]
+    tables: tuple[TaskTable, ...]
+    limited: tuple[Panel, ...]
+    horizons: tuple[Panel, ...]
+    equivariance: tuple[Panel, ...]
+    curves: tuple[Panel, ...]
+    worlds: tuple[WorldPictures, ...]
+    presets: tuple[PresetFacts, ...]
+    devices: tuple[Device, ...]
+    missing: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
+    """Arranges the tables.
+
+    Args:
+        tables: Of `read_tables`.
+        worlds: Of `draw_world`, in the order in which they are to be shown.
+    """
+    rows = entries(tables)
+    combinations = {(entry.task, entry.split, entry.model) for entry in rows}
+    ran = {(entry.task, entry.split, entry.model) for entry in rows if entry.runs}
+    once = tables.runs.drop_duplicates(["run_id", "config_digest", "train_dataset_digest"])
+    titles = {entry.task: entry.title for entry in rows}
+    return Page(
+        version=__version__,
+        runs=len(once),
+        ran=len(ran),
+        combinations=len(combinations),
+        hours=_hours(float((once["train_seconds"] + once["eval_seconds"]).sum())),
+        choices=_choices(rows),
+        glance=tuple(glance_panels(rows)),
+        tables=tuple(_task_tables(rows)),
+        limited=tuple(limited_panels(rows)),
+        horizons=tuple(horizon_panels(rows)),
+        equivariance=tuple(equivariance_panels(rows)),
+        curves=tuple(curve_panels(rows, tables.curves)),
+        worlds=tuple(worlds),
+        presets=tuple(
+            _preset(name, titles, once[once["preset"] == name])
+            for name in dict.fromkeys([*sorted(once["preset"].unique()), *preset_names()])
+        ),
+        devices=tuple(
+            Device(
+                str(device),
+                ", ".join(sorted(group["precision"].unique())),
+                len(group),
+                _hours(float((group["train_seconds"] + group["eval_seconds"]).sum())),
+            )
+            for device, group in once.groupby("device", sort=True)
+        ),
+        missing=tuple(
+            dict.fromkeys(
+                f"{entry.title}, {entry.split}: {entry.model}"
+                for entry in rows
+                if (entry.task, entry.split, entry.model) not in ran
+            )
+        ),
+        sources=tuple(
+            dict.fromkeys(
+                f"{score.published.source}{': ' if score.published.note else ''}{score.published.note}"
+                for entry in rows
+                for score in entry.scores.values()
+                if score.published
+            )
+        ),
+    )
+
+
+def _task_tables(rows: Sequence[Entry]) -> list[TaskTable]:
+    tables = []
+    for task, of_task in groupby(rows, key=lambda entry: entry.task):
+        mine = tuple(of_task)
+        shown = tuple(
+            metric
+            for metric in METRICS
+            if any(
+                not math.isnan(entry.scores[metric.name].mean) or entry.scores[metric.name].published
+                for entry in mine
+            )
+        )
+        splits = mine[0].known.splits if mine[0].known else {}
+        used = (split for split in dict.fromkeys(entry.split for entry in mine) if split != "train")
+        purposes = tuple((split, splits[split].purpose) for split in used if split in splits)
+        tables.append(TaskTable(task, mine[0].title, purposes, shown, mine))
+    return tables
+
+
+def _choices(rows: Sequence[Entry]) -> tuple[Choice, ...]:
+    def plain(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((value, value) for value in dict.fromkeys(values) if value)
+
+    return (
+        Choice("task", "Task", tuple(dict.fromkeys((entry.task, entry.title) for entry in rows))),
+        Choice("split", "Trained on", plain([entry.split for entry in rows])),
+        Choice("model", "Model", plain([entry.model for entry in rows])),
+        Choice("horizon", "Steps ahead", plain([str(h) for h in sorted({entry.horizon for entry in rows})])),
+        Choice("preset", "Preset", plain([entry.preset for entry in rows])),
+        Choice("device", "Device", plain(sorted({device for entry in rows for device in entry.devices}))),
+    )
+
+
+def _preset(name: str, titles: Mapping[str, str], runs: pd.DataFrame) -> PresetFacts:
+    """What is known of a preset: a user's own is not at hand, and ours may have changed since a run."""
+    preset = load_preset(name) if name in preset_names() else None
+    if len(runs):
+        trained = [(str(row["task"]), int(row["epochs"])) for row in runs.to_dict("records")]
+    else:
+        trained = [(task, sizes.training.epochs) for task, sizes in preset.tasks.items()] if preset else []
+    epochs: dict[int, dict[str, None]] = {}
+    for task, count in trained:
+        epochs.setdefault(count, {})[titles[task]] = None
+    if len(epochs) == 1:
+        text = str(next(iter(epochs)))
+    else:
+        text = "; ".join(f"{count}: {', '.join(tasks)}" for count, tasks in sorted(epochs.items()))
+    if preset is None:
+        return PresetFacts(name, OWN_PRESET, text, "", len(runs))
+    return PresetFacts(name, preset.description, text, _differences(preset, titles), len(runs))
+
+
+def _differences(preset: Preset, titles: Mapping[str, str]) -> str:
+    """In what of data and widths a preset is not the paper's."""
+    paper = load_preset("paper")
+    found = []
+    for what, name in (("data", "data"), ("widths of networks", "models")):
+        tasks = [
+            titles[task]
+            for task, sizes in preset.tasks.items()
+            if task in paper.tasks and getattr(sizes, name) != getattr(paper.tasks[task], name)
+        ]
+        everywhere = len(tasks) == len(preset.tasks)
+        if tasks:
+            found.append(f"smaller {what}: {'all tasks' if everywhere else ', '.join(tasks)}")
+    return "; ".join(found)
+
+
+def _hours(seconds: float) -> str:
+    """A time, as a person says it."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
+
+
+def duration(seconds: float) -> str:
+    """A mean time of a row, or a dash."""
+    return "–" if math.isnan(seconds) else _hours(seconds)
+
+
+def devices_json(entry: Entry) -> str:
+    """The devices of a row, for the script."""
+    return json.dumps(list(entry.devices))

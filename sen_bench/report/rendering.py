@@ -1,0 +1,81 @@
+"""The page as HTML: one file with style, script and pictures inside, and a policy that forbids a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from sen_bench.errors import ResultsError
+from sen_bench.files import write_atomically
+from sen_bench.report.page import Page, devices_json, duration
+
+GENERATOR: Final = "sen-bench report"
+"""What every page names as its generator near its beginning, so that only pages are overwritten."""
+
+_HEAD_BYTES: Final = 2000
+
+
+def render_page(page: Page) -> str:
+    """The page as a document; equal pages give equal text.
+
+    Texts of the tables are escaped. Style and script are let through by their digests, so that nothing else
+    runs, even where escaping should fail.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sen_bench.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "devices": devices_json}
+    style, script = (_template(name) for name in ("style.css", "script.js"))
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_hash(style)}'",
+            f"script-src '{_hash(script)}'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    # Of the package's own files: these are the only two texts that are not escaped.
+    return environment.get_template("index.html").render(
+        page=page,
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        policy=policy,
+        generator=GENERATOR,
+    )
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Writes the page, in one step.
+
+    Raises:
+        ResultsError: There is something else than a page at the path, or it cannot be written.
+    """
+    text = render_page(page)
+    try:
+        if path.exists() and f'content="{GENERATOR}"'.encode() not in path.read_bytes()[:_HEAD_BYTES]:
+            raise ResultsError(f"{path} is no page of `sen-bench report`; choose another --output")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _template(name: str) -> str:
+    return (resources.files("sen_bench.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The source expression of an inline text in a content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

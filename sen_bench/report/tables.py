@@ -1,0 +1,51 @@
+"""What the page is made from: the tables of results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sen_bench.curves import CURVE_COLUMNS, read_curves
+from sen_bench.leaderboard import aggregate, read_runs
+from sen_bench.published import PUBLISHED_CSV, read_published
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables.
+
+    Attributes:
+        runs: A row for each run and horizon.
+        leaderboard: Their statistics over seeds.
+        published: The paper's numbers.
+        curves: Points of the learning curves; none where none were recorded.
+    """
+
+    runs: pd.DataFrame
+    leaderboard: pd.DataFrame
+    published: pd.DataFrame
+    curves: pd.DataFrame
+
+
+def read_tables(results: Path, published: Path = PUBLISHED_CSV) -> Tables:
+    """Reads the tables of a folder of results.
+
+    The statistics are computed from the runs, so that they are of just these.
+
+    Args:
+        results: The folder, with `runs.csv` and, where learning curves were recorded, `curves.csv`.
+        published: Another table of published numbers than the one of the package.
+
+    Raises:
+        ResultsError: There are no runs, or a file is not such a table.
+    """
+    runs = read_runs(results / "runs.csv")
+    curves = results / "curves.csv"
+    return Tables(
+        runs,
+        aggregate(runs),
+        read_published(published),
+        read_curves(curves) if curves.exists() else pd.DataFrame(columns=list(CURVE_COLUMNS)),
+    )
