@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` runs the main job, `make test` the tests.
+# Every target makes the environment it needs: `make demo` runs the main job, `make test` the tests.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 help:
 	@echo "make demo   data, three models and a leaderboard at toy size, in a few minutes"
-	@echo "make test   everything CI checks: style, types, import layers, tests"
+	@echo "make test   style, types, import layers, tests"
 	@echo "make lint   the first part of that; make pytest is the rest"
 	@echo "make bench  times the marked benchmarks, and fails if one is slower than its baseline allows"
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
@@ -62,7 +62,7 @@ bench-full: .venv/installed
 # From nothing: a run that is finished would not be done again, whatever has changed since.
 quality: .venv/installed
 	rm -rf quality
-	$(BIN)/sen-bench run --all --preset smoke --device cpu --workers $(WORKERS) \
+	$(BIN)/sen-bench run --all --preset smoke --device cpu --jobs $(WORKERS) \
 	  --data quality/data --runs quality/runs --results quality/results
 	$(BIN)/python -m tests.quality.floors quality/results/runs.csv
 

@@ -6,23 +6,20 @@ timed before and after it in the same process. See docs/ci.md.
 
 from __future__ import annotations
 
-import io
 import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from sen_bench.errors import SenBenchError
 from sen_bench.files import write_atomically
+from tests.reports import plain_table, run_program
 
 BASELINE: Final = Path(__file__).with_name("baseline.json")
 CLOCK: Final = "process_time"
@@ -177,25 +174,19 @@ def compare(baseline: Baseline, results: Mapping[str, Measurement]) -> list[Line
 
 def format_lines(lines: Sequence[Line]) -> str:
     """A table, and under it what to do about its failures."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("benchmark")
-    for heading in ("CPU ms", "ratio", "baseline", "times slower", "limit"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    for line in lines:
-        measured, slowdown = line.measured, line.slowdown
-        table.add_row(
+    rows = [
+        (
             line.name,
-            "-" if measured is None else f"{1000 * measured.seconds:.2f}",
-            "-" if measured is None else f"{measured.ratio:.3g}",
+            "-" if line.measured is None else f"{1000 * line.measured.seconds:.2f}",
+            "-" if line.measured is None else f"{line.measured.ratio:.3g}",
             "-" if line.baseline is None else f"{line.baseline:.3g}",
-            "-" if slowdown is None else f"{slowdown:.2f}",
+            "-" if line.slowdown is None else f"{line.slowdown:.2f}",
             f"{line.limit:g}",
             line.verdict,
         )
-    text = io.StringIO()
-    Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
-    said = ["\n".join(row.rstrip() for row in text.getvalue().splitlines()).strip("\n"), ""]
+        for line in lines
+    ]
+    said = [plain_table(_COLUMNS, rows), ""]
     for verdict, meaning in _MEANINGS.items():
         names = [line.name for line in lines if line.verdict == verdict]
         if names:
@@ -205,6 +196,15 @@ def format_lines(lines: Sequence[Line]) -> str:
     return "\n".join(said)
 
 
+_COLUMNS: Final[dict[str, Literal["left", "right"]]] = {
+    "benchmark": "left",
+    "CPU ms": "right",
+    "ratio": "right",
+    "baseline": "right",
+    "times slower": "right",
+    "limit": "right",
+    "verdict": "left",
+}
 _MEANINGS: Final = {
     "MISSING": "in the baseline, but not run; put it back, or `make bench-baseline` if it is gone for good",
     "SLOWER": "beyond the limit; mend it, or `make bench-baseline` if the slowdown is wanted",
@@ -265,8 +265,4 @@ def renew_command(files: tuple[Path, ...], baseline: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SenBenchError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    run_program(main)
