@@ -6,11 +6,10 @@ another. What a worker writes is what we would have written, for it is held to o
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -18,23 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sen_bench._version import __version__
+from sen_bench.cluster import SlurmOptions, Token, connected, new_token
 from sen_bench.envs import make_world
-from sen_bench.errors import ClusterError, MissingExtraError
+from sen_bench.errors import ClusterError
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
 from sen_bench.generators.shards import ShardMaker, library_versions
-from sen_bench.generators.slurm import SlurmOptions, start_slurm
 from sen_bench.generators.workers import FinishedShards, RunShards
 from sen_bench.store import Receipt
 
 if TYPE_CHECKING:
     import distributed
 
-SLURM = "slurm"
-"""In place of an address: start workers as SLURM jobs."""
-
-# Seconds to wait for an answer of the scheduler.
-_CONNECT = 15
 # Seconds until what one machine wrote must be seen on another: network file systems cache for up to a minute.
 _VISIBLE = 90
 # A process makes one shard at a time, however many threads it was given: worlds are not made for several.
@@ -61,49 +54,13 @@ def on_cluster(
         ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
         MissingExtraError: Dask is not installed.
     """
-    try:
-        import distributed  # noqa: PLC0415 — an optional package
-    except ImportError as error:
-        raise MissingExtraError("generation on a cluster", "cluster") from error
-    if (where == SLURM) != (options is not None):
-        raise ClusterError(
-            "SLURM needs options, at least jobs, cores and memory: give a TOML file"
-            if where == SLURM
-            else f"options are for {SLURM!r} only; workers at {where!r} are there already"
-        )
-    with contextlib.ExitStack() as stack:
-        address: object = where
-        if options is not None:
-            address = stack.enter_context(start_slurm(options))
-        try:
-            client = stack.enter_context(distributed.Client(address, timeout=_CONNECT, set_as_default=False))
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise ClusterError(f"no Dask scheduler answers at {where} ({reason})") from error
-        _check_versions(client)
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            notice("the cluster has no worker yet; waiting for one")
-
-        def run(root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]]) -> FinishedShards:
-            return _run_shards(client, root, recipe, ranges)
-
-        yield run
+    with connected(where, options, notice, work="generation") as client:
+        yield shards_on(client)
 
 
-def _check_versions(client: distributed.Client) -> None:
-    """Makes sure that the workers that are there have our version of sen-bench.
-
-    Raises:
-        ClusterError: One has none, or another.
-    """
-    found = client.get_versions(packages=["sen_bench"])["workers"]
-    for address, versions in found.items():
-        theirs = versions["packages"].get("sen_bench")
-        if theirs != __version__:
-            raise ClusterError(
-                f"the worker at {address} has {'sen-bench ' + theirs if theirs else 'no sen-bench'}; install"
-                f" {__version__} there, as it is here"
-            )
+def shards_on(client: distributed.Client) -> RunShards:
+    """What `generate` takes as its `run`, where the cluster is used for more than that."""
+    return functools.partial(_run_shards, client)
 
 
 @dataclass(frozen=True)
@@ -113,15 +70,13 @@ class _Order:
     Args:
         root: The store.
         recipe: What to generate.
-        token: A file that is there as long as somebody waits for the shards, with a text of its own.
-        text: That text.
+        token: Whether somebody still waits for the shards.
         versions: What the bytes depend on: our versions.
     """
 
     root: Path
     recipe: Recipe
-    token: Path
-    text: str
+    token: Token
     versions: dict[str, str]
 
 
@@ -136,36 +91,35 @@ def _run_shards(
     """
     from distributed import KilledWorker, as_completed  # noqa: PLC0415 — an optional package
 
-    text = uuid.uuid4().hex
-    order = _Order(root, recipe, root.parent / f"cluster-{text}", text, _versions(recipe))
-    order.token.write_text(text)
-    futures = {
-        client.submit(
-            _make_shard, order, *episodes, key=f"sen-bench-{text}-{episodes[0]}", pure=False
-        ): episodes
-        for episodes in ranges
-    }
-    try:
-        for future in as_completed(list(futures), loop=client.loop):
-            receipts = future.result()
-            _await_files(root, receipts)
-            yield futures[future], receipts
-        # What workers left that were killed while they wrote.
-        for partial in root.rglob("*.partial"):
-            partial.unlink(missing_ok=True)
-    except KilledWorker as error:
-        raise ClusterError(
-            "workers died again and again while they made a shard, perhaps for want of memory; give them more"
-            " and try again"
-        ) from error
-    except CancelledError as error:
-        raise ClusterError("the scheduler was lost; give the same command again when it is back") from error
-    except ImportError as error:
-        raise ClusterError(f"a worker cannot import what it needs ({error}); install it there") from error
-    finally:
-        # Running tasks notice that it is gone, and stop.
-        order.token.unlink(missing_ok=True)
-        client.cancel(list(futures))
+    with new_token(root.parent, "generation") as token:
+        order = _Order(root, recipe, token, _versions(recipe))
+        futures = {
+            client.submit(
+                _make_shard, order, *episodes, key=f"sen-bench-{token.text}-{episodes[0]}", pure=False
+            ): episodes
+            for episodes in ranges
+        }
+        try:
+            for future in as_completed(list(futures), loop=client.loop):
+                receipts = future.result()
+                _await_files(root, receipts)
+                yield futures[future], receipts
+            # What workers left that were killed while they wrote.
+            for partial in root.rglob("*.partial"):
+                partial.unlink(missing_ok=True)
+        except KilledWorker as error:
+            raise ClusterError(
+                "workers died again and again while they made a shard, perhaps for want of memory; give them"
+                " more and try again"
+            ) from error
+        except CancelledError as error:
+            raise ClusterError(
+                "the scheduler was lost; give the same command again when it is back"
+            ) from error
+        except ImportError as error:
+            raise ClusterError(f"a worker cannot import what it needs ({error}); install it there") from error
+        finally:
+            client.cancel(list(futures))
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:
@@ -203,7 +157,7 @@ def _make_shard(order: _Order, start: int, stop: int) -> list[Receipt]:
         raise ClusterError(
             f"the worker on {host} does not see {order.root}; use a folder that all machines share"
         )
-    _check_still_wanted(order)
+    order.token.check()
     ours = _versions(order.recipe)
     for name, version in order.versions.items():
         if ours.get(name) != version:
@@ -212,18 +166,5 @@ def _make_shard(order: _Order, start: int, stop: int) -> list[Receipt]:
                 " versions everywhere, or the bytes may differ"
             )
     with _ONE_AT_A_TIME:
-        maker = ShardMaker(order.root, order.recipe, lambda: _check_still_wanted(order))
+        maker = ShardMaker(order.root, order.recipe, order.token.check)
         return maker.make(start, stop)
-
-
-def _check_still_wanted(order: _Order) -> None:
-    """Raises when nobody waits for the shards any more, or this is another file system than the client's."""
-    try:
-        wanted = order.token.read_text() == order.text
-    except FileNotFoundError:
-        wanted = False
-    if not wanted:
-        raise ClusterError(
-            f"the worker on {socket.gethostname()} does not see {order.token}: the generation was stopped,"
-            " or the machines do not share that folder"
-        )

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import multiprocessing.connection
 import multiprocessing.synchronize
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from sen_bench.errors import DatasetError
 from sen_bench.generators.recipe import Recipe
 from sen_bench.generators.shards import ShardMaker
+from sen_bench.processes import heed_parent, interrupts_held
 from sen_bench.store import Receipt
 
 FinishedShards: TypeAlias = Generator[tuple[tuple[int, int], list[Receipt]]]
@@ -54,7 +50,7 @@ def run_shards(
         min(workers, len(ranges)), context, _start_worker, (root, recipe, stop_event)
     )
     try:
-        with _interrupts_held():  # the first submission starts the processes
+        with interrupts_held():  # the first submission starts the processes
             futures = {pool.submit(_make_shard, *episodes): episodes for episodes in ranges}
         for future in concurrent.futures.as_completed(futures):
             yield futures[future], future.result()
@@ -65,22 +61,6 @@ def run_shards(
     finally:
         stop_event.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Lets Ctrl-C wait; processes started meanwhile never get it, not even while they import.
-
-    It reaches every process of the terminal, but the parent alone decides, and stops the others.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for it and ignores it
@@ -114,17 +94,7 @@ _worker: _Worker | None = None
 def _start_worker(root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
     global _worker  # noqa: PLW0603 — the only way from a pool's initializer to its tasks
     _worker = _Worker(root, recipe, stop)
-    # For Windows, see `_interrupts_held`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """Ends this process when its parent is killed: it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
+    heed_parent()
 
 
 def _make_shard(start: int, stop: int) -> list[Receipt]:

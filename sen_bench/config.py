@@ -73,12 +73,21 @@ class EvaluationConfig(_Strict):
 
 
 class TaskPreset(_Strict):
-    """What a preset says about one task."""
+    """What a preset says about one task.
+
+    Attributes:
+        data: The sizes of splits, where they are not the paper's.
+        training: How its models are trained.
+        evaluation: How they are scored.
+        models: Options of its models.
+        seeds: With how many seeds each is trained, from 0 on, unless the user says which.
+    """
 
     data: dict[str, SplitSize] = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     models: dict[str, ModelOptions] = Field(default_factory=dict)
+    seeds: Annotated[int, Field(gt=0)] = 1
 
 
 class Preset(_Strict):

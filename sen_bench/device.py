@@ -39,6 +39,21 @@ def resolve_device(name: str) -> torch.device:
     raise DeviceError(f"sen-bench does not run on {name!r}; use auto, cpu, cuda or cuda:N")
 
 
+def resolve_devices(name: str) -> list[torch.device]:
+    """The devices that runs may be spread over: every GPU for ``auto`` and ``cuda``, else the one named.
+
+    Args:
+        name: As `resolve_device` takes it.
+
+    Raises:
+        DeviceError: If this machine has no such device.
+    """
+    first = resolve_device(name)
+    if first.type != "cuda" or ":" in name:
+        return [first]
+    return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+
+
 def device_name(device: torch.device) -> str:
     """What a result row says about the device: ``cpu``, or the GPU's product name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

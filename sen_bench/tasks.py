@@ -94,6 +94,11 @@ class Task:
             raise UnknownNameError(f"split of {self.name}", name, self.splits)
         return self.splits[name]
 
+    @property
+    def train_splits(self) -> list[str]:
+        """The splits that models are trained on: ``train``, and those called ``train-…``."""
+        return [name for name in self.splits if name == "train" or name.startswith("train-")]
+
     def model_names(self) -> list[str]:
         """The models that can be asked for by a plain name: those of the task, then those of plugins.
 

@@ -17,11 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from sen_bench.cli.main import main
+from sen_bench.cluster import SlurmOptions, Token, client
+from sen_bench.cluster.slurm import make_slurm_cluster
 from sen_bench.errors import ClusterError, ConfigError, MissingExtraError
 from sen_bench.generators import Recipe, generate
 from sen_bench.generators import cluster as module
 from sen_bench.generators.cluster import on_cluster
-from sen_bench.generators.slurm import SlurmOptions, make_slurm_cluster
 from sen_bench.generators.workers import FinishedShards
 from sen_bench.store import FileRecord, Receipt
 from tests.datasets import SHARDED, left_behind, tree
@@ -154,7 +155,7 @@ class TestOnWorkers:
     def test_workers_with_another_version(
         self, workers: distributed.LocalCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "__version__", "99.0")
+        monkeypatch.setattr(client, "__version__", "99.0")
         with (
             pytest.raises(ClusterError, match=r"has sen-bench .*; install 99\.0 there"),
             on_cluster(address(workers)),
@@ -167,7 +168,8 @@ def order(tmp_path: Path) -> module._Order:
     """What a worker gets, with a store that is there."""
     (tmp_path / "store").mkdir()
     (tmp_path / "token").write_text("abc")
-    return module._Order(tmp_path / "store", RECIPE, tmp_path / "token", "abc", module._versions(RECIPE))
+    token = Token(tmp_path / "token", "abc", "generation")
+    return module._Order(tmp_path / "store", RECIPE, token, module._versions(RECIPE))
 
 
 class TestAWorker:
@@ -178,7 +180,7 @@ class TestAWorker:
 
     @pytest.mark.parametrize("text", ["", "of another generation"])
     def test_that_sees_another_folder_of_that_name(self, order: module._Order, text: str) -> None:
-        order.token.write_text(text) if text else order.token.unlink()
+        order.token.path.write_text(text) if text else order.token.path.unlink()
         with pytest.raises(ClusterError, match="does not see"):
             module._make_shard(order, 0, 5)
 
@@ -197,7 +199,7 @@ class TestAWorker:
 
 class TestReachingACluster:
     def test_nobody_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "_CONNECT", 1)
+        monkeypatch.setattr(client, "_CONNECT", 1)
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
             where = f"tcp://127.0.0.1:{taken.getsockname()[1]}"

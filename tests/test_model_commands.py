@@ -15,8 +15,8 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.budget import budget_ratio, count_parameters
 from sen_bench.cli.main import main
 from sen_bench.envs import make_world
+from sen_bench.run import Run
 from sen_bench.samples import Samples
-from sen_bench.sweep import Run
 from sen_bench.tasks import get_task
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean

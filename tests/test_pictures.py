@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.cli.main import main
 from sen_bench.pictures import _decode_twins, distinct_elements, weights_digest
-from sen_bench.sweep import Run
+from sen_bench.run import Run
 from sen_bench.training import Checkpoint
 from tests.test_cli import TINY
 

@@ -14,8 +14,8 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.cli.console import Terminal
 from sen_bench.config import Preset, SplitSize, TaskPreset, TrainingConfig, load_preset, preset_names
 from sen_bench.data import Transitions
+from sen_bench.run import Folders, Run
 from sen_bench.store import open_dataset
-from sen_bench.sweep import Folders, Run
 from sen_bench.symmetry import Group
 from sen_bench.tasks import get_task, task_names
 from sen_bench.training import contrastive_loss

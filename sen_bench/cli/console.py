@@ -13,17 +13,19 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from sen_bench.run_log import Advance
 from sen_bench.store import Dataset, is_url, open_dataset
-from sen_bench.sweep import Advance
+from sen_bench.sweep import Count
 from sen_bench.training import Status
 
-#: Exit codes: a mistake of the user's; interrupted by Ctrl-C (as shells have it).
-EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
+#: Exit codes: some runs failed; a mistake of the user's; interrupted by Ctrl-C (as shells have it).
+EXIT_FAILED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 
 #: Seconds between two plain lines of the same piece of work.
 PLAIN_EVERY = 10.0
@@ -43,6 +45,8 @@ class Terminal:
         self._last_line = 0.0
         self._training: Progress | None = None
         self._name = ""
+        self._jobs: Progress | None = None
+        self._lines: dict[int, TaskID] = {}
 
     def message(self, text: str) -> None:
         """A line a person should read."""
@@ -105,24 +109,79 @@ class Terminal:
 
     def progress(self, status: Status) -> None:
         """Where training stands."""
-        state = (
-            f"epoch {status.epoch}/{status.epochs}  step {status.step}/{status.steps}  loss {status.loss:.4f}"
-            f"  {status.speed:.0f} {status.unit}/s  {_duration(status.seconds_left)} left"
-        )
-        if status.restarts:
-            state += f"  restart {status.restarts}"
-        if status.collapsed:
-            state += "  COLLAPSED: all latents equal"
+        state = _describe(status)
         if self._training is not None:
-            done = (status.epoch - 1) * status.steps + status.step
-            total = status.epochs * status.steps
+            done, total = _steps(status)
             shown = self._training.task_ids[0]
             self._training.update(shown, completed=done, total=total, description=state)
         else:
             self._plain(f"{self._name}: {state}", always=status.step == status.steps)
 
+    @contextmanager
+    def jobs(self) -> Iterator[None]:
+        """Shows jobs that go on at the same time, told by :meth:`show` and :meth:`clear`: a line for each."""
+        if not self._live:
+            yield
+            return
+        columns = (
+            TextColumn("{task.fields[name]}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=self._rich, transient=True) as table:
+            self._jobs = table
+            try:
+                yield
+            finally:
+                self._jobs = None
+                self._lines.clear()
 
-def _duration(seconds: float) -> str:
+    def show(self, job: int, name: str, state: Status | Count | None) -> None:
+        """What a job is doing, and where it stands."""
+        text = "begins" if state is None else _describe(state)
+        if self._jobs is None:
+            if state is not None:
+                self._plain(f"{name}: {text}", always=False)
+            return
+        if job not in self._lines:
+            self._lines[job] = self._jobs.add_task("", total=None, name="")
+        line = self._lines[job]
+        if state is None:
+            # A bar that has a total keeps it unless it is begun anew.
+            self._jobs.reset(line, total=None, visible=True, name=name, description=text)
+            return
+        done, total = _steps(state)
+        self._jobs.update(line, name=name, description=text, completed=done, total=total, visible=True)
+
+    def clear(self, job: int) -> None:
+        """The job has nothing to do."""
+        if self._jobs is not None and job in self._lines:
+            self._jobs.update(self._lines[job], visible=False)
+
+
+def _steps(state: Status | Count) -> tuple[int, int]:
+    """How much of a piece of work is done, and how much there is."""
+    if isinstance(state, Count):
+        return state.done, state.total
+    return (state.epoch - 1) * state.steps + state.step, state.epochs * state.steps
+
+
+def _describe(state: Status | Count) -> str:
+    """Where a piece of work stands, in words."""
+    if isinstance(state, Count):
+        return f"{state.title}: {state.done}/{state.total} {state.unit}"
+    text = (
+        f"epoch {state.epoch}/{state.epochs}  step {state.step}/{state.steps}  loss {state.loss:.4f}"
+        f"  {state.speed:.0f} {state.unit}/s  {duration(state.seconds_left)} left"
+    )
+    if state.restarts:
+        text += f"  restart {state.restarts}"
+    if state.collapsed:
+        text += "  COLLAPSED: all latents equal"
+    return text
+
+
+def duration(seconds: float) -> str:
     """Seconds as a person says them: ``42 s``, ``7 min``, ``3.2 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"

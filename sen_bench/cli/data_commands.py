@@ -11,13 +11,13 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
-from sen_bench.cli.options import quiet_option, store_argument, workers_option
+from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
+from sen_bench.cluster import SlurmOptions
 from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import RunShards, generate
 from sen_bench.generators.cluster import on_cluster
-from sen_bench.generators.slurm import SlurmOptions
-from sen_bench.sweep import dataset_path
+from sen_bench.run import dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 from sen_bench.view import save_view
 
@@ -49,19 +49,7 @@ def tasks_command() -> None:
     show_default=True,
     help="Folder in which TASK/SPLIT.zarr is written.",
 )
-@click.option(
-    "--cluster",
-    "where",
-    metavar="ADDRESS|slurm",
-    help="Generate on a Dask cluster, such as tcp://host:8786, in place of this machine.",
-)
-@click.option(
-    "--cluster-options",
-    "cluster_options",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.toml",
-    help="What to ask SLURM for: jobs, cores, memory, ….",
-)
+@cluster_options
 @click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
 @quiet_option
 def generate_command(
@@ -73,7 +61,7 @@ def generate_command(
     workers: int,
     out: Path,
     where: str | None,
-    cluster_options: Path | None,
+    slurm: Path | None,
     *,
     everything: bool,
     force: bool,
@@ -101,7 +89,7 @@ def generate_command(
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
     ]
-    with _runner(where, cluster_options, terminal) as run:
+    with _runner(where, slurm, terminal) as run:
         for task, recipe in recipes:
             path = dataset_path(out, task, recipe.split)
             with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:

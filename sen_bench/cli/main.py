@@ -24,9 +24,9 @@ from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
     leaderboard_command,
-    run_command,
     train_command,
 )
+from sen_bench.cli.sweep_command import run_command
 from sen_bench.cli.verify_commands import verify_command
 from sen_bench.errors import SenBenchError
 
@@ -58,6 +58,8 @@ def main(ctx: click.Context) -> None:
     \b
     See everything work in a few minutes, from data to leaderboard:
       sen-bench run 3d-blocks --preset smoke
+    Run the whole benchmark at toy size, two runs at a time:
+      sen-bench run --all --preset smoke --jobs 2
     Generate the paper's datasets:
       sen-bench generate --all
     Train and score the paper's three models on a GPU:

@@ -20,8 +20,8 @@ from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
 from sen_bench.config import ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
+from sen_bench.run import Run
 from sen_bench.samples import Samples
-from sen_bench.sweep import Run
 from sen_bench.tasks import Task, get_task, task_names
 from sen_bench.testing import (
     TOLERANCE,

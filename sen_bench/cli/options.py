@@ -44,6 +44,23 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
         return tuple(sorted(seeds))
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names, with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Parses the text."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} lacks a name; write A or A,B", param, ctx)
+        return names
+
+
 class StorePlace(click.ParamType["Path | str"]):
     """A dataset: a folder, or a URL."""
 
@@ -85,33 +102,34 @@ quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 def run_options(command: Command) -> Command:
-    """What selects runs: task, models, seeds, settings, device, folders."""
+    """What selects the runs of one task: task, models, seeds, settings, device, folders."""
+    split = click.option(
+        "--train-split", default="train", show_default=True, metavar="SPLIT", help="Split to train on."
+    )
+    return click.argument("task")(split(settings_options(command)))
+
+
+def settings_options(command: Command) -> Command:
+    """What selects runs, but for their tasks and splits: models, seeds, settings, device, folders."""
     for option in reversed(
         (
-            click.argument("task"),
             click.option(
+                "--models",
                 "--model",
                 "models",
+                type=Names(),
                 multiple=True,
-                metavar="NAME|MODULE:CLASS",
-                help="Model, or package.module:Class of your own; repeat for several.  [default: the task's]",
+                metavar="NAME|MODULE:CLASS,...",
+                help="Models, or package.module:Class of your own; also given repeatedly."
+                "  [default: the task's]",
             ),
-            click.option(
-                "--seeds", type=SeedRange(), default="0", show_default=True, help="Such as 0, 0-2 or 0,3."
-            ),
+            click.option("--seeds", type=SeedRange(), help="Such as 0, 0-2 or 0,3.  [default: the preset's]"),
             click.option(
                 "--preset",
                 default="cpu",
                 show_default=True,
                 metavar="NAME|FILE.toml",
                 help=f"How large: {', '.join(preset_names())}, or a TOML file of your own.",
-            ),
-            click.option(
-                "--train-split",
-                default="train",
-                show_default=True,
-                metavar="SPLIT",
-                help="Split to train on.",
             ),
             click.option(
                 "--precision",
@@ -128,6 +146,29 @@ def run_options(command: Command) -> Command:
             runs_option,
             results_option,
             quiet_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def cluster_options(command: Command) -> Command:
+    """Where else the work may be done."""
+    for option in reversed(
+        (
+            click.option(
+                "--cluster",
+                "where",
+                metavar="ADDRESS|slurm",
+                help="Work on a Dask cluster, such as tcp://host:8786, in place of this machine.",
+            ),
+            click.option(
+                "--cluster-options",
+                "slurm",
+                type=click.Path(dir_okay=False, path_type=Path),
+                metavar="FILE.toml",
+                help="What to ask SLURM for: jobs, cores, memory, ….",
+            ),
         )
     ):
         command = option(command)

@@ -11,7 +11,7 @@ from sen_bench.cli.options import data_option, device_option, picture_options, q
 from sen_bench.device import prepare_device, resolve_device
 from sen_bench.figures.style import FORMATS, Format
 from sen_bench.pictures import DECODER_EPOCHS, DECODER_FRAMES, decode, draw_figures
-from sen_bench.sweep import Run
+from sen_bench.run import Run
 
 
 def _run(folder: Path, data: Path, device: str) -> Run:

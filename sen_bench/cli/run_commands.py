@@ -1,4 +1,4 @@
-"""The commands about models: training, scoring, result tables."""
+"""The commands that do a step of a run alone, or print the tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.leaderboard_table import format_table
@@ -13,66 +14,64 @@ from sen_bench.cli.options import (
     results_option,
     run_options,
     training_options,
-    workers_option,
 )
 from sen_bench.config import load_preset
 from sen_bench.device import prepare_device, resolve_device
 from sen_bench.leaderboard import aggregate, read_runs
-from sen_bench.sweep import Folders, Run
+from sen_bench.run import Folders, Run
+from sen_bench.sweep import Selection, select_runs
 from sen_bench.tasks import get_task
 
 
-def _runs(
-    task: str,
-    models: tuple[str, ...],
-    seeds: tuple[int, ...],
+def selection_of(
+    tasks: tuple[str, ...] | None,
+    device: torch.device,
+    *,
+    models: tuple[tuple[str, ...], ...],
+    seeds: tuple[int, ...] | None,
     preset: str,
-    train_split: str,
-    device: str,
+    train_split: str | None,
     data: Path,
     runs: Path,
     results: Path,
-    **changes: str | None,
-) -> list[Run]:
-    """The runs that the options select, checked before any work begins."""
-    chosen = get_task(task)
-    # First, because no preset says anything about a task without models.
-    selected = chosen.check_models(list(models))
-    loaded = load_preset(preset)
-    of_task = loaded.for_task(task)
-    training = of_task.training.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    of_task = of_task.model_copy(update={"training": training})
+    absolute: bool = False,
+    **training: str | None,
+) -> Selection:
+    """What the options ask for.
+
+    Args:
+        tasks: Names of tasks; None: every task.
+        device: Where the runs take place.
+        models: As `settings_options` has them.
+        seeds: Likewise.
+        preset: Likewise.
+        train_split: The split to train on; None: every one there is for it.
+        data: As `settings_options` has it.
+        runs: Likewise.
+        results: Likewise.
+        absolute: Whether the folders must mean the same to processes elsewhere.
+        training: What is to be otherwise than in the preset's training.
+    """
     folders = Folders(data, runs, results)
+    if absolute:
+        folders = Folders(data.absolute(), runs.absolute(), results.absolute())
+    return Selection(
+        tasks=tasks,
+        models=tuple(name for names in models for name in names),
+        seeds=seeds,
+        train_split=train_split,
+        preset=load_preset(preset),
+        training={key: value for key, value in training.items() if value is not None},
+        folders=folders,
+        device=device,
+    )
+
+
+def _runs(task: str, device: str, **settings: Any) -> list[Run]:  # noqa: ANN401 — as click has them
+    """The runs of one task that the options select, checked before any work begins."""
     where = resolve_device(device)
     prepare_device(where)
-    return [
-        Run(chosen, loaded, chosen.run_config(model, train_split, of_task), seed, folders, where)
-        for model in selected
-        for seed in seeds
-    ]
-
-
-@click.command("run")
-@run_options
-@training_options
-@workers_option
-def run_command(workers: int, tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
-    """Generate what is missing, train, score, and write the leaderboard of TASK.
-
-    What is done already is not done again; an interrupted run goes on where it stopped.
-
-    \b
-    Examples:
-      sen-bench run 3d-blocks --preset smoke
-      sen-bench run 3d-blocks --model sen --model none --seeds 0-2 --preset paper --device cuda
-    """
-    runs = _runs(**selection)
-    terminal = Terminal(quiet=quiet)
-    for number, run in enumerate(runs, start=1):
-        new = run.complete(terminal, workers=workers, tensorboard=tensorboard, force=force)
-        state = "done" if new else f"already in {run.folders.runs_csv}"
-        terminal.message(f"[{number}/{len(runs)}] {run.name}: {state}")
-    _print_leaderboard(runs[0].folders, runs[0].task.name)
+    return select_runs(selection_of((task,), where, **settings))
 
 
 @click.command("train")
@@ -95,7 +94,7 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
     runs = _runs(**selection)
     for run in runs:
         run.record(run.evaluate(terminal))
-    _print_leaderboard(runs[0].folders, runs[0].task.name)
+    print_leaderboard(runs[0].folders, {runs[0].task.name})
 
 
 @click.command("leaderboard")
@@ -103,11 +102,17 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
 @click.option("--task", help="Show only this task.")
 def leaderboard_command(results: Path, task: str | None) -> None:
     """Print the leaderboard: means over seeds of everything in runs.csv."""
-    _print_leaderboard(Folders(Path(), Path(), results), task)
+    print_leaderboard(Folders(Path(), Path(), results), None if task is None else {get_task(task).name})
 
 
-def _print_leaderboard(folders: Folders, task: str | None) -> None:
+def print_leaderboard(folders: Folders, tasks: set[str] | None) -> None:
+    """Prints the means over seeds of everything in the table of runs.
+
+    Args:
+        folders: Where the table is.
+        tasks: Only of these; None: of all.
+    """
     table = aggregate(read_runs(folders.runs_csv))
-    if task is not None:
-        table = table[table["task"] == get_task(task).name]
+    if tasks is not None:
+        table = table[table["task"].isin(tasks)]
     click.echo(format_table(table))

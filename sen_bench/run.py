@@ -1,16 +1,17 @@
-"""Runs: each trains and scores one model with one seed; a sweep is many of them into one table."""
+"""A run: one model of one task, trained and scored with one seed."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from sen_bench import __version__
@@ -22,24 +23,15 @@ from sen_bench.errors import CheckpointError, ConfigError, DatasetError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
-from sen_bench.generators import GenerationResult, generate
+from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
+from sen_bench.run_log import Console, RunLog
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, Reporter, TrainingResult, train
+from sen_bench.training import OTHER_RUN, Checkpoint, TrainingResult, train
 
-#: A callback that is told how much of a piece of work is done, and how much there is.
-Advance = Callable[[int, int], None]
-
-
-class Console(Reporter, Protocol):
-    """Who is told how a sweep goes: a training reporter that knows what is being trained, and other work."""
-
-    def training(self, name: str) -> AbstractContextManager[None]:
-        """Shows the training of a run while it is under way."""
-
-    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
-        """Shows a piece of work while it is under way."""
+# Seconds that a process which was just killed may take to let go of its run.
+_RELEASE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -99,6 +91,10 @@ class Run:
     folders: Folders
     device: torch.device
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A task goes to other processes by its name: its models may be what cannot be sent.
+        return _named, (self.task.name, self.preset, self.config, self.seed, self.folders, self.device)
+
     @property
     def name(self) -> str:
         """What the run is called, also as a path below the folder of runs."""
@@ -108,9 +104,24 @@ class Run:
         return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
+    def splits(self) -> tuple[str, str]:
+        """The splits it needs: the one it trains on, and the one it is scored on."""
+        return self.config.train_split, "eval"
+
+    @property
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
         return self.folders.runs / self.name
+
+    @property
+    def log(self) -> Path:
+        """What was said about it."""
+        return self.folder / "run.log"
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch of it is trained."""
+        return (self.folder / "checkpoint.pt").exists()
 
     @classmethod
     def from_folder(cls, folder: Path, *, data: Path, device: torch.device) -> Run:
@@ -174,16 +185,33 @@ class Run:
         resized = self.preset.for_task(self.task.name).data
         return self.folders.data / self.preset.name if resized else self.folders.data
 
-    def ensure_dataset(self, split: str, *, workers: int, console: Console) -> GenerationResult:
+    def recipe(self, split: str) -> Recipe:
+        """What a split is generated from."""
+        return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+
+    def dataset_path(self, split: str) -> Path:
+        """Where a split is."""
+        return dataset_path(self.data_folder(), self.task, split)
+
+    def ensure_dataset(
+        self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
+    ) -> GenerationResult:
         """Generates a split where it is missing.
+
+        Args:
+            split: Its name.
+            console: Is told how it goes.
+            workers: Processes that make its shards.
+            run: What makes them, in place of such processes.
 
         Raises:
             DatasetError: If there is another dataset in its place.
         """
-        recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
-        path = dataset_path(self.data_folder(), self.task, split)
+        path = self.dataset_path(split)
         with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(recipe, path, workers=workers, progress=advance, notice=console.message)
+            return generate(
+                self.recipe(split), path, workers=workers, run=run, progress=advance, notice=console.message
+            )
 
     def open_dataset(self, split: str) -> Dataset:
         """Opens a split of the sizes that the preset asks for.
@@ -191,13 +219,12 @@ class Run:
         Raises:
             DatasetError: If it is missing, broken, or of another recipe.
         """
-        path = dataset_path(self.data_folder(), self.task, split)
-        recipe = self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+        path = self.dataset_path(split)
         if not path.exists():
             command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
             raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
         dataset = open_dataset(path)
-        if dataset.recipe_digest != recipe.digest:
+        if dataset.recipe_digest != self.recipe(split).digest:
             raise DatasetError(
                 f"{path} was generated with other settings than preset {self.preset.name} asks for"
             )
@@ -223,11 +250,11 @@ class Run:
             force: Whether to move an existing run aside and begin anew.
         """
         dataset = self.open_dataset(self.config.train_split)
-        if force and self.folder.exists():
-            console.message(f"moved {self.folder} to {move_aside(self.folder)}")
+        if force:
+            self.move_aside(console.message)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_config()
-        with console.training(self.name):
+        with self._alone(), console.training(self.name):
+            self._write_config()
             return train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
                 Transitions.from_dataset(dataset, self.device),
@@ -238,6 +265,28 @@ class Run:
                 reporter=console,
                 tensorboard=tensorboard,
             )
+
+    def move_aside(self, notice: Callable[[str], None]) -> None:
+        """Makes room for a new beginning, where it was begun before; that is then said."""
+        if self.folder.exists():
+            notice(f"moved {self.folder} to {move_aside(self.folder)}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other processes from training the same run; released by the system when this one dies.
+
+        Raises:
+            CheckpointError: If another process trains it.
+        """
+        lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_RELEASE_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(f"another process is training {self.name}; wait until it is done") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def trained_model(self) -> tuple[WorldModel, Checkpoint]:
         """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
@@ -348,7 +397,7 @@ class Run:
             return False
         runs = read_runs(self.folders.runs_csv)
         try:
-            digests = [self.open_dataset(split).content_digest for split in (self.config.train_split, "eval")]
+            digests = [self.open_dataset(split).content_digest for split in self.splits]
         except DatasetError:
             return False
         mine = runs[
@@ -373,15 +422,43 @@ class Run:
         Returns:
             Whether there was anything to do.
         """
-        for split in (self.config.train_split, "eval"):
+        for split in self.splits:
             self.ensure_dataset(split, workers=workers, console=console)
-        if not force and self.scored():
-            return False
-        self.train(console, tensorboard=tensorboard, force=force)
-        self.record(self.evaluate(console))
-        return True
+        if force:
+            self.move_aside(console.message)
+        rows = self.missing_rows(console, tensorboard=tensorboard, again=force)
+        if rows:
+            self.record(rows)
+        return bool(rows)
+
+    def missing_rows(
+        self, console: Console, *, tensorboard: bool = False, again: bool = False
+    ) -> list[RunRow]:
+        """Trains and scores the model on data that is there; leaves the tables to the caller.
+
+        Args:
+            console: Is told how it goes; what a person should read is kept in the run's log too.
+            tensorboard: Whether to write TensorBoard events too.
+            again: Whether to do so even if the table of runs has its rows.
+
+        Returns:
+            A row for each horizon; none if the table of runs has them.
+        """
+        if not again and self.scored():
+            return []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with RunLog(self.log, console) as log:
+            self.train(log, tensorboard=tensorboard)
+            return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:
         """Puts rows into the table of runs and brings the leaderboard up to date."""
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
+
+
+def _named(
+    task: str, preset: Preset, config: RunConfig, seed: int, folders: Folders, device: torch.device
+) -> Run:
+    """A run as another process sent it."""
+    return Run(get_task(task), preset, config, seed, folders, device)

@@ -1,0 +1,52 @@
+"""How the plan of a sweep looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sen_bench.cli.console import duration
+from sen_bench.sweep import Plan, PlannedRun
+
+
+def format_plan(plan: Plan, *, device: str) -> str:
+    """The plan as text: a line for each task, split and model, and what it comes to.
+
+    Args:
+        plan: The plan.
+        device: On what the runs will take place.
+    """
+    groups: dict[tuple[str, str, str], list[PlannedRun]] = {}
+    for planned in plan.planned:
+        config = planned.run.config
+        groups.setdefault((config.task, config.train_split, config.model), []).append(planned)
+    header = ("task", "trained on", "model", "seeds", "done", "to run", "estimate a run")
+    rows = [header, *((*key, *_cells(group)) for key, group in groups.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *_sum(plan, device)])
+
+
+def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
+    """Seeds, how many are done and will run, and how long one takes."""
+    waiting = [planned for planned in group if not planned.scored]
+    begun = sum(planned.begun for planned in waiting)
+    known = [planned.seconds for planned in waiting if planned.seconds is not None]
+    seeds = ",".join(str(planned.run.seed) for planned in group)
+    to_run = f"{len(waiting)} ({begun} begun)" if begun else str(len(waiting))
+    time = f"~ {duration(sum(known) / len(known))}" if known else "unknown" if waiting else "-"
+    return seeds, str(len(group) - len(waiting)), to_run, time
+
+
+def _sum(plan: Plan, device: str) -> list[str]:
+    """What it comes to, in sentences."""
+    lines = [f"{len(plan.planned)} runs: {len(plan.done)} done, {len(plan.to_do)} to run on {device}"]
+    if not plan.to_do:
+        return lines
+    lines += [f"datasets to generate: {len(plan.missing_data)}"] if plan.missing_data else []
+    if plan.unknown == len(plan.to_do):
+        return [*lines, "time: unknown, as no run of this preset on this device is in the tables"]
+    jobs = "one after another" if plan.jobs == 1 else f"{plan.jobs} at a time"
+    more = f", and {plan.unknown} runs of unknown length" if plan.unknown else ""
+    generation = ", without generating data" if plan.missing_data else ""
+    time = f"time: about {duration(plan.seconds)}, {jobs}{more}{generation}"
+    return [*lines, f"{time} (an estimate, from earlier runs of this preset)"]

@@ -1,0 +1,202 @@
+"""The command that runs the benchmark: one task, or every task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from sen_bench.cli.console import EXIT_FAILED, Terminal
+from sen_bench.cli.options import (
+    Names,
+    available_cores,
+    cluster_options,
+    settings_options,
+    training_options,
+    workers_option,
+)
+from sen_bench.cli.plan_table import format_plan
+from sen_bench.cli.run_commands import print_leaderboard, selection_of
+from sen_bench.cluster import SlurmOptions, connected
+from sen_bench.device import device_name, prepare_device, resolve_device, resolve_devices
+from sen_bench.errors import ConfigError
+from sen_bench.run import Run
+from sen_bench.sweep import (
+    Means,
+    Outcome,
+    make_plan,
+    on_workers,
+    one_by_one,
+    select_runs,
+    side_by_side,
+    threads_per_job,
+)
+from sen_bench.tasks import task_names
+
+
+@click.command("run")
+@click.argument("task", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every task, and every split to train on.")
+@click.option("--tasks", type=Names(), metavar="TASK,...", help="These tasks, and every split to train on.")
+@click.option(
+    "--train-split",
+    metavar="SPLIT",
+    help="Split to train on.  [default: train; with --all or --tasks every one there is]",
+)
+@settings_options
+@training_options
+@workers_option
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs at the same time, each in a process with its share of the cores; GPUs are taken in turn.",
+)
+@cluster_options
+@click.option("--dry-run", is_flag=True, help="Only print the plan: what is done, what will run.")
+@click.pass_context
+def run_command(
+    context: click.Context,
+    task: str | None,
+    tasks: tuple[str, ...] | None,
+    device: str,
+    where: str | None,
+    slurm: Path | None,
+    workers: int,
+    jobs: int,
+    *,
+    everything: bool,
+    dry_run: bool,
+    tensorboard: bool,
+    force: bool,
+    quiet: bool,
+    **settings: Any,  # noqa: ANN401 — the options of settings_options
+) -> None:
+    """Generate what is missing, train, score, and write the leaderboard of TASK, or of all tasks.
+
+    What is done already is not done again. An interrupted run goes on where it stopped: give the same command
+    again. A run that fails does not stop the others; it is named at the end, and the exit code is 1.
+
+    \b
+    Examples:
+      sen-bench run 3d-blocks --preset smoke
+      sen-bench run --all --preset smoke --jobs 2
+      sen-bench run --all --preset paper --device cuda --jobs 4 --dry-run
+      sen-bench run --tasks 2d-shapes,3d-blocks --models sen,none --train-split train-limited
+      sen-bench run 3d-blocks --models sen,none --seeds 0-2 --preset paper --device cuda
+      sen-bench run --all --preset paper --device cuda --cluster tcp://10.0.0.1:8786
+    """
+    terminal = Terminal(quiet=quiet)
+    if slurm is not None and where is None:
+        raise ConfigError("--cluster-options needs --cluster slurm")
+    several = _several(task, tasks, everything=everything)
+    if not several and settings["train_split"] is None:
+        settings["train_split"] = "train"
+    selection = selection_of(
+        tasks or ((task,) if task else None), _place(device, where), absolute=where is not None, **settings
+    )
+    runs = select_runs(selection, terminal.message)
+    plan = make_plan(runs, jobs=jobs, force=force)
+    text = format_plan(plan, device=where or device_name(runs[0].device))
+    if dry_run:
+        click.echo(text)
+        return
+    terminal.message(text)
+    for run in plan.done:
+        terminal.message(f"{run.name}: already in {run.folders.runs_csv}")
+    with _outcomes(
+        plan.to_do, device, where, slurm, workers, jobs, terminal, tensorboard=tensorboard, force=force
+    ) as outcomes:
+        failed = _follow(outcomes, len(plan.to_do), terminal)
+    if selection.folders.runs_csv.exists():
+        print_leaderboard(selection.folders, {run.task.name for run in runs})
+    if failed:
+        _report(failed, len(plan.to_do), terminal)
+        context.exit(EXIT_FAILED)
+
+
+def _several(task: str | None, tasks: tuple[str, ...] | None, *, everything: bool) -> bool:
+    """Whether it is a sweep over tasks.
+
+    Raises:
+        ConfigError: If it is not said, or said twice, what to run.
+    """
+    several = everything or tasks is not None
+    if task is not None and several:
+        raise ConfigError(f"give either {task} or --all or --tasks, not both")
+    if task is None and not several:
+        raise ConfigError(f"name a task, or give --all or --tasks; tasks: {', '.join(task_names())}")
+    return several
+
+
+def _place(device: str, where: str | None) -> torch.device:
+    """The device of the runs; on a cluster, as its workers will know it.
+
+    Raises:
+        ConfigError: If it cannot be known what devices a cluster has.
+    """
+    if where is None:
+        return resolve_device(device)
+    if device not in {"cpu", "cuda"}:
+        raise ConfigError(
+            f"the workers of a cluster decide which GPU they use: say --device cpu or cuda, not {device}"
+        )
+    return torch.device(device)
+
+
+@contextmanager
+def _outcomes(
+    runs: list[Run],
+    device: str,
+    where: str | None,
+    slurm: Path | None,
+    workers: int,
+    jobs: int,
+    terminal: Terminal,
+    *,
+    tensorboard: bool,
+    force: bool,
+) -> Iterator[Iterator[Outcome]]:
+    """What does the runs: this process, several, or a cluster."""
+    how = {"tensorboard": tensorboard, "force": force}
+    if not runs:
+        yield iter(())
+    elif where is not None:
+        options = SlurmOptions.read(slurm) if slurm else None
+        with connected(where, options, terminal.message, work="a sweep") as client:
+            yield on_workers(runs, client, console=terminal, **how)
+    elif jobs == 1:
+        prepare_device(runs[0].device)
+        yield one_by_one(runs, console=terminal, workers=workers, **how)
+    else:
+        threads = threads_per_job(jobs, available_cores())
+        means = Means(jobs, threads, resolve_devices(device), workers)
+        with terminal.jobs():
+            yield side_by_side(runs, means, board=terminal, **how)
+
+
+def _follow(outcomes: Iterator[Outcome], total: int, terminal: Terminal) -> list[Outcome]:
+    """Says what becomes of each run; those that failed."""
+    failed = []
+    for number, outcome in enumerate(outcomes, start=1):
+        run = outcome.run
+        state = "done" if outcome.new else f"already in {run.folders.runs_csv}"
+        if outcome.error is not None:
+            state = f"FAILED: {outcome.error}"
+            failed.append(outcome)
+        terminal.message(f"[{number}/{total}] {run.name}: {state}")
+    return failed
+
+
+def _report(failed: list[Outcome], total: int, terminal: Terminal) -> None:
+    """Names the runs that failed, with their logs."""
+    terminal.message(f"{len(failed)} of {total} runs failed; the same command tries them again:")
+    for outcome in failed:
+        log = outcome.run.log
+        where = f" (log: {log})" if log.exists() else ""
+        terminal.message(f"  {outcome.run.name}: {outcome.error}{where}")

@@ -1,0 +1,82 @@
+"""Connecting to a cluster: finding its scheduler or starting it, and making sure of its workers' version."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sen_bench._version import __version__
+from sen_bench.cluster.slurm import SlurmOptions, start_slurm
+from sen_bench.errors import ClusterError, MissingExtraError
+
+if TYPE_CHECKING:
+    import distributed
+
+SLURM = "slurm"
+"""In place of an address: start workers as SLURM jobs."""
+
+# Seconds to wait for an answer of the scheduler.
+_CONNECT = 15
+
+
+@contextmanager
+def connected(
+    where: str,
+    options: SlurmOptions | None = None,
+    notice: Callable[[str], None] = lambda _line: None,
+    *,
+    work: str,
+) -> Iterator[distributed.Client]:
+    """Connects to a cluster, and disconnects from it.
+
+    Args:
+        where: The address of a Dask scheduler, "tcp://host:8786", or "slurm".
+        options: What to ask SLURM for.
+        notice: Called with lines that a person should read: that there is no worker yet.
+        work: What the cluster is for, as the beginning of a sentence.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
+        MissingExtraError: Dask is not installed.
+    """
+    try:
+        import distributed  # noqa: PLC0415 — an optional package
+    except ImportError as error:
+        raise MissingExtraError(f"{work} on a cluster", "cluster") from error
+    if (where == SLURM) != (options is not None):
+        raise ClusterError(
+            "SLURM needs options, at least jobs, cores and memory: give a TOML file"
+            if where == SLURM
+            else f"options are for {SLURM!r} only; workers at {where!r} are there already"
+        )
+    with contextlib.ExitStack() as stack:
+        address: object = where
+        if options is not None:
+            address = stack.enter_context(start_slurm(options))
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=_CONNECT, set_as_default=False))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ClusterError(f"no Dask scheduler answers at {where} ({reason})") from error
+        _check_versions(client)
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            notice("the cluster has no worker yet; waiting for one")
+        yield client
+
+
+def _check_versions(client: distributed.Client) -> None:
+    """Makes sure that the workers that are there have our version of sen-bench.
+
+    Raises:
+        ClusterError: One has none, or another.
+    """
+    found = client.get_versions(packages=["sen_bench"])["workers"]
+    for address, versions in found.items():
+        theirs = versions["packages"].get("sen_bench")
+        if theirs != __version__:
+            raise ClusterError(
+                f"the worker at {address} has {'sen-bench ' + theirs if theirs else 'no sen-bench'}; install"
+                f" {__version__} there, as it is here"
+            )

@@ -1,0 +1,90 @@
+"""The log of a run: what was said about it, and how it failed, in `run.log` in its folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from sen_bench.errors import SenBenchError
+from sen_bench.training import Reporter, Status
+
+#: A callback that is told how much of a piece of work is done, and how much there is.
+Advance = Callable[[int, int], None]
+
+
+class Console(Reporter, Protocol):
+    """Who is told how a run goes: a training reporter that knows what is being trained, and other work."""
+
+    def training(self, name: str) -> AbstractContextManager[None]:
+        """Shows the training of a run while it is under way."""
+
+    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
+        """Shows a piece of work while it is under way."""
+
+
+class RunLog:
+    """A console that writes down what another one is told: messages, the ends of epochs, and errors.
+
+    Lines are added to those of earlier attempts, each with date and time, UTC.
+
+    Args:
+        path: The file, in a folder that is there.
+        console: Is told everything.
+    """
+
+    def __init__(self, path: Path, console: Console) -> None:
+        self._path = path
+        self._console = console
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(value, SenBenchError):
+            self._write(f"error: {value}")
+        elif isinstance(value, Exception):
+            self._write("".join(traceback.format_exception(kind, value, trace)).rstrip())
+        elif value is not None:
+            self._write("interrupted")
+        self._file.close()
+
+    def _write(self, text: str) -> None:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        self._file.write(f"{now} {text}\n")
+        self._file.flush()
+
+    def message(self, text: str) -> None:
+        """A line a person should read."""
+        self._write(text)
+        self._console.message(text)
+
+    def progress(self, status: Status) -> None:
+        """Where training stands."""
+        if status.step == status.steps:
+            self._write(
+                f"epoch {status.epoch}/{status.epochs}: loss {status.loss:.4f},"
+                f" {status.speed:.0f} {status.unit}/s"
+            )
+        self._console.progress(status)
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[None]:
+        """A training that is under way."""
+        self._write(f"training {name}")
+        with self._console.training(name):
+            yield
+
+    @contextmanager
+    def task(self, title: str, unit: str) -> Iterator[Advance]:
+        """A piece of work that is under way."""
+        self._write(title)
+        with self._console.task(title, unit) as advance:
+            yield advance

@@ -1,0 +1,77 @@
+"""How long runs will take, from what earlier ones took: an estimate, and never more than that."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sen_bench.device import device_name
+from sen_bench.leaderboard import read_runs
+from sen_bench.run import Run
+
+# From the nearest relatives of a run to the farthest: which columns they share with it.
+_KIN = (
+    ("task", "preset", "model", "train_split"),
+    ("task", "preset", "model"),
+    ("task", "preset"),
+)
+
+
+class Estimates:
+    """Seconds that runs will take, from the rows of earlier ones of the same preset.
+
+    Of those that are nearest by `_KIN`, the means of seconds per transition trained on and of seconds per
+    episode scored are taken.
+
+    Args:
+        rows: Of `read_runs`; may be empty.
+    """
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows.drop_duplicates("run_id") if len(rows) else rows
+
+    @classmethod
+    def for_runs(cls, runs: list[Run]) -> Estimates:
+        """From the table that the runs will be written to."""
+        path = runs[0].folders.runs_csv
+        return cls(read_runs(path) if path.exists() else pd.DataFrame())
+
+    def seconds(self, run: Run, *, same_device: bool = True) -> float | None:
+        """The seconds of training and scoring a run from its beginning; None: unknown.
+
+        Args:
+            run: The run.
+            same_device: Whether to look only at rows of the device that it will run on.
+        """
+        if not len(self._rows):
+            return None
+        config = run.config
+        wanted = {
+            "task": config.task,
+            "preset": run.preset.name,
+            "model": config.model,
+            "train_split": config.train_split,
+        }
+        rows = self._rows
+        if same_device:
+            rows = rows[rows["device"] == device_name(run.device)]
+        for columns in _KIN:
+            kin = rows[(rows[list(columns)] == [wanted[name] for name in columns]).all(axis=1)]
+            kin = kin[(kin["transitions_seen"] > 0) & (kin["eval_episodes"] > 0)]
+            if len(kin):
+                train = float((kin["train_seconds"] / kin["transitions_seen"]).mean())
+                score = float((kin["eval_seconds"] / kin["eval_episodes"]).mean())
+                return train * transitions(run) + score * run.recipe("eval").episodes
+        return None
+
+
+def transitions(run: Run) -> int:
+    """How many transitions a run trains on, each as often as it sees it."""
+    recipe = run.recipe(run.config.train_split)
+    return recipe.episodes * recipe.horizon * run.config.training.epochs
+
+
+def bytes_seen(run: Run) -> int:
+    """How many bytes of frames it trains on: orders runs of which nothing else is known."""
+    world = run.task.world()
+    height, width, channels = world.observation_space.shape or ()
+    return transitions(run) * height * width * channels * world.frame_stack

@@ -1,0 +1,92 @@
+"""What is to be done next: runs, the longest first, each after its datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sen_bench.run import Run
+
+
+@dataclass(frozen=True)
+class DataOrder:
+    """To generate a dataset where it is missing.
+
+    Attributes:
+        run: A run that needs it.
+        split: Which of its splits.
+        workers: Processes that make its shards.
+    """
+
+    run: Run
+    split: str
+    workers: int
+
+    @property
+    def path(self) -> Path:
+        """The dataset."""
+        return self.run.dataset_path(self.split)
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """To train and score a model.
+
+    Attributes:
+        run: The run; its datasets are there.
+        tensorboard: Whether to write TensorBoard events too.
+        again: Whether to do so even if the table of runs has its rows.
+    """
+
+    run: Run
+    tensorboard: bool
+    again: bool
+
+
+Order = DataOrder | RunOrder
+
+
+class Queue:
+    """Hands out orders.
+
+    Args:
+        runs: What is to be done, the most urgent first.
+        workers: Processes that may generate data at the same time.
+        jobs: Orders that are carried out at the same time.
+        tensorboard: As in `RunOrder`.
+        again: As in `RunOrder`.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], *, workers: int, jobs: int, tensorboard: bool, again: bool
+    ) -> None:
+        self._runs = list(runs)
+        self._tensorboard, self._again = tensorboard, again
+        paths = {run.dataset_path(split) for run in runs for split in run.splits}
+        self._workers = max(1, workers // max(1, min(jobs, len(paths))))
+        self._begun: set[Path] = set()
+        self._made: set[Path] = set()
+
+    def next(self) -> Order | None:
+        """What is to be done next; None: what is left waits for data that somebody is making."""
+        for run in self._runs:
+            paths = {run.dataset_path(split): split for split in run.splits}
+            for path, split in paths.items():
+                if path not in self._begun:
+                    self._begun.add(path)
+                    return DataOrder(run, split, self._workers)
+            if self._made.issuperset(paths):
+                self._runs.remove(run)
+                return RunOrder(run, self._tensorboard, self._again)
+        return None
+
+    def made(self, path: Path) -> None:
+        """A dataset is there."""
+        self._made.add(path)
+
+    def unmade(self, path: Path) -> list[Run]:
+        """A dataset cannot be made: the runs that needed it, which are not asked for any more."""
+        lost = [run for run in self._runs if path in map(run.dataset_path, run.splits)]
+        self._runs = [run for run in self._runs if run not in lost]
+        return lost

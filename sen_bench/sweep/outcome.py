@@ -1,0 +1,91 @@
+"""What becomes of runs, who is shown it, and the simplest way to get there: one run after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sen_bench.errors import ResultsError, SenBenchError
+from sen_bench.run import Run
+from sen_bench.run_log import Console
+from sen_bench.training import Status
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        run: The run.
+        new: Whether there was anything to do.
+        error: Why it failed, in one line; None: it did not.
+    """
+
+    run: Run
+    new: bool = True
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Count:
+    """Where a piece of work stands that is counted.
+
+    Attributes:
+        title: What it is.
+        done: How much is done.
+        total: How much there is.
+        unit: What is counted, in the plural.
+    """
+
+    title: str
+    done: int
+    total: int
+    unit: str
+
+
+class Board(Protocol):
+    """Who is shown jobs that go on at the same time."""
+
+    def message(self, text: str) -> None:
+        """A line a person should read."""
+
+    def show(self, job: int, name: str, state: Status | Count | None) -> None:
+        """Shows what a job, by its number from 0, is doing and where it stands; None: it has just begun."""
+
+    def clear(self, job: int) -> None:
+        """The job has nothing to do."""
+
+
+def one_by_one(
+    runs: Sequence[Run], *, console: Console, workers: int, tensorboard: bool, force: bool
+) -> Iterator[Outcome]:
+    """Does each run in this process.
+
+    Args:
+        runs: What is to be done.
+        console: Is told how it goes.
+        workers: Processes that generate data.
+        tensorboard: Whether to write TensorBoard events too.
+        force: Whether to train anew what is trained already.
+
+    Raises:
+        ResultsError: If the tables cannot be written.
+        SenBenchError: What a run fails by, where it is the only one.
+    """
+    for run in runs:
+        try:
+            yield Outcome(run, run.complete(console, workers=workers, tensorboard=tensorboard, force=force))
+        except ResultsError:
+            raise
+        # RuntimeError: what PyTorch raises, such as that the GPU's memory is full.
+        except (SenBenchError, RuntimeError) as error:
+            if len(runs) == 1:
+                raise
+            yield Outcome(run, error=first_line(error))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; the name of one that is not a user's mistake."""
+    text = next(iter(str(error).splitlines()), "")
+    return text if isinstance(error, SenBenchError) else f"{type(error).__name__}: {text}"

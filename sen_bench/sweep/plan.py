@@ -1,0 +1,93 @@
+"""The plan of a sweep: what is done, what will run and in which order, and how long that may take."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sen_bench.run import Run
+from sen_bench.sweep.estimate import Estimates, bytes_seen
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run, and what there is of it.
+
+    Attributes:
+        run: The run.
+        scored: Whether the table of runs has it, with the same settings and data.
+        begun: Whether it was begun, and will go on.
+        seconds: How long it may take from its beginning: an estimate; None: unknown.
+    """
+
+    run: Run
+    scored: bool
+    begun: bool
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it begins.
+
+    Attributes:
+        planned: Every run, in the order they were selected.
+        jobs: How many go on at the same time.
+        to_do: Those that will run: the longest first, so that no long one is left for the end.
+        missing_data: Datasets that will be generated.
+    """
+
+    planned: list[PlannedRun]
+    jobs: int
+    to_do: list[Run]
+    missing_data: list[Path]
+
+    @property
+    def done(self) -> list[Run]:
+        """Those that will not run again."""
+        return [plan.run for plan in self.planned if plan.scored]
+
+    @property
+    def unknown(self) -> int:
+        """Of how many that will run nobody knows how long they take."""
+        return sum(plan.seconds is None for plan in self.planned if not plan.scored)
+
+    @property
+    def seconds(self) -> float:
+        """How long the known ones may take together, on so many jobs at once: an estimate."""
+        ends = [0.0] * self.jobs
+        for seconds in sorted(
+            (plan.seconds for plan in self.planned if not plan.scored and plan.seconds is not None),
+            reverse=True,
+        ):
+            heapq.heapreplace(ends, ends[0] + seconds)
+        return max(ends)
+
+
+def make_plan(runs: Sequence[Run], *, jobs: int, force: bool) -> Plan:
+    """Looks at what is there.
+
+    Args:
+        runs: What was selected; at least one.
+        jobs: How many go on at the same time.
+        force: Whether what is done is to be done anew.
+
+    Raises:
+        ResultsError: If the table of runs cannot be read.
+    """
+    estimates = Estimates.for_runs(list(runs))
+    planned = [
+        PlannedRun(run, not force and run.scored(), run.begun and not force, estimates.seconds(run))
+        for run in runs
+    ]
+    to_do = [plan.run for plan in planned if not plan.scored]
+    if jobs > 1:
+        # Of those that nobody knows, any may be the longest: they come first, the largest before the others.
+        known = {run.name: estimates.seconds(run, same_device=False) for run in to_do}
+        to_do.sort(
+            key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
+        )
+    paths = dict.fromkeys(run.dataset_path(split) for run in to_do for split in run.splits)
+    return Plan(planned, jobs, to_do, [path for path in paths if not path.exists()])

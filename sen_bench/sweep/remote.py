@@ -1,0 +1,169 @@
+"""Runs on the workers of a Dask cluster, which see the same file system. One task is one run."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sen_bench.cluster import Token, new_token
+from sen_bench.device import prepare_device, resolve_device
+from sen_bench.errors import ClusterError, SenBenchError
+from sen_bench.generators.cluster import shards_on
+from sen_bench.leaderboard import RunRow
+from sen_bench.run import Run
+from sen_bench.run_log import Advance, Console
+from sen_bench.sweep.outcome import Outcome, first_line
+from sen_bench.training import Status
+
+if TYPE_CHECKING:
+    import distributed
+
+# Seconds between two looks at whether the run is still wanted.
+_LOOK_EVERY = 2.0
+# A process trains one model at a time, however many threads it was given: random seeds are the process's.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def on_workers(
+    runs: Sequence[Run], client: distributed.Client, *, console: Console, tensorboard: bool, force: bool
+) -> Iterator[Outcome]:
+    """Does runs on a cluster, and generates what they need there; writes the rows of each as it ends.
+
+    Of a worker that dies, the run goes to another, which goes on from its last checkpoint. A run that fails
+    does not stop the others.
+
+    Args:
+        runs: What is to be done, the longest first; in folders that the workers see under the same path, on
+            devices as workers know them.
+        client: The connection.
+        console: Is told how it goes.
+        tensorboard: Whether to write TensorBoard events too.
+        force: Whether to train anew what is trained already.
+
+    Raises:
+        ClusterError: If the scheduler is lost.
+        ResultsError: If the tables cannot be written.
+    """
+    from distributed import as_completed  # noqa: PLC0415 — an optional package
+
+    ready: list[Run] = []
+    broken: dict[str, str] = {}
+    made: set[str] = set()
+    for run in runs:
+        for split in run.splits:
+            path = str(run.dataset_path(split))
+            if path not in made | broken.keys():
+                try:
+                    run.ensure_dataset(split, console=console, run=shards_on(client))
+                    made.add(path)
+                except SenBenchError as error:
+                    broken[path] = first_line(error)
+        reasons = [broken[p] for p in map(str, map(run.dataset_path, run.splits)) if p in broken]
+        if reasons:
+            yield Outcome(run, error=reasons[0])
+        else:
+            ready.append(run)
+    if not ready:
+        return
+    if force:
+        for run in ready:
+            run.move_aside(console.message)
+    folder = ready[0].folders.runs
+    folder.mkdir(parents=True, exist_ok=True)
+    with new_token(folder, "sweep") as token:
+        futures = {
+            client.submit(
+                _complete,
+                run,
+                token,
+                tensorboard=tensorboard,
+                again=force,
+                key=f"sen-bench-{token.text}-{run.name}",
+                resources={"GPU": 1} if run.device.type == "cuda" else {},
+                pure=False,
+                # The first is to be the longest.
+                priority=-number,
+            ): run
+            for number, run in enumerate(ready)
+        }
+        try:
+            for future in as_completed(list(futures), loop=client.loop):
+                yield _outcome(futures[future], future)
+        finally:
+            client.cancel(list(futures))
+
+
+def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
+    """What became of a run; its rows are in the tables then.
+
+    Raises:
+        ClusterError: If nobody knows, because the scheduler was lost.
+    """
+    if future.status == "cancelled":
+        raise ClusterError("the scheduler was lost; give the same command again when it is back")
+    if future.status == "error":
+        error = future.exception()
+        if type(error).__name__ == "KilledWorker":
+            return Outcome(run, error="workers died again and again over it, perhaps for want of memory")
+        return Outcome(run, error=first_line(error))
+    rows = future.result()
+    if rows:
+        run.record(rows)
+    return Outcome(run, new=bool(rows))
+
+
+class _Watched:
+    """A console on a worker, where nobody looks: the log has everything. Ends a run that nobody waits for."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self._last = time.monotonic()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= _LOOK_EVERY:
+            self._last = now
+            self._token.check()
+
+    def message(self, text: str) -> None:
+        del text
+
+    def progress(self, status: Status) -> None:
+        del status
+        self._look()
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[None]:
+        del name
+        yield
+
+    @contextmanager
+    def task(self, title: str, unit: str) -> Iterator[Advance]:
+        del title, unit
+        yield lambda _done, _total: self._look()
+
+
+def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list[RunRow]:
+    """The task: trains and scores a model on a worker.
+
+    Raises:
+        ClusterError: The worker does not see the client's files, or has no such device.
+        SenBenchError: Whatever else the run fails by.
+    """
+    token.check()
+    for split in run.splits:
+        if not run.dataset_path(split).is_dir():
+            raise ClusterError(
+                f"the worker on {socket.gethostname()} does not see {run.dataset_path(split)}; use a --data"
+                " folder that all machines share"
+            )
+    device = resolve_device(str(run.device))
+    with _ONE_AT_A_TIME:
+        prepare_device(device)
+        placed = replace(run, device=device)
+        return placed.missing_rows(_Watched(token), tensorboard=tensorboard, again=again)

@@ -1,0 +1,121 @@
+"""Which runs a sweep consists of: tasks × their training splits × their models × seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from sen_bench.config import Preset, TaskPreset
+from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.extensions import is_object_name
+from sen_bench.run import Folders, Run
+from sen_bench.tasks import Task, get_task, task_names
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was asked for.
+
+    Attributes:
+        tasks: Names of tasks; None: every task that the preset has sizes for.
+        models: Names of models; none: all of the task's own.
+        seeds: Seeds; None: as many as the preset says.
+        train_split: The split to train on; None: every one that the task has for it.
+        preset: The sizes.
+        training: What is to be otherwise than in the preset's training.
+        folders: Where things are.
+        device: Where the runs take place.
+    """
+
+    tasks: tuple[str, ...] | None
+    models: tuple[str, ...]
+    seeds: tuple[int, ...] | None
+    train_split: str | None
+    preset: Preset
+    training: dict[str, str]
+    folders: Folders
+    device: torch.device
+
+    @property
+    def several(self) -> bool:
+        """Whether tasks may lack what others have: they are then passed over."""
+        return self.tasks is None or len(self.tasks) > 1
+
+
+def select_runs(selection: Selection, notice: Callable[[str], None] = lambda _line: None) -> list[Run]:
+    """The runs that were asked for, all checked; at least one.
+
+    Args:
+        selection: What was asked for.
+        notice: Called with lines that a person should read: which tasks are passed over.
+
+    Raises:
+        UnknownNameError: If no task has such a model or split, or there is no such task.
+        ConfigError: If the preset does not fit, or nothing is left to run.
+    """
+    tasks = list(_tasks(selection, notice))
+    _check_somebody_has(selection, tasks)
+    runs = [run for task in tasks for run in _runs_of(selection, task, notice)]
+    if not runs:
+        raise ConfigError("nothing is left to run: no task has both such models and such a split")
+    return runs
+
+
+def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task]:
+    """The tasks; of all tasks, those that can be run."""
+    if selection.tasks is not None:
+        yield from map(get_task, dict.fromkeys(selection.tasks))
+        return
+    for name in task_names():
+        try:
+            task = get_task(name)
+        except ExtensionError as error:
+            notice(f"{name} is skipped: {error}")
+            continue
+        if name not in selection.preset.tasks:
+            notice(f"{name} is skipped: preset {selection.preset.name!r} says nothing about it")
+        elif not task.models and not selection.models:
+            notice(f"{name} is skipped: it has no models of its own")
+        else:
+            yield task
+
+
+def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
+    """Refuses a model or split that no task has: that is a slip of the pen, not a choice."""
+    if not selection.several:
+        return
+    models = dict.fromkeys(name for task in tasks for name in task.model_names())
+    for name in selection.models:
+        if name not in models and not is_object_name(name):
+            raise UnknownNameError("model", name, models)
+    splits = dict.fromkeys(name for task in tasks for name in task.splits)
+    if selection.train_split is not None and selection.train_split not in splits:
+        raise UnknownNameError("split", selection.train_split, splits)
+
+
+def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) -> Iterator[Run]:
+    """The runs of one task."""
+    names = list(selection.models)
+    splits = task.train_splits if selection.train_split is None else [selection.train_split]
+    if selection.several:
+        if names and not (names := [n for n in names if is_object_name(n) or n in task.model_names()]):
+            notice(f"{task.name} is skipped: it has no such model")
+            return
+        if not (splits := [split for split in splits if split in task.splits]):
+            notice(f"{task.name} is skipped: it has no split {selection.train_split}")
+            return
+    # First, because no preset says anything about a task without models.
+    models = task.check_models(names)
+    of_task = _changed(selection.preset.for_task(task.name), selection.training)
+    seeds = range(of_task.seeds) if selection.seeds is None else selection.seeds
+    for split in splits:
+        for model in models:
+            config = task.run_config(model, split, of_task)
+            for seed in seeds:
+                yield Run(task, selection.preset, config, seed, selection.folders, selection.device)
+
+
+def _changed(preset: TaskPreset, training: dict[str, str]) -> TaskPreset:
+    return preset.model_copy(update={"training": preset.training.model_copy(update=training)})

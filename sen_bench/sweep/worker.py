@@ -1,0 +1,250 @@
+"""A worker process of a sweep: carries out orders, says how it goes, and lives from run to run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import torch
+
+from sen_bench.device import prepare_device
+from sen_bench.errors import SenBenchError
+from sen_bench.leaderboard import RunRow
+from sen_bench.processes import heed_parent, interrupts_held
+from sen_bench.run_log import Advance
+from sen_bench.sweep.orders import DataOrder, Order
+from sen_bench.sweep.outcome import Count, first_line
+from sen_bench.training import Status
+
+# Seconds between two reports of where a piece of work stands.
+_REPORT_EVERY = 0.5
+# Seconds that a worker gets to put down what it is writing.
+_LAST_SECONDS = 5.0
+# What NumPy's and PyTorch's libraries ask for the number of their threads when they are loaded.
+_THREADS: Final = "OMP_NUM_THREADS"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of an order.
+
+    Attributes:
+        rows: Of a run: its rows, none if the table had them.
+        error: Why it failed, in one line.
+    """
+
+    rows: tuple[RunRow, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Death:
+    """A worker ended in the middle of its order.
+
+    Attributes:
+        exit_code: Of the process; a signal's number below 0.
+        error: What it said last, in one line.
+    """
+
+    exit_code: int | None
+    error: str | None = None
+
+
+Report = str | Status | Count | Answer | Death
+"""What a worker says: a line a person should read, where it stands, what came of it."""
+
+
+def threads_per_job(jobs: int, cores: int) -> int:
+    """How many threads each of so many jobs computes with: OMP_NUM_THREADS, or its share of the cores."""
+    given = os.environ.get(_THREADS, "")
+    return int(given) if given.isdecimal() and int(given) > 0 else max(1, cores // jobs)
+
+
+class Worker:
+    """A worker process, as its parent knows it.
+
+    Args:
+        threads: That it computes with.
+        device: On which its runs take place.
+    """
+
+    def __init__(self, threads: int, device: torch.device) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.device = device
+        self.order: Order | None = None
+        self._process = context.Process(target=_serve, args=(theirs, threads), name="sen-bench worker")
+        with interrupts_held(), _environment(_THREADS, str(threads)):
+            self._process.start()
+        theirs.close()
+
+    def give(self, order: Order) -> None:
+        """Has it carry out an order; it has none."""
+        self.order = order
+        # A worker that has died meanwhile is noticed when its answer is read.
+        with _gone_is_no_error():
+            self.connection.send((order, self.device))
+
+    def report(self) -> Report:
+        """What it says; waits until it does."""
+        try:
+            report: Report = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            return Death(self._process.exitcode)
+        return report
+
+    def dismiss(self) -> None:
+        """Lets it end, as it has nothing to do."""
+        self.connection.close()
+        self._process.join(_LAST_SECONDS)
+        self.stop_waiting()
+
+    def stop(self) -> None:
+        """Tells it to put down what it does; `stop_waiting` is to follow."""
+        self._process.terminate()
+
+    def stop_waiting(self) -> None:
+        """Waits for its end for a while, and then brings it about."""
+        self._process.join(_LAST_SECONDS)
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+@contextmanager
+def _gone_is_no_error() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Sets a variable for processes that are started meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+class _Relay:
+    """A console that tells the parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = 0.0
+
+    def message(self, text: str) -> None:
+        self._connection.send(text)
+
+    def progress(self, status: Status) -> None:
+        self._stands(status, end=status.step == status.steps)
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[None]:
+        del name  # the parent knows
+        yield
+
+    @contextmanager
+    def task(self, title: str, unit: str) -> Iterator[Advance]:
+        yield lambda done, total: self._stands(Count(title, done, total, unit), end=done == total)
+
+    def _stands(self, state: Status | Count, *, end: bool) -> None:
+        now = time.monotonic()
+        if end or now - self._last >= _REPORT_EVERY:
+            self._last = now
+            self._connection.send(state)
+
+
+def _serve(connection: Connection, threads: int) -> None:
+    """What a worker does until its parent lets it go."""
+    heed_parent()
+    signal.signal(signal.SIGTERM, _leave)
+    torch.set_num_threads(threads)
+    prepared: set[torch.device] = set()
+    while True:
+        try:
+            order, device = connection.recv()
+        except EOFError:
+            return
+        if device not in prepared:
+            prepare_device(device)
+            prepared.add(device)
+        connection.send(_carry_out(order, connection))
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    """Ends the process by way of what must be tidied up."""
+    del frame
+    sys.exit(128 + signum)
+
+
+def _carry_out(order: Order, connection: Connection) -> Answer:
+    """Does what an order says."""
+    relay = _Relay(connection)
+    try:
+        if isinstance(order, DataOrder):
+            order.run.ensure_dataset(order.split, console=relay, workers=order.workers)
+            return Answer()
+        with ExitStack() as stack:
+            stack.enter_context(_LastWords(connection))
+            stack.enter_context(_output_to(order.run.log))
+            rows = order.run.missing_rows(relay, tensorboard=order.tensorboard, again=order.again)
+            return Answer(tuple(rows))
+    except SenBenchError as error:
+        return Answer(error=first_line(error))
+
+
+class _LastWords:
+    """Ends the process at an error that is no user's mistake, as nobody knows in what state that leaves it.
+
+    The traceback is in the run's log already.
+
+    Args:
+        connection: Is told the error.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
+        if isinstance(value, Exception) and not isinstance(value, SenBenchError):
+            with _gone_is_no_error():
+                self._connection.send(Death(1, first_line(value)))
+            os._exit(1)
+
+
+@contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Has whatever libraries print, in whatever language, written to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            for stream, _ in kept:
+                os.dup2(file.fileno(), stream)
+        yield
+    finally:
+        for stream, before in kept:
+            os.dup2(before, stream)
+            os.close(before)
