@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.benchmarks.calibration import Calibration
+from tests.benchmarks.calibration import Calibration, combined, least
 from tests.benchmarks.gate import (
     BASELINE,
     Baseline,
@@ -39,10 +39,11 @@ def results(
         {
             "name": name,
             "options": {"timer": timer},
-            "extra_info": {"calibration_seconds": kernel},
+            "extra_info": {"calibration": {"product": 4 * kernel * slowed, "sort": kernel / 4}},
             "stats": {"min": ratio * kernel, "median": 1e6},
         }
-        for name, ratio in ratios.items()
+        # Neighbours slow the kernel in all but one of its timings.
+        for (name, ratio), slowed in zip(ratios.items(), [3.0, 1.0, 2.0, 9.0], strict=False)
     ]
     info = {"cpu": {"brand_raw": "a processor"}, "machine": "x86_64", "python_version": "3.11.2"}
     path.write_text(json.dumps({"machine_info": info, "benchmarks": benchmarks}))
@@ -157,7 +158,7 @@ def test_results_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(once | {"benchmarks": once["benchmarks"] * 2}))
     with pytest.raises(GateError, match="two benchmarks are called test_render"):
         read_results(path)
-    del once["benchmarks"][0]["extra_info"]["calibration_seconds"]
+    del once["benchmarks"][0]["extra_info"]["calibration"]
     path.write_text(json.dumps(once))
     with pytest.raises(GateError, match="not measured beside the calibration kernel"):
         read_results(path)
@@ -186,4 +187,10 @@ def test_the_kernel_takes_the_fastest_round_of_each_part(monkeypatch: pytest.Mon
     seconds = [4.0, 9.0, 1.0, 2.0, 16.0, 8.0]
     ticks = itertools.chain.from_iterable((0.0, second) for second in seconds)
     monkeypatch.setattr(time, "process_time", lambda: next(ticks))
-    assert Calibration().seconds(rounds=2) == pytest.approx((2.0 * 9.0 * 1.0) ** (1 / 3))
+    timing = Calibration().seconds(rounds=2)
+    assert timing == {"product": 2.0, "memory": 9.0, "sort": 1.0}
+    assert combined(timing) == pytest.approx(18 ** (1 / 3))
+
+
+def test_a_run_is_measured_by_the_least_of_its_kernels() -> None:
+    assert least([{"a": 3.0, "b": 1.0}, {"a": 2.0, "b": 5.0}]) == {"a": 2.0, "b": 1.0}

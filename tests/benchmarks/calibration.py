@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -28,23 +28,37 @@ class Calibration:
         source = rng.integers(256, size=_STREAM_BYTES, dtype=np.uint8)
         target = np.empty_like(source)
         keys = rng.integers(2**31, size=_KEYS)
-        self._parts: tuple[Callable[[], object], ...] = (
-            lambda: torch.mm(factor, factor, out=product),
-            lambda: np.add(source, 1, out=target),
+        self._parts: dict[str, Callable[[], object]] = {
+            "product": lambda: torch.mm(factor, factor, out=product),
+            "memory": lambda: np.add(source, 1, out=target),
             # The one sort of numpy that has no vectorised form on any processor.
-            lambda: np.sort(keys, kind="heapsort"),
-        )
+            "sort": lambda: np.sort(keys, kind="heapsort"),
+        }
 
-    def seconds(self, rounds: int = 15) -> float:
-        """CPU seconds of the kernel: the geometric mean of its parts, the least of all rounds each.
+    def seconds(self, rounds: int = 15) -> dict[str, float]:
+        """CPU seconds of each part, the least of all rounds.
 
         Args:
             rounds: How often each part is timed, in turn with the others.
         """
-        best = [math.inf] * len(self._parts)
+        best = dict.fromkeys(self._parts, math.inf)
         for _ in range(rounds):
-            for number, part in enumerate(self._parts):
+            for name, part in self._parts.items():
                 began = time.process_time()
                 part()
-                best[number] = min(best[number], time.process_time() - began)
-        return math.prod(best) ** (1 / len(best))
+                best[name] = min(best[name], time.process_time() - began)
+        return best
+
+
+def least(timings: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The least seconds of each part, over several timings of the kernel."""
+    best: dict[str, float] = {}
+    for timing in timings:
+        for name, seconds in timing.items():
+            best[name] = min(seconds, best.get(name, math.inf))
+    return best
+
+
+def combined(timing: Mapping[str, float]) -> float:
+    """The kernel's seconds: the geometric mean of its parts."""
+    return math.prod(timing.values()) ** (1 / len(timing))
