@@ -40,7 +40,8 @@ test: lint pytest
 
 # One thread and the CPU clock: what else the machine does then matters little.
 MEASURE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks -m gate \
-  --benchmark-enable --benchmark-only --benchmark-timer=time.process_time --benchmark-max-time=0.5
+  --benchmark-enable --benchmark-only --benchmark-timer=time.process_time --benchmark-max-time=0.5 \
+  --benchmark-quiet
 GATE := $(BIN)/python -m tests.benchmarks.gate
 MEASURED := .benchmarks/gate
 
@@ -48,7 +49,7 @@ MEASURED := .benchmarks/gate
 bench: .venv/installed
 	@mkdir -p .benchmarks
 	$(MEASURE) --benchmark-json=$(MEASURED)-1.json
-	@$(GATE) compare $(MEASURED)-1.json || { echo "once more:"; \
+	@$(GATE) compare $(MEASURED)-1.json || { [ $$? -eq 1 ] || exit 2; echo "once more:"; \
 	  $(MEASURE) --benchmark-json=$(MEASURED)-2.json && $(GATE) compare $(MEASURED)-1.json $(MEASURED)-2.json; }
 
 bench-baseline: .venv/installed
