@@ -7,14 +7,14 @@ WORKERS ?= 2
 .PHONY: help demo test lint pytest bench bench-baseline bench-full quality clean
 
 help:
-	@echo "make demo   data, three models and a leaderboard at toy size, in a few minutes"
-	@echo "make test   style, types, import layers, tests"
-	@echo "make lint   the first part of that; make pytest is the rest"
-	@echo "make bench  times the marked benchmarks, and fails if one is slower than its baseline allows"
+	@echo "make demo            data, three models and a leaderboard at toy size, in a few minutes"
+	@echo "make test            style, types, import layers, tests"
+	@echo "make lint            the first part of that; make pytest is the rest"
+	@echo "make bench           times the marked benchmarks, and fails if one is slower than its baseline allows"
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
 	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
 	@echo "make quality         trains the preset smoke anew, and fails if a score falls below its floor"
-	@echo "make clean  removes the environment and what the demo and the checks wrote"
+	@echo "make clean           removes the environment and what the demo and the checks wrote"
 
 # The environment is made once, and again when what it is made from changes.
 .venv/installed: pyproject.toml constraints.txt
