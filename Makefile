@@ -1,16 +1,20 @@
-# Two commands do all the set-up: `make demo` runs the main job, `make test` the tests.
+# Every target makes the environment it needs: `make demo` runs the main job, `make test` the tests.
 
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint pytest bench bench-baseline bench-full quality clean
 
 help:
-	@echo "make demo   data, three models and a leaderboard at toy size, in a few minutes"
-	@echo "make test   everything CI checks: style, types, import layers, tests"
-	@echo "make bench  the benchmark suite, with figures"
-	@echo "make clean  removes the environment and what the demo wrote"
+	@echo "make demo            data, three models and a leaderboard at toy size, in a few minutes"
+	@echo "make test            style, types, import layers, tests"
+	@echo "make lint            the first part of that; make pytest is the rest"
+	@echo "make bench           times the marked benchmarks, and fails if one is slower than its baseline allows"
+	@echo "make bench-baseline  measures three times, and makes that the baseline"
+	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
+	@echo "make quality         trains the preset smoke anew, and fails if a score falls below its floor"
+	@echo "make clean           removes the environment and what the demo and the checks wrote"
 
 # The environment is made once, and again when what it is made from changes.
 .venv/installed: pyproject.toml constraints.txt
@@ -29,11 +33,39 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+pytest: .venv/installed
 	$(BIN)/pytest
 
+test: lint pytest
+
+# One thread and the CPU clock: what else the machine does then matters little.
+MEASURE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks -m gate \
+  --benchmark-enable --benchmark-only --benchmark-timer=time.process_time --benchmark-max-time=0.5 \
+  --benchmark-quiet
+GATE := $(BIN)/python -m tests.benchmarks.gate
+MEASURED := .benchmarks/gate
+
+# A slowdown must be there twice.
 bench: .venv/installed
+	@mkdir -p .benchmarks
+	$(MEASURE) --benchmark-json=$(MEASURED)-1.json
+	@$(GATE) compare $(MEASURED)-1.json || { [ $$? -eq 1 ] || exit 2; echo "once more:"; \
+	  $(MEASURE) --benchmark-json=$(MEASURED)-2.json && $(GATE) compare $(MEASURED)-1.json $(MEASURED)-2.json; }
+
+bench-baseline: .venv/installed
+	@mkdir -p .benchmarks
+	for run in 1 2 3; do $(MEASURE) --benchmark-json=$(MEASURED)-$$run.json || exit 1; done
+	$(GATE) renew $(MEASURED)-1.json $(MEASURED)-2.json $(MEASURED)-3.json
+
+bench-full: .venv/installed
 	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only
 
+# From nothing: a run that is finished would not be done again, whatever has changed since.
+quality: .venv/installed
+	rm -rf quality
+	$(BIN)/sen-bench run --all --preset smoke --device cpu --jobs $(WORKERS) \
+	  --data quality/data --runs quality/runs --results quality/results
+	$(BIN)/python -m tests.quality.floors quality/results/runs.csv
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo quality

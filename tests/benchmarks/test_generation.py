@@ -19,7 +19,7 @@ from sen_bench.envs import make_world
 from sen_bench.generators import Recipe, episode_arrays, generate
 from sen_bench.generators.episodes import roll_out
 from sen_bench.generators.shards import plan
-from sen_bench.store import Dataset, create_store
+from sen_bench.store import create_store
 
 RECIPE = Recipe(
     task="3d-blocks", split="train", world_id="sen_bench/Blocks3D-v0", episodes=50, horizon=100, seed=0
@@ -27,11 +27,7 @@ RECIPE = Recipe(
 FRAMES = RECIPE.episodes * (RECIPE.horizon + 1)
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return generate(RECIPE, tmp_path_factory.mktemp("data") / "train.zarr").dataset
-
-
+@pytest.mark.gate
 def test_generate(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     """Frames a second with everything: stepping, rendering, compressing, hashing, syncing."""
     world = make_world(RECIPE.world_id)
@@ -53,21 +49,6 @@ def test_generate(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
         seconds = benchmark.stats.stats.min
         benchmark.extra_info["frames_per_second"] = FRAMES / seconds
         benchmark.extra_info["share_beside_rendering"] = 1 - min(rendering) / seconds
-
-
-def test_load(benchmark: BenchmarkFixture, dataset: Dataset) -> None:
-    """Decoding all observations into memory."""
-    values = benchmark(dataset.load, "observation")
-    if benchmark.stats is not None:
-        benchmark.extra_info["megabytes_per_second"] = values.nbytes / benchmark.stats.stats.min / 1e6
-
-
-def test_load_by_plain_zarr(benchmark: BenchmarkFixture, dataset: Dataset) -> None:
-    """The same by zarr's own pipeline, the oracle of ours."""
-    values = np.asarray(benchmark(lambda: dataset.array("observation")[...]))
-    np.testing.assert_array_equal(values, dataset.load("observation"))
-    if benchmark.stats is not None:
-        benchmark.extra_info["megabytes_per_second"] = values.nbytes / benchmark.stats.stats.min / 1e6
 
 
 def test_safety(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

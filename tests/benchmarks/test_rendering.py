@@ -42,6 +42,7 @@ def record(benchmark: Any, frames: int) -> None:
         benchmark.extra_info["frames_per_second"] = frames / benchmark.stats.stats.median
 
 
+@pytest.mark.gate
 def test_blocks3d_distinct_states(benchmark: Any) -> None:
     world, states = Blocks3D(), distinct_states(FRAMES)
     world.render_states(states[:1])
@@ -71,12 +72,14 @@ def test_blocks3d_matplotlib_oracle(benchmark: Any) -> None:
     record(benchmark, len(states))
 
 
+@pytest.mark.gate
 def test_blocks3d_step_states(benchmark: Any) -> None:
     world, states = Blocks3D(), distinct_states(FRAMES)
     actions = np.random.default_rng(1).integers(20, size=FRAMES)
     benchmark(world.step_states, states, actions)
 
 
+@pytest.mark.gate
 def test_shapes2d_distinct_states(benchmark: Any) -> None:
     world = Shapes2D()
     states = distinct_states(FRAMES, world)
@@ -102,6 +105,7 @@ def test_shapes2d_scikit_image_oracle(benchmark: Any) -> None:
     record(benchmark, len(states))
 
 
+@pytest.mark.gate
 def test_rushhour_distinct_states(benchmark: Any) -> None:
     world = RushHour()
     states = distinct_states(FRAMES, world)
@@ -110,6 +114,7 @@ def test_rushhour_distinct_states(benchmark: Any) -> None:
     record(benchmark, FRAMES)
 
 
+@pytest.mark.gate
 def test_teapot(benchmark: Any) -> None:
     world, rng = Teapot(), np.random.default_rng(0)
     states = np.stack([world.sample_state(rng) for _ in range(FRAMES)])
@@ -133,6 +138,7 @@ def reacher_states(count: int) -> NDArray[np.float64]:
     return np.concatenate([rng.uniform(-3, 3, (count, 2)), np.zeros((count, 2)), goals], axis=1)
 
 
+@pytest.mark.gate
 def test_reacher(benchmark: Any) -> None:
     world, states = Reacher(), reacher_states(200)
     world.render_states(states[:1])
@@ -152,6 +158,7 @@ def test_reacher(benchmark: Any) -> None:
         benchmark.extra_info["times_faster_than_mujoco"] = oracle * len(states) / benchmark.stats.stats.median
 
 
+@pytest.mark.gate
 def test_reacher_step_states(benchmark: Any) -> None:
     world, states = Reacher(), reacher_states(200)
     actions = np.random.default_rng(1).uniform(-1, 1, (200, 2))
