@@ -13,18 +13,23 @@ from sen_bench.errors import CompileError
 from sen_bench.training.loss import LossFunction, contrastive_loss
 
 
-def compiled_loss() -> LossFunction:
+def compiled_loss(backend: str = "inductor") -> LossFunction:
     """`contrastive_loss` and its gradient as one compiled graph, for batches of one size.
 
     It is compiled when it is first called, whole or not at all (``fullgraph``), and for the shapes of that
     call (``dynamic=False``): a batch of another size is better computed as it is than compiled for. What was
     compiled before in this process is dropped; a limit on how often one function is compiled anew would else
     be met by the ninth model.
+
+    Args:
+        backend: Of torch.compile.
     """
     torch.compiler.reset()
     # What float32 means is decided in `sen_bench.device`.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
-    return cast("LossFunction", torch.compile(contrastive_loss, fullgraph=True, dynamic=False))
+    return cast(
+        "LossFunction", torch.compile(contrastive_loss, fullgraph=True, dynamic=False, backend=backend)
+    )
 
 
 @contextmanager

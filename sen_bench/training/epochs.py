@@ -228,7 +228,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         permutations = [torch.randperm(len(index), generator=generator) for index in batches]
         # Moved at once: a copy from the CPU's memory first waits until a GPU has done all it was told to.
         sizes = [len(index) for index in batches]
-        moved = (torch.cat(parts).to(self._device).split(sizes) for parts in (batches, permutations))
+        moved = (torch.split(torch.cat(parts).to(self._device), sizes) for parts in (batches, permutations))
         yield from zip(*moved, strict=True)
 
     def train_epoch(self, log: MetricsLog) -> None:

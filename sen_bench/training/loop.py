@@ -19,7 +19,7 @@ from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
 from sen_bench.training.epochs import EpochTraining, Pace, Reporter
 from sen_bench.training.log import MetricsLog
-from sen_bench.training.loss import LossTerms, contrastive_loss
+from sen_bench.training.loss import LossFunction, LossTerms, contrastive_loss
 from sen_bench.training.profile import Stages
 
 #: How often training is restarted at most under ``on_collapse = "restart"``.
@@ -157,7 +157,7 @@ class _Run(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
-        self._loss = compiled_loss() if self._compiled else None
+        self._compiled_loss: LossFunction | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -188,9 +188,12 @@ class _Run(EpochTraining[WorldModel]):
             batch = self._transitions.batch(index)
         hinge, dtype = self._config.hinge, _DTYPES[self._config.precision]
         # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
-        if self._loss is not None and len(index) == min(self._config.batch_size, len(self._transitions)):
+        if self._compiled and len(index) == min(self._config.batch_size, len(self._transitions)):
+            if self._compiled_loss is None:
+                self._reporter.message("compiling; the first step takes a minute or more")
+                self._compiled_loss = compiled_loss()
             with self._stages.stage("forward"):
-                return self._loss(self.network, batch, permutation, hinge=hinge, dtype=dtype)
+                return self._compiled_loss(self.network, batch, permutation, hinge=hinge, dtype=dtype)
         return contrastive_loss(
             self.network, batch, permutation, hinge=hinge, dtype=dtype, stage=self._stages.stage
         )

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from sen_bench.device import device_name
@@ -210,6 +209,6 @@ class StepProfiler(Stages):
                 (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6,
             )
             for event in self._tracer.key_averages()
-            if event.key not in named and (event.device_type == DeviceType.CUDA) == on_gpu
+            if event.key not in named and (event.device_type.name == "CUDA") == on_gpu
         ]
         return sorted(operators, key=lambda operator: operator.seconds, reverse=True)
