@@ -51,8 +51,9 @@ class BatchNorm(nn.BatchNorm2d):
             mean, variance = _statistics(x, self.num_features)
             momentum, count = cast("float", self.momentum), x.numel() // self.num_features
             cast("Tensor", self.num_batches_tracked).add_(1)
-            cast("Tensor", self.running_mean).lerp_(mean, momentum)
-            cast("Tensor", self.running_var).lerp_(variance * (count / (count - 1)), momentum)
+            # Past autograd, as PyTorch's own norm does: that saves them, but uses them in evaluation only.
+            cast("Tensor", self.running_mean).data.lerp_(mean, momentum)
+            cast("Tensor", self.running_var).data.lerp_(variance * (count / (count - 1)), momentum)
         y: Tensor = _NormaliseByPlaces.apply(x, self.weight, self.bias, mean, variance, self.eps)  # type: ignore[no-untyped-call]
         return y
 

@@ -96,3 +96,11 @@ def test_a_following_relu_in_place_and_autocast_are_as_with_pytorchs(dtype: torc
 def test_a_single_value_per_channel_is_refused_as_by_pytorch() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         BatchNorm(3)(torch.ones(1, 3, 1, 1))
+
+
+def test_a_graph_of_either_type_survives_a_later_pass_of_the_other() -> None:
+    norm, x = BatchNorm(3), _images(4, 3, 5, 5).float()
+    narrow = norm(x.bfloat16().requires_grad_())
+    wide = norm(x.clone().requires_grad_())
+    torch.autograd.backward([narrow.float().sum() + wide.sum()])
+    assert norm.num_batches_tracked == 2
