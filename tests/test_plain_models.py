@@ -51,9 +51,9 @@ def _assert_same_training(
 @pytest.mark.parametrize(
     ("task", "kind", "width", "count"),
     [
-        ("3d-blocks", "sen", 4, 4),
-        ("3d-blocks", "none", 4, 4),
-        ("3d-blocks", "full", 2, 4),
+        ("3d-blocks", "sen", 8, 8),
+        ("3d-blocks", "none", 8, 8),
+        ("3d-blocks", "full", 2, 8),
         ("2d-shapes", "sen", 8, 16),
     ],
 )
@@ -65,7 +65,7 @@ def test_over_20_steps_the_loss_is_the_plain_models(task: str, kind: str, width:
 
 @pytest.mark.parametrize(("kind", "hidden"), [("sen", 8), ("none", 24)])
 def test_over_20_steps_the_loss_of_reacher_is_the_plain_models(kind: str, hidden: int) -> None:
-    """By shorter steps and on noise: at the paper's rate, rounding alone grows tenfold a step at first.
+    """By shorter steps and on noise: at the paper's rate, rounding alone grows up to tenfold a step.
 
     Frames of Reacher differ in few pixels, by which its norms divide, and its untrained loss is about ten.
     """
@@ -76,5 +76,6 @@ def test_over_20_steps_the_loss_of_reacher_is_the_plain_models(kind: str, hidden
 
 @pytest.mark.slow
 def test_over_20_steps_the_loss_is_the_plain_models_at_the_papers_widths() -> None:
+    """By shorter steps: at the paper's rate, rounding alone grows to more than the tolerance."""
     batches = [world_batch("3d-blocks", 8, seed=seed) for seed in range(STEPS)]
-    _assert_same_training("3d-blocks", "sen", {}, batches, LEARNING_RATE)
+    _assert_same_training("3d-blocks", "sen", {}, batches, LEARNING_RATE / 10)

@@ -17,7 +17,7 @@ from sen_bench.baselines.normalisation import BatchNorm
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.baselines.steerable import SteerableEmbedding
 from sen_bench.envs.grid import grid_symmetry
-from tests.benchmarks.conftest import Ratio
+from tests.benchmarks.ratios import Ratio
 from tests.oracles.dense_layers import dense_c4_linear, e2cnn_embedding, textbook_interaction
 from tests.oracles.plain_models import plain_layers
 
