@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.model import full_precision
+from sen_bench.baselines.normalisation import BatchNorm
 
 
 def convolution(
@@ -55,7 +56,7 @@ class ConvolutionalEmbedding(nn.Module):
         widths = [image_channels, channels, channels, channels]
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise(widths):
-            layers += [convolution(narrow, wide), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+            layers += [convolution(narrow, wide), BatchNorm(wide), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, convolution(channels, num_maps))
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             convolution(image_channels, channels, kernel_size=patch, stride=patch, padding=0),
-            nn.BatchNorm2d(channels),
+            BatchNorm(channels),
             nn.ReLU(inplace=True),
             convolution(channels, num_maps, kernel_size=1, padding=0),
         )

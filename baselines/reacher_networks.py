@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines.convolutions import convolution
 from sen_bench.baselines.model import apply_in_full_precision
+from sen_bench.baselines.normalisation import BatchNorm
 
 MAPS = 8
 """Fields of the embedding v: maps for `sen` and `none`, D4-regular fields for `full` (paper)."""
@@ -104,7 +105,7 @@ def ordinary_stack(
             convolution(narrow, wide, **shape._asdict())
             for (narrow, wide), shape in zip(_pairs(widths, len(shapes)), shapes, strict=True)
         ],
-        lambda: (nn.BatchNorm2d(widths[1]), nn.ReLU(inplace=True)),
+        lambda: (BatchNorm(widths[1]), nn.ReLU(inplace=True)),
         pools=pools,
     )
 
@@ -137,7 +138,7 @@ def steerable_stack(
                 zip(_pairs(widths, len(shapes)), shapes, strict=True)
             )
         ],
-        # Not in place: on the view that the norm returns, autograd would make that expensive.
+        # Not in place: on the view that the norm may return, autograd would make that expensive.
         lambda: (FieldBatchNorm(widths[1]), nn.ReLU()),
         pools=pools,
     )

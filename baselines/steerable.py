@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
 from sen_bench.baselines.model import default_dtype, full_precision
+from sen_bench.baselines.normalisation import BatchNorm
 from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Group
 
@@ -234,14 +235,12 @@ class FieldBatchNorm(nn.Module):
     def __init__(self, fields: int) -> None:
         super().__init__()
         self.fields = fields
-        self.norm = nn.BatchNorm2d(fields)
+        self.norm = BatchNorm(fields)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalises `[B, |G|·fields, H, W]`."""
-        last = x.permute(0, 2, 3, 1)
-        pixels = last.reshape(*last.shape[:2], -1, self.fields).permute(0, 3, 1, 2)
-        normed: Tensor = self.norm(pixels)
-        return normed.permute(0, 2, 3, 1).reshape(last.shape).permute(0, 3, 1, 2)
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 class _SteerableMaps(nn.Module):
@@ -293,7 +292,7 @@ class SteerableEmbedding(_SteerableMaps):
             layers += [
                 SteerableConvolution(in_fields, fields, in_regular=index > 0, out_regular=True),
                 FieldBatchNorm(fields),
-                # Not in place: on the view that the norm returns, autograd would make that expensive.
+                # Not in place: on the view that the norm may return, autograd would make that expensive.
                 nn.ReLU(),
             ]
         last = SteerableConvolution(fields, num_objects, in_regular=True, out_regular=regular)

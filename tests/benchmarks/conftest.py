@@ -1,4 +1,4 @@
-"""Every benchmark is timed between two timings of the calibration kernel."""
+"""What the benchmarks share; every one is timed between two timings of the calibration kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.benchmarks.calibration import Calibration, least
+from tests.benchmarks.ratios import device, one_thread, pytest_terminal_summary, report_ratio
+
+__all__ = ["device", "one_thread", "pytest_terminal_summary", "report_ratio"]
 
 
 @pytest.fixture(scope="session")

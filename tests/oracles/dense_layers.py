@@ -142,6 +142,7 @@ def e2cnn_embedding(ours: SteerableEmbedding | SteerablePatchEmbedding) -> Any:
                     stride=own.stride,
                     padding=own.padding,
                     recompute=True,
+                    initialize=False,
                 )
                 with torch.no_grad():
                     layer.weights.copy_(own.weights)

@@ -1,0 +1,106 @@
+"""Batch normalisation by our own sums: PyTorch's, but nearer to exact."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines.normalisation import BatchNorm
+
+
+def _images(*shape: int, mean: float = 0.0, std: float = 1.0, seed: int = 0) -> Tensor:
+    x = mean + std * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _norm(channels: int) -> BatchNorm:
+    norm = BatchNorm(channels).double()
+    nn.init.uniform_(norm.weight)
+    nn.init.uniform_(norm.bias)
+    return norm
+
+
+def _theirs(norm: BatchNorm) -> nn.BatchNorm2d:
+    theirs = nn.BatchNorm2d(norm.num_features).double()
+    theirs.load_state_dict(norm.state_dict())
+    return theirs
+
+
+def _copies_as_pixels(x: Tensor, channels: int) -> Tensor:
+    """`[B, k·C, H, W]` to `[B, C, k·H, W]`."""
+    return x.unflatten(1, (-1, channels)).transpose(1, 2).flatten(2, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("copies", [1, 4])
+@pytest.mark.parametrize("sides", [(5, 3), (1, 1)], ids=str)
+def test_it_is_pytorchs_with_its_gradients_and_running_statistics(
+    sides: tuple[int, int],
+    copies: int,
+    training: bool,  # noqa: FBT001
+) -> None:
+    ours = _norm(6)
+    theirs = _theirs(ours)
+    probe = _images(7, copies * 6, *sides, seed=1)
+    results = []
+    for norm in (ours.train(training), theirs.train(training)):
+        x = _images(7, copies * 6, *sides, mean=2).requires_grad_()
+        y = norm(x) if norm is ours else norm(_copies_as_pixels(x, 6))
+        weights = probe if norm is ours else _copies_as_pixels(probe, 6)
+        torch.autograd.backward([(y * weights).sum()])
+        shown = _copies_as_pixels(y, 6) if norm is ours else y
+        results.append([shown, x.grad, norm.weight.grad, norm.bias.grad, *norm.buffers()])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    norm = _norm(3)
+    x = _images(3, 6, 2, 3).requires_grad_()
+    assert torch.autograd.gradcheck(norm, (x,))
+
+
+@pytest.mark.parametrize("frozen", ["x", "weight", "bias"])
+def test_gradients_come_only_where_they_are_asked_for(frozen: str) -> None:
+    norm, x = _norm(3), _images(3, 3, 2, 3).requires_grad_()
+    leaves = {"x": x, "weight": norm.weight, "bias": norm.bias}
+    leaves[frozen].requires_grad_(requires_grad=False)
+    torch.autograd.backward([norm(x).square().sum()])
+    assert [name for name, leaf in leaves.items() if leaf.grad is None] == [frozen]
+
+
+def test_of_a_nearly_constant_channel_it_keeps_the_digits_that_float32_has() -> None:
+    """Such are the channels that see a background; PyTorch's own sums lose most of them channels-last."""
+    exact = _images(16, 8, 64, 64, mean=1, std=1e-3)
+    x = exact.float()
+    norm = BatchNorm(8)
+    expected = copy.deepcopy(norm).double()(x.double())
+    ours = (norm(x) - expected).abs().max()
+    assert ours < 5e-4
+    assert (nn.BatchNorm2d(8)(x) - expected).abs().max() > 3 * ours
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_following_relu_in_place_and_autocast_are_as_with_pytorchs(dtype: torch.dtype) -> None:
+    x = _images(4, 3, 5, 5).to(dtype)
+    layers = nn.Sequential(BatchNorm(3), nn.ReLU(inplace=True))
+    theirs = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU())
+    y, expected = layers(x), theirs(x)
+    assert y.dtype == expected.dtype
+    torch.testing.assert_close(y, expected)
+
+
+def test_a_single_value_per_channel_is_refused_as_by_pytorch() -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        BatchNorm(3)(torch.ones(1, 3, 1, 1))
+
+
+def test_a_graph_of_either_type_survives_a_later_pass_of_the_other() -> None:
+    norm, x = BatchNorm(3), _images(4, 3, 5, 5).float()
+    narrow = norm(x.bfloat16().requires_grad_())
+    wide = norm(x.clone().requires_grad_())
+    torch.autograd.backward([narrow.float().sum() + wide.sum()])
+    assert norm.num_batches_tracked == 2
