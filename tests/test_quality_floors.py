@@ -88,7 +88,7 @@ def test_every_seed_must_keep_to_the_floor(tmp_path: Path) -> None:
     floors = write_floors(tmp_path / "floors.csv", SEN)
     done = CliRunner().invoke(main, [str(tmp_path / "runs.csv"), "--floors", str(floors)])
     assert done.exit_code == 1
-    assert "0.900, 0.400" in done.output
+    assert "0.9, 0.4" in done.output
 
 
 @pytest.mark.parametrize("side", ["at least", "at most"])

@@ -143,9 +143,9 @@ def format_lines(lines: Sequence[Line]) -> str:
         (
             *map(str, line.bound.row),
             line.bound.metric,
-            ", ".join(f"{score:.3f}" for score in line.scores) or "-",
+            ", ".join(f"{score:.3g}" for score in line.scores) or "-",
             f"{line.bound.bound} {line.bound.limit:g}",
-            f"{line.bound.measured:.3f}",
+            f"{line.bound.measured:.3g}",
             line.verdict,
         )
         for line in lines
