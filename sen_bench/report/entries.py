@@ -334,7 +334,7 @@ def _fact(value: object) -> str:
 
 def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Published]) -> Iterable[Entry]:
     """What was not run: models lacking beside others of their split and preset, or all of them."""
-    for split in (name for name in task.splits if name == "train" or name.startswith("train-")):
+    for split in task.train_splits:
         mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
         for preset in sorted({entry.preset for entry in mine}) or [""]:
             longest = max((e.horizon for e in mine if e.preset == preset), default=_usual_horizon(task))
