@@ -164,12 +164,11 @@ class Run:
                 its preset says, if it does; else as `Placement.automatic` has it.
 
         Raises:
-            CheckpointError: If the run was begun, and its settings cannot be read.
-            ConfigError: If the memory is too little even to stream the data through; or as before.
+            ConfigError: If the memory is too little even to stream the data through.
         """
-        if memory is None and (self.folder / "checkpoint.pt").exists():
-            begun = Run.from_folder(self.folder, data=self.folders.data, device=self.device)
-            placement = Placement.given(begun.config.training.shuffle_buffer, "the run that was begun")
+        begun = Placement.begun(self.folder / "config.json") if self.begun else None
+        if memory is None and begun is not None:
+            placement = begun
         elif memory is None and self.config.training.shuffle_buffer is not None:
             placement = Placement.given(self.config.training.shuffle_buffer, f"preset {self.preset.name}")
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,15 +62,11 @@ class StreamedTransitions:
         device: Where batches are wanted.
         buffer: Transitions in a window at most; rounded down to whole blocks, at least one.
 
-    Attributes:
-        waited: Seconds that batches had to wait for the thread so far.
-
     Raises:
         DatasetError: If the dataset is not whole.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device, *, buffer: int) -> None:
-        self.waited = 0.0
         self.device = device
         self._dataset = dataset
         array = dataset.array(_FRAMES)
@@ -220,9 +215,7 @@ class StreamedTransitions:
         if self._pending is None:
             raise ValueError("more was asked for than an epoch has; draw the order of the next one")
         window, future = self._pending
-        began = time.perf_counter()
         future.result()
-        self.waited += time.perf_counter() - began
         self._drop()
         self._pending = None
         self._slot = 1 - self._slot

@@ -202,6 +202,28 @@ def test_a_preset_may_ask_for_streaming(tmp_path: Path, monkeypatch: pytest.Monk
     assert task.run_config("none", "train", of_task).training.shuffle_buffer == 390
 
 
+@pytest.mark.parametrize(
+    ("text", "buffer"),
+    [
+        ('{"training": {"epochs": 3}}', None),  # older than streaming
+        ('{"training": {"shuffle_buffer": null}}', None),
+        ('{"training": {"shuffle_buffer": 4000}}', 4000),
+    ],
+)
+def test_settings_of_a_run_say_how_it_was_begun(tmp_path: Path, text: str, buffer: int | None) -> None:
+    (tmp_path / "config.json").write_text(text)
+    begun = Placement.begun(tmp_path / "config.json")
+    assert begun is not None
+    assert begun.shuffle_buffer == buffer
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"training": 3}', "cut o"])
+def test_settings_that_cannot_be_read_decide_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert Placement.begun(tmp_path / "config.json") is None
+    assert Placement.begun(tmp_path / "nowhere" / "config.json") is None
+
+
 def test_all_in_memory_leaves_digests_as_they_were() -> None:
     config = get_task("3d-blocks").run_config("sen", "train", load_preset("cpu").for_task("3d-blocks"))
     assert config.digest == "0d298f37f16d9256"  # of the first rows of results/runs.csv

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sen_bench.config import Preset, TaskPreset
-from sen_bench.errors import CheckpointError, ConfigError, ExtensionError, UnknownNameError
+from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.extensions import is_object_name
 from sen_bench.folders import Folders
 from sen_bench.run import Run
@@ -139,18 +139,17 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
     """The run, with it decided where its data is held, if that can be known here.
 
     Raises:
-        CheckpointError: If it is the only one, was begun, and its settings cannot be read.
-        ConfigError: Likewise; or if the memory is too little.
+        ConfigError: If the memory is too little; or it is the only one, and its world cannot be made.
     """
     memory = selection.data_memory
     if selection.elsewhere and memory is None and not run.begun:
         return run
     try:
         return run.placed(memory)
-    except (CheckpointError, ConfigError):
+    except ConfigError:
         if alone or memory is not None:
             raise
-        # Whether it can go on all the same, its checkpoint decides when it is its turn.
+        # What is wrong with it is said when it is its turn; the others go on.
         return run
 
 
