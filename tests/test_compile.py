@@ -31,8 +31,8 @@ from sen_bench.training.compilation import compiled_loss
 from tests.test_cli import TINY
 from tests.test_training import CPU, IDENTITY, Affine, Recorder
 
-# PyTorch's own, when it traces an autograd function.
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+# PyTorch's own, of what it uses itself to compile.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 # Every kind of layer that the object models of 3D Blocks do not have.
 OTHER_MODELS = [
