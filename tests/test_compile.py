@@ -137,8 +137,8 @@ def _train(
 def _assert_same(folder: Path, other: Path) -> None:
     """The same losses, and checkpoints that hold the same.
 
-    Weights may differ: of a bias before a batch norm the gradient is nothing but rounding, of which Adam makes
-    whole steps.
+    Weights may differ: of a bias before a batch norm the gradient is nothing but rounding, and of that Adam
+    makes whole steps.
     """
     curves = [
         [line["loss"] for line in read_metrics(each / "metrics.jsonl") if "loss" in line]
