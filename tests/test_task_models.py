@@ -30,13 +30,13 @@ def _smoke(task: str) -> TaskPreset:
     return load_preset("smoke").for_task(task)
 
 
-def _noise(task: str) -> Transitions:
+def _noise(task: str, device: torch.device = CPU) -> Transitions:
     """Six transitions of random pixels and actions of a task."""
     world, rng = get_task(task).world(), np.random.default_rng(0)
     shape = (6, 1 + world.frame_stack, *(world.observation_space.shape or ()))
     frames = rng.integers(256, size=shape, dtype=np.uint8)
     actions = np.stack([world.sample_action(rng) for _ in range(6)])[:, None]
-    return Transitions(torch.from_numpy(frames), torch.from_numpy(actions), CPU)
+    return Transitions(torch.from_numpy(frames), torch.from_numpy(actions), device)
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -108,6 +108,32 @@ def test_every_model_learns_under_autocast_and_keeps_float32(task: str, model: s
         # Of a bias, all gradients may vanish: batch normalisation takes it away again.
         assert parameter.dim() < 2 or not torch.equal(parameter, before[name]), name
     assert loss().isfinite()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("task", "model"), MODELS)
+def test_no_step_waits_for_the_gpu(task: str, model: str, dtype: torch.dtype) -> None:
+    """From the indices of a batch to the optimiser: whatever waits is an error here."""
+    device = torch.device("cuda", 0)
+    built = get_task(task).build_model(model, _smoke(task).models.get(model, {})).to(device)
+    optimizer = torch.optim.Adam(built.parameters(), lr=1e-3, fused=True)
+    transitions, index = _noise(task, device), torch.arange(6, device=device)
+
+    def step() -> Tensor:
+        loss = contrastive_loss(built, transitions.batch(index), index.roll(1), hinge=1.0, dtype=dtype).total
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward([loss])
+        optimizer.step()
+        return loss.detach()
+
+    step()  # chooses algorithms and takes memory
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert loss.isfinite()
 
 
 def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
