@@ -65,12 +65,12 @@ def test_training_step(
                 "measured with --benchmark-enable; that ours and the plain form run is seen in float32"
             )
         toys = [training_step(replace(each, widths=NARROW, batch=2)) for each in (form, mine)]
-        benchmark.pedantic(toys[1], setup=toys[0])
+        benchmark.pedantic(toys[1], setup=toys[0])  # type: ignore[no-untyped-call]
         return
     theirs = start()
     theirs.seconds.clear()
     with running(mine) as ours:
-        benchmark.pedantic(ours.step, setup=theirs.step, rounds=ROUNDS)
+        benchmark.pedantic(ours.step, setup=theirs.step, rounds=ROUNDS)  # type: ignore[no-untyped-call]
     seconds, plain_seconds = min(ours.seconds), min(theirs.seconds)
     benchmark.extra_info |= {
         "ratio": plain_seconds / seconds,
