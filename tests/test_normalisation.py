@@ -31,7 +31,7 @@ def _theirs(norm: BatchNorm) -> nn.BatchNorm2d:
 
 def _copies_as_pixels(x: Tensor, channels: int) -> Tensor:
     """`[B, k·C, H, W]` to `[B, C, k·H, W]`."""
-    return x.unflatten(1, (-1, channels)).transpose(1, 2).flatten(2, 3)
+    return x.reshape(len(x), -1, channels, *x.shape[2:]).transpose(1, 2).flatten(2, 3)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_gradients_come_only_where_they_are_asked_for(frozen: str) -> None:
     norm, x = _norm(3), _images(3, 3, 2, 3).requires_grad_()
     leaves = {"x": x, "weight": norm.weight, "bias": norm.bias}
-    leaves[frozen].requires_grad_(requires_grad=False)
+    leaves[frozen].requires_grad = False
     torch.autograd.backward([norm(x).square().sum()])
     assert [name for name, leaf in leaves.items() if leaf.grad is None] == [frozen]
 

@@ -39,18 +39,16 @@ def compare(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], None]) 
         return time.process_time() - began
 
     def compare(what: str, ours: Callable[[], Tensor], plain: Callable[[], Tensor]) -> None:
-        taken: list[tuple[float, float]] = []
+        taken: dict[str, list[float]] = {"ours": [], "plain": []}
         if benchmark.enabled:
             seconds(ours)
-
-        def one_of_each() -> None:
-            taken.append((seconds(plain), 0.0))
-
-        def then_ours() -> None:
-            taken[-1] = (taken[-1][0], seconds(ours))
-
-        benchmark.pedantic(then_ours, setup=one_of_each, rounds=ROUNDS)
-        best_plain, best = (min(column) for column in zip(*taken, strict=True))
+            seconds(plain)
+        benchmark.pedantic(  # type: ignore[no-untyped-call]
+            lambda: taken["ours"].append(seconds(ours)),
+            setup=lambda: taken["plain"].append(seconds(plain)),
+            rounds=ROUNDS,
+        )
+        best, best_plain = min(taken["ours"]), min(taken["plain"])
         benchmark.extra_info |= {"plain_seconds": best_plain, "ratio": best_plain / best}
         if benchmark.enabled:
             report_ratio(Ratio(what, best_plain / best))

@@ -21,6 +21,7 @@ from tests.batches import world_batch
 from tests.oracles.plain_models import HINGE, LEARNING_RATE, PlainTraining, plain_model
 
 Code = Literal["plain", "ours", "compiled"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Form:
     kind: str
     widths: dict[str, int]
     batch: int
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     device: str = "cpu"
 
 

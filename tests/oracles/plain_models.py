@@ -149,7 +149,7 @@ def _run(theirs: Any, channels: Tensor) -> Tensor:
 
 def plain_layers(*layers: nn.Module) -> nn.Sequential:
     """The layers with PyTorch's own batch normalisation in place of ours."""
-    theirs = []
+    theirs: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, BatchNorm):
             norm = nn.BatchNorm2d(layer.num_features)
