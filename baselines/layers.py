@@ -90,6 +90,11 @@ def _to_frequencies(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _from_frequencies(f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: torch.Size) -> Tensor:
     """Fᵀ f, the transpose of `_to_frequencies`, as `[*leading, 4, C]`."""
     count, channels = f_0.shape
+    if torch.compiler.is_compiling():
+        # The compiler traces no `out=` into slices, and needs none to write every number just once.
+        pair = (*leading, 2, channels)
+        sums, differences = torch.stack([f_0 + f_2, f_0 - f_2], dim=1).view(pair), f_1.view(pair)
+        return torch.cat([sums + differences, sums - differences], dim=-2)
     sums = f_0.new_empty((count, 2, channels))
     torch.add(f_0, f_2, out=sums[:, 0])
     torch.sub(f_0, f_2, out=sums[:, 1])

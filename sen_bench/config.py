@@ -47,6 +47,9 @@ class TrainingConfig(_Strict):
         schedule: What becomes of the learning rate: ``constant``, as in the paper, or ``cosine``, half a wave
             down to 0 at the end of the last epoch [ours].
         hinge: Margin of the negative term of the loss.
+        shuffle_buffer: Transitions that are in memory and shuffled at a time, in whole blocks of the stored
+            dataset and at least one of them, where the data is streamed [ours]. None: all of it is in memory
+            and shuffled as a whole, as in the paper.
         precision: ``float32``, or ``bfloat16`` for autocast in the networks; losses stay float32.
         on_collapse: What follows when all latents have become equal.
     """
@@ -56,6 +59,7 @@ class TrainingConfig(_Strict):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
     schedule: Schedule = "constant"
     hinge: Annotated[float, Field(gt=0)] = 1.0
+    shuffle_buffer: Annotated[int, Field(gt=0)] | None = None
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
 
@@ -152,6 +156,8 @@ class RunConfig(_Strict):
         settings = self.model_dump(mode="json")
         if self.training.schedule == "constant":
             del settings["training"]["schedule"]
+        if self.training.shuffle_buffer is None:
+            del settings["training"]["shuffle_buffer"]
         if self.model_code is None:
             del settings["model_code"]
         return settings

@@ -1,8 +1,11 @@
-"""Datasets on a device: uint8 frames held there whole, batches gathered and normalised there."""
+"""Datasets on a device: uint8 frames held there, batches gathered and normalised there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -61,8 +64,37 @@ class Batch:
     next_observation: Tensor
 
 
+class TrainingData(Protocol):
+    """Transitions to train on, an epoch at a time: all in memory, or streamed."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are given."""
+
+    def __len__(self) -> int:
+        """How many transitions there are."""
+
+    def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
+        """Draws the order of an epoch, in which :meth:`batch` is to be asked for from now on.
+
+        Args:
+            generator: What it is drawn from.
+            following: What that of the next epoch will be drawn from, in the same state; None after the last.
+
+        Returns:
+            int64 ``[N]``, every transition once, where :meth:`batch` takes it from without waiting.
+        """
+
+    def batch(self, index: Tensor) -> Batch:
+        """Gathers transitions.
+
+        Args:
+            index: int64 ``[B]``, the next ones of the order.
+        """
+
+
 class Transitions:
-    """The transitions of a training split, resident on a device.
+    """Transitions that are resident on a device.
 
     Args:
         observation: uint8 ``[N, T+S, H, W, C]``; a model is shown S frames at once, one in most worlds.
@@ -81,6 +113,31 @@ class Transitions:
             torch.from_numpy(dataset.load("observation")), torch.from_numpy(dataset.load("action")), device
         )
 
+    @classmethod
+    def drawn(cls, dataset: Dataset, device: torch.device, count: int, *, seed: int) -> Transitions:
+        """Loads so many transitions of a split, or all where there are no more.
+
+        Each becomes an episode of its own. The split is read block by block, so that no more than these are
+        in memory.
+
+        Args:
+            dataset: The split.
+            device: Where they are held.
+            count: How many at most.
+            seed: Decides which; the same on every device.
+
+        Returns:
+            The transitions, in the order of the split.
+        """
+        steps = dataset.horizon
+        total = dataset.episodes * steps
+        drawn = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+        episode, step = (drawn // steps).numpy(), (drawn % steps).numpy()
+        shown = 1 + dataset.frame_stack
+        frames = load_frames(dataset, "observation", episode, step[:, None] + np.arange(shown))
+        actions = dataset.load("action")[episode, step][:, None]
+        return cls(torch.from_numpy(frames), torch.from_numpy(actions), device)
+
     def __len__(self) -> int:
         """How many transitions there are: episodes × steps."""
         return self._actions.shape[0] * self._actions.shape[1]
@@ -96,25 +153,18 @@ class Transitions:
         height, width, channels = self._frames.shape[2:]
         return height, width, channels * self._stack
 
-    def draw(self, count: int, *, seed: int) -> Tensor:
-        """Draws so many transitions, or takes all where there are no more.
-
-        Args:
-            count: How many at most.
-            seed: Decides which; the same on every device.
-
-        Returns:
-            Their indices, int64 ``[N]`` in ascending order, on the device.
-        """
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return order[:count].sort().values.to(self.device)
+    def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
+        """A random order of all transitions, int64 ``[N]`` on the device."""
+        del following  # nothing has to be read ahead
+        return torch.randperm(len(self), generator=generator).to(self.device)
 
     def batch(self, index: Tensor) -> Batch:
         """Gathers transitions.
 
         Args:
-            index: int64 ``[B]`` on the same device; transition ``episode * T + step``.
+            index: int64 ``[B]``; transition ``episode * T + step``.
         """
+        index = index.to(self.device)
         return Batch(
             self.observations(index),
             self._actions.flatten(0, 1)[index],
@@ -125,12 +175,13 @@ class Transitions:
         """What a model is shown before a transition, or ``later`` = 1 step after that.
 
         Args:
-            index: int64 ``[B]`` on the same device, as for :meth:`batch`.
+            index: int64 ``[B]``, as for :meth:`batch`.
             later: 0 or 1.
 
         Returns:
             float32 ``[B, C, H, W]`` in [0, 1].
         """
+        index = index.to(self.device)
         episode = torch.div(index, self._actions.shape[1], rounding_mode="floor")
         first = index + self._stack * episode + later
         return _pixels(_stacked(self._frames.flatten(0, 1), first, self._stack))
@@ -141,37 +192,87 @@ class Transitions:
         return self._frames.shape[1] - self._actions.shape[1]
 
 
+def load_frames(
+    dataset: Dataset, name: str, episode: NDArray[np.int64], frame: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Some frames of some episodes; the rest is read, but never in memory all at once.
+
+    Args:
+        dataset: The split.
+        name: An array of frames, "observation", "twin/observation".
+        episode: int64 ``[N]``, which episodes, in ascending order.
+        frame: int64 ``[N, F]``, which frames of each.
+
+    Returns:
+        ``[N, F, …]``.
+
+    Raises:
+        DatasetError: There is no such array, or a file of it is gone or damaged.
+    """
+    array, rows = dataset.array(name), dataset.block_rows(name)
+    frames = np.empty((*frame.shape, *array.shape[2:]), np.uint8)
+    block = np.empty((rows, *array.shape[1:]), np.uint8)
+    first = np.searchsorted(episode, np.arange(0, dataset.episodes + rows, rows))
+    for number, (begin, end) in enumerate(pairwise(first)):
+        if begin < end:
+            here = block[: min(rows, dataset.episodes - number * rows)]
+            dataset.read_block(name, number, here)
+            chosen = slice(begin, end)
+            frames[chosen] = here[episode[chosen, None] - number * rows, frame[chosen]]
+    return frames
+
+
 class Episodes:
-    """The episodes of an evaluation split and their twins; frames go to the device as they are asked for.
+    """The episodes of an evaluation split and their twins, as far as they are shown.
 
     Args:
         dataset: A split that has a twin.
         device: Where the tensors that are asked for go.
+        times: Which of the ``T+1`` times are asked for; None: all of them. Other frames are not kept.
+        memory: Bytes of frames that may be on the device; more stay on the host and are copied batch by
+            batch. None: any number.
 
     Raises:
-        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once.
+        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once;
+            or is not whole.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        *,
+        times: Sequence[int] | None = None,
+        memory: int | None = None,
+    ) -> None:
         if not dataset.has_twin:
             raise DatasetError(f"{dataset.path} has no twin, which evaluation needs: use an eval split")
+        with_negatives = "negative/observation" in dataset.arrays
+        if with_negatives and dataset.frame_stack > 1:
+            raise DatasetError(
+                f"{dataset.path} has negatives, which are single frames, but a model is shown"
+                f" {dataset.frame_stack} at once; they cannot be scored"
+            )
         self.device = device
+        self._stack = dataset.frame_stack
+        times = range(dataset.horizon + 1) if times is None else sorted(set(times))
+        shown = sorted({time + later for time in times for later in range(self._stack)})
+        steps = [time - 1 for time in times if time > 0]
+        self._place_of_frame = {frame: place for place, frame in enumerate(shown)}
+        self._place_of_step = {step: place for place, step in enumerate(steps)}
         self._frames = {
-            twin: torch.from_numpy(dataset.load(f"{prefix}observation")) for twin, prefix in _TWIN.items()
+            twin: _all_episodes(dataset, f"{prefix}observation", shown) for twin, prefix in _TWIN.items()
         }
+        self._negatives = _all_episodes(dataset, "negative/observation", steps) if with_negatives else None
+        held = [*self._frames.values(), *([] if self._negatives is None else [self._negatives])]
+        if memory is None or sum(frames.nbytes for frames in held) <= memory:
+            self._frames = {twin: frames.to(device) for twin, frames in self._frames.items()}
+            self._negatives = None if self._negatives is None else self._negatives.to(device)
         self._actions = {
             twin: torch.from_numpy(dataset.load(f"{prefix}action")).to(device)
             for twin, prefix in _TWIN.items()
         }
         self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
-        self._negatives: Tensor | None = None
-        if "negative/observation" in dataset.arrays:
-            if dataset.frame_stack > 1:
-                raise DatasetError(
-                    f"{dataset.path} has negatives, which are single frames, but a model is shown"
-                    f" {dataset.frame_stack} at once; they cannot be scored"
-                )
-            self._negatives = torch.from_numpy(dataset.load("negative/observation"))
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -193,10 +294,10 @@ class Episodes:
         Returns:
             float32 ``[B, C, H, W]`` in [0, 1] on the device.
         """
-        frames, episodes = self._frames[twin], index.to("cpu")
-        stack = frames.shape[1] - self.horizon
-        shown = torch.cat([frames[episodes, frame + later] for later in range(stack)], dim=-1)
-        return _pixels(shown.to(self.device))
+        frames = self._frames[twin]
+        episodes = index.to(frames.device)
+        places = [self._place_of_frame[frame + later] for later in range(self._stack)]
+        return _pixels(self._on_device(torch.cat([frames[episodes, place] for place in places], dim=-1)))
 
     def actions(self, index: Tensor, *, twin: bool) -> Tensor:
         """The actions of some episodes, ``[B, T, …]`` on the device."""
@@ -230,9 +331,24 @@ class Episodes:
         """
         if self._negatives is None:
             raise DatasetError("this dataset has no hard negatives")
-        frames = self._negatives[index.to("cpu"), frame - 1].to(self.device)
+        episodes = index.to(self._negatives.device)
+        frames = self._on_device(self._negatives[episodes, self._place_of_step[frame - 1]])
         pixels = _pixels(frames.flatten(0, 1))
         return pixels.view(*frames.shape[:2], *pixels.shape[1:])
 
+    def _on_device(self, frames: Tensor) -> Tensor:
+        """Gathered frames on the device; on the way to a GPU, from memory that it copies without the CPU."""
+        if frames.device == self.device:
+            return frames
+        return frames.pin_memory().to(self.device, non_blocking=True)
+
 
 _TWIN = {False: "", True: "twin/"}
+
+
+def _all_episodes(dataset: Dataset, name: str, frames: Sequence[int]) -> Tensor:
+    """Some frames of every episode."""
+    episodes = np.arange(dataset.episodes)
+    return torch.from_numpy(
+        load_frames(dataset, name, episodes, np.tile(np.asarray(frames, np.int64), (len(episodes), 1)))
+    )

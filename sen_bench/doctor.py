@@ -24,6 +24,7 @@ from typing import Literal
 
 from sen_bench._version import __version__
 from sen_bench.errors import SenBenchError
+from sen_bench.processor import processor
 
 State = Literal["works", "missing", "broken", "fact"]
 
@@ -117,8 +118,8 @@ def _versions() -> Iterator[Finding]:
 
 def _machine(folder: Path) -> Iterator[Finding]:
     yield Finding("machine", "system", "fact", platform.platform())
-    processor, flags = _processor()
-    yield Finding("machine", "processor", "fact", processor)
+    name, flags = processor()
+    yield Finding("machine", "processor", "fact", name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("machine", "cores", "fact", f"{cores} of {os.cpu_count()} may be used")
     if flags:
@@ -148,16 +149,6 @@ def _machine(folder: Path) -> Iterator[Finding]:
         if free < _ALL_DATASETS
         else "",
     )
-
-
-def _processor() -> tuple[str, frozenset[str]]:
-    """The model of the processor and its features; no features where the system does not list them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine(), frozenset()
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return facts.get("model name", platform.machine()), frozenset(facts.get("flags", "").split())
 
 
 def _find_out(trial: Trial) -> Finding:

@@ -62,6 +62,10 @@ class DeviceError(SenBenchError):
     """A device that does not exist on this machine."""
 
 
+class CompileError(SenBenchError):
+    """A model that cannot be compiled, or a machine without a compiler."""
+
+
 class CheckpointError(SenBenchError):
     """A checkpoint that cannot be read, or that belongs to another run."""
 

@@ -1,87 +1,31 @@
-"""The result tables: a row for each run and horizon in `runs.csv`, their means in `leaderboard.csv`."""
+"""The result tables: a row for each run and horizon in `runs.csv`, their statistics in `leaderboard.csv`."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pandas as pd
-from filelock import FileLock, Timeout
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sen_bench.errors import ResultsError
-from sen_bench.files import write_atomically
-
-LOCK_SECONDS: Final = 60.0
-"""How long to wait for another process that is writing the same table; a write takes milliseconds."""
-
-# What `pandas.read_csv` takes for missing by default and `float` does not take for a number.
-_MISSING_TO_PANDAS = frozenset(
-    {"#N/A", "#NA", "#N/A N/A", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"}
+from sen_bench.errors import ExtensionError, ResultsError
+from sen_bench.statistics import UNKNOWN, summarise
+from sen_bench.tables import (
+    Amount,
+    Count,
+    Digest,
+    DigestIfAny,
+    Ratio,
+    Share,
+    ShareIfAny,
+    Text,
+    frame_of,
+    locked,
+    read_rows,
+    write_table,
 )
-
-
-# What an empty field is read as: a number that is undefined, or a text that is missing.
-_EMPTY: Final = "nan"
-
-
-def _text(value: str) -> str:
-    """Refuses text that `pandas.read_csv` without options would read as something else than this text."""
-    plain = value.isprintable() and value == value.strip() and value.lower() not in {"", "true", "false"}
-    if not plain or value in _MISSING_TO_PANDAS or _is_number(value):
-        raise ValueError(f"{value!r} would not come back from a CSV as the text it is")
-    return value
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _digest(value: str) -> str:
-    """Names the digest's kind: bare hexadecimal such as 12e4 would be read as a number."""
-    return value if ":" in value else f"sha256:{value}"
-
-
-Text = Annotated[str, AfterValidator(_text)]
-Digest = Annotated[str, AfterValidator(_digest), AfterValidator(_text)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-def _ratio(value: float) -> float:
-    """Refuses an infinite or negative ratio; NaN stands for one that is undefined, an empty field."""
-    if value < 0 or math.isinf(value):
-        raise ValueError("must be a number of at least 0, or empty where it is undefined")
-    return value
-
-
-Ratio = Annotated[float, AfterValidator(_ratio)]
-
-
-def _share_if_any(value: float) -> float:
-    """Refuses what is no share; NaN stands for one that is undefined, an empty field."""
-    if not (0 <= value <= 1 or math.isnan(value)):
-        raise ValueError("must be a number in [0, 1], or empty where it is undefined")
-    return value
-
-
-ShareIfAny = Annotated[float, AfterValidator(_share_if_any)]
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == _EMPTY else value
-
-
-DigestIfAny = Annotated[Digest | None, BeforeValidator(_empty_is_none)]
 
 
 class RunRow(BaseModel):
@@ -125,6 +69,7 @@ class RunRow(BaseModel):
     eval_episodes: Count = Field(description="Episodes ranked, N; chance is k / N for H@k")
     device: Text = Field(description="Device trained on")
     precision: Text = Field(description="Arithmetic of training and evaluation")
+    compiled: bool = Field(description="Whether any of its training ran as compiled code")
     train_dataset_digest: Digest = Field(description="Content digest of the training data")
     eval_dataset_digest: Digest = Field(description="Content digest of the evaluation data")
     train_files_digest: DigestIfAny = Field(description="Digest of the training data's bytes as stored")
@@ -153,19 +98,26 @@ GROUP: Final = (
 )
 """Runs are averaged only where all of these are equal; also the order of the leaderboard's rows."""
 
-METRICS: Final = (
-    "hits_at_1",
-    "hits_at_5",
-    "hits_at_10",
-    "mrr",
-    "hh_at_1",
-    "ee_embedding",
-    "ee_latent",
-    "die_embedding",
-    "die_model",
-    "latent_spread",
-)
-"""Metrics of which the leaderboard holds mean and standard deviation over runs."""
+HIGHER_IS_BETTER: Final = {
+    "hits_at_1": True,
+    "hits_at_5": True,
+    "hits_at_10": True,
+    "mrr": True,
+    "hh_at_1": True,
+    "ee_embedding": False,
+    "ee_latent": False,
+    "die_embedding": False,
+    "die_model": False,
+}
+"""Metrics by which models are compared, and whether a higher score is the better one."""
+
+METRICS: Final = (*HIGHER_IS_BETTER, "latent_spread")
+"""Metrics of which the leaderboard holds statistics over runs; the spread is neither good nor bad."""
+
+STATISTICS: Final = ("mean", "std", "iqm", "iqm_low", "iqm_high")
+"""What the leaderboard holds of each metric, as `…_mean` and so on."""
+
+_PEERS: Final = tuple(name for name in GROUP if name not in {"model", "config_digest"})
 
 _ROW_ORDER: Final = (
     "task",
@@ -193,11 +145,11 @@ def append_rows(path: Path, rows: Iterable[RunRow]) -> None:
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
             locked.
     """
-    with _locked(path):
+    with locked(path):
         merged = {_key(row): row for row in (_read(path) if path.exists() else [])}
         merged.update((_key(row), row) for row in rows)
         ordered = sorted(merged.values(), key=lambda row: [getattr(row, name) for name in _ROW_ORDER])
-        _write(path, _frame(ordered))
+        write_table(path, frame_of(ordered, RunRow))
 
 
 def read_runs(path: Path) -> pd.DataFrame:
@@ -214,14 +166,11 @@ def read_runs(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise ResultsError(f"no results at {path}; `sen-bench run TASK` writes them")
-    try:
-        return _frame(_read(path))
-    except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror or error}") from error
+    return frame_of(_read(path), RunRow)
 
 
 def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
-    """Averages runs over seeds.
+    """Summarises runs over seeds.
 
     Runs of different data, configuration, horizon or number of evaluation episodes are never averaged. A
     collapsed run counts like any other.
@@ -232,24 +181,18 @@ def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row a group, in the order of `GROUP`: the columns of `GROUP`; `runs` and `seeds`, how many runs
         there are and how many different seeds; `collapsed`, how many of the runs collapsed; `restarts`,
-        their sum; for each of `METRICS` `…_mean` and `…_std` (n - 1; empty for one run; both empty where
-        the metric is undefined for a run); `parameters`; and the mean `train_seconds`, `eval_seconds` and
-        `transitions_seen` of a run.
+        their sum; for each of `METRICS` the `STATISTICS` of `summarise` (empty where it has NaN); for each of
+        `HIGHER_IS_BETTER` `…_vs_sen`, the relation to the symmetric embedding network; `parameters`; the
+        mean `train_seconds`, `eval_seconds` and `transitions_seen` of a run; and the different `devices`,
+        `precisions` and `versions` of the runs, joined by semicolons.
+
+        The symmetric embedding network is the first of the task's `symmetric_models`, if all of `GROUP` but
+        model and configuration is equal, the most epochs and the precision too, and it has one such row.
+        `…_vs_sen` is empty in that row itself, where there is none, or where one of the two has no interval.
     """
-    table: list[dict[str, Any]] = []
-    for key, group in runs.groupby(list(GROUP), sort=True):
-        row: dict[str, Any] = dict(zip(GROUP, key, strict=True))
-        row["runs"] = len(group)
-        row["seeds"] = group["seed"].nunique()
-        row["collapsed"] = int(group["collapsed"].sum())
-        row["restarts"] = int(group["restarts"].sum())
-        for metric in METRICS:
-            row[f"{metric}_mean"] = group[metric].mean(skipna=False)
-            row[f"{metric}_std"] = group[metric].std(ddof=1, skipna=False)
-        row["parameters"] = int(group["parameters"].iloc[0])
-        for cost in ("train_seconds", "eval_seconds", "transitions_seen"):
-            row[cost] = float(group[cost].mean())
-        table.append(row)
+    groups = [_Group(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
+    headlines = {task: _headline(str(task)) for task in runs["task"].unique()}
+    table = [group.row(_rival(group, groups, headlines[group.key["task"]])) for group in groups]
     return pd.DataFrame(table, columns=list(LEADERBOARD_COLUMNS))
 
 
@@ -259,13 +202,73 @@ LEADERBOARD_COLUMNS: Final = (
     "seeds",
     "collapsed",
     "restarts",
-    *(f"{metric}_{statistic}" for metric in METRICS for statistic in ("mean", "std")),
+    *(
+        f"{metric}_{statistic}"
+        for metric in METRICS
+        for statistic in (*STATISTICS, *(["vs_sen"] if metric in HIGHER_IS_BETTER else []))
+    ),
     "parameters",
     "train_seconds",
     "eval_seconds",
     "transitions_seen",
+    "devices",
+    "precisions",
+    "versions",
 )
 """Columns of `leaderboard.csv`, in their order."""
+
+
+class _Group:
+    """Runs that may be averaged, and the statistics of their scores."""
+
+    def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
+        self.key = dict(zip(GROUP, key, strict=True))
+        # Presets change under their name; models of one recipe have as many epochs and the same precision.
+        recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
+        self.peers = (*(self.key[name] for name in _PEERS), *recipe)
+        self._runs = runs
+        self.summaries = {metric: summarise(runs[metric]) for metric in METRICS}
+
+    def row(self, rival: _Group | None) -> dict[str, Any]:
+        """The row of the leaderboard, compared with a rival where there is one."""
+        runs = self._runs
+        row: dict[str, Any] = dict(self.key)
+        row["runs"] = len(runs)
+        row["seeds"] = runs["seed"].nunique()
+        row["collapsed"] = int(runs["collapsed"].sum())
+        row["restarts"] = int(runs["restarts"].sum())
+        for metric, summary in self.summaries.items():
+            row[f"{metric}_mean"], row[f"{metric}_std"] = summary.mean, summary.std
+            row[f"{metric}_iqm"] = summary.iqm
+            row[f"{metric}_iqm_low"], row[f"{metric}_iqm_high"] = summary.interval.low, summary.interval.high
+        for metric, higher in HIGHER_IS_BETTER.items():
+            mine = self.summaries[metric].interval
+            other = UNKNOWN if rival is None else rival.summaries[metric].interval
+            row[f"{metric}_vs_sen"] = mine.relation(other, higher_is_better=higher) or math.nan
+        row["parameters"] = int(runs["parameters"].iloc[0])
+        for cost in ("train_seconds", "eval_seconds", "transitions_seen"):
+            row[cost] = float(runs[cost].mean())
+        for name in ("device", "precision", "version"):
+            row[f"{name}s"] = ";".join(sorted(runs[name].unique()))
+        return row
+
+
+def _rival(group: _Group, groups: list[_Group], headline: str | None) -> _Group | None:
+    """The symmetric embedding network that a group is compared with, if there is just one and not itself."""
+    found = [other for other in groups if other.peers == group.peers and other.key["model"] == headline]
+    return found[0] if len(found) == 1 and found[0] is not group else None
+
+
+def _headline(task: str) -> str | None:
+    """The model of a task that others are compared with; none where the task is missing or broken here."""
+    # Imported here and not above, because whoever only reads or adds rows has no use for PyTorch.
+    from sen_bench.tasks import get_task, task_names  # noqa: PLC0415
+
+    try:
+        models = get_task(task).symmetric_models if task in task_names() else ()
+    except ExtensionError:
+        return None  # a plugin that is broken keeps nobody from their other results
+    return models[0] if models else None
 
 
 def write_leaderboard(runs_path: Path, leaderboard_path: Path) -> pd.DataFrame:
@@ -282,9 +285,9 @@ def write_leaderboard(runs_path: Path, leaderboard_path: Path) -> pd.DataFrame:
         ResultsError: The runs cannot be read or the leaderboard cannot be written.
     """
     # Read under the lock: of two processes, the one that writes last has also read last.
-    with _locked(leaderboard_path):
+    with locked(leaderboard_path):
         table = aggregate(read_runs(runs_path))
-        _write(leaderboard_path, table)
+        write_table(leaderboard_path, table)
     return table
 
 
@@ -292,59 +295,5 @@ def _key(row: RunRow) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in KEY)
 
 
-def _frame(rows: Iterable[RunRow]) -> pd.DataFrame:
-    records = [{name: _or_nan(value) for name, value in row.model_dump().items()} for row in rows]
-    return pd.DataFrame(records, columns=list(COLUMNS))
-
-
-def _or_nan(value: object) -> object:
-    """What pandas reads an empty field as, in place of None."""
-    return math.nan if value is None else value
-
-
 def _read(path: Path) -> list[RunRow]:
-    """Reads a result table strictly: whatever is not one is refused, with the line that shows it."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            header = tuple(reader.fieldnames or ())
-            if header != COLUMNS:
-                strange = next((name for name in header if name not in COLUMNS), None)
-                missing = next((name for name in COLUMNS if name not in header), None)
-                why = f"column {strange!r} is unknown" if strange else f"column {missing!r} is missing"
-                why = why if strange or missing else "columns are in another order"
-                raise ResultsError(f"{path} is not a table of runs of this version: {why}; move it aside")
-            return [_row(path, reader.line_num, cells) for cells in reader]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ResultsError(f"{path} is not a CSV: {error}; move it aside") from error
-
-
-def _row(path: Path, line: int, cells: dict[str, Any]) -> RunRow:
-    where = f"{path} is not a table of runs: line {line}"
-    if None in cells or None in cells.values():
-        raise ResultsError(f"{where} has not {len(COLUMNS)} fields; move it aside")
-    try:
-        return RunRow.model_validate({name: cell or _EMPTY for name, cell in cells.items()})
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        raise ResultsError(f"{where}, column {first['loc'][0]!r}: {message}; move it aside") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Makes the folder of a table and holds the lock beside it; what the system refuses is a ResultsError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS):
-            yield
-    except Timeout as error:
-        raise ResultsError(
-            f"{path} has been locked by another process for {LOCK_SECONDS:.0f} s; try again when it has ended"
-        ) from error
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _write(path: Path, table: pd.DataFrame) -> None:
-    write_atomically(path, lambda part: table.to_csv(part, index=False, lineterminator="\n"))
+    return read_rows(path, RunRow, "runs")

@@ -24,6 +24,9 @@ COLLAPSE_THRESHOLD = 0.01
 
 _RANKING_CHUNK = 256
 
+# A pair's distance and how it compares; on the CPU, counting makes integers of the latter.
+_PAIR_BYTES = 8 + 1 + 8
+
 
 def require_finite(latents: Tensor, name: str) -> None:
     """Refuses NaN and infinite numbers.
@@ -112,6 +115,19 @@ def rank_predictions(true: Tensor, predicted: Tensor, *, chunk: int = _RANKING_C
         tied[own] = (distances == of_pair).sum(dim=1) - 1
         del distances, of_pair
     return Ranking(nearer=nearer, tied=tied)
+
+
+def rows_within(memory: int, candidates: int) -> int:
+    """How many true latents `rank_predictions` can take at a time within some memory.
+
+    Args:
+        memory: Bytes for what it makes of a chunk; the latents are not counted.
+        candidates: Predictions that are ranked, N.
+
+    Returns:
+        The `chunk`, at least 1.
+    """
+    return max(1, memory // (_PAIR_BYTES * candidates))
 
 
 def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:

@@ -112,10 +112,9 @@ def decode(
     if not shown.has_twin:
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")
     dataset = run.open_dataset(run.config.train_split)
-    transitions = Transitions.from_dataset(dataset, run.device)
-    index = transitions.draw(frames, seed=run.seed)
+    transitions = Transitions.drawn(dataset, run.device, frames, seed=run.seed)
     with console.task(f"encode {run.name}", "frames") as advance:
-        latents = encode_transitions(model, transitions, index, narrow=_narrow(run), progress=advance)
+        latents = encode_transitions(model, transitions, narrow=_narrow(run), progress=advance)
     folder = run.folder / "decoder"
     if force and folder.exists():
         console.message(f"moved {folder} to {move_aside(folder)}")
@@ -123,14 +122,13 @@ def decode(
         result = train_decoder(
             latents,
             transitions,
-            index,
             epochs=epochs,
             seed=run.seed,
             folder=folder,
             identity={
                 **run.identity(dataset.content_digest),
                 "weights": weights_digest(model),
-                "frames": str(len(index)),
+                "frames": str(len(transitions)),
             },
             reporter=console,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +17,33 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
-from sen_bench.data import Episodes, Transitions
-from sen_bench.device import device_name
+from sen_bench.curves import record_curve
+from sen_bench.data import Episodes, TrainingData, Transitions
+from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
-from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside, write_atomically
+from sen_bench.folders import Folders, dataset_path
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
+from sen_bench.placement import Footprint, Placement
 from sen_bench.run_log import Console, RunLog
 from sen_bench.store import Dataset, open_dataset
+from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
-from sen_bench.training import OTHER_RUN, Checkpoint, TrainingResult, train
+from sen_bench.training import (
+    OTHER_RUN,
+    Checkpoint,
+    Profile,
+    StepProfiler,
+    TrainingResult,
+    read_metrics,
+    train,
+)
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where things are.
-
-    Attributes:
-        data: Datasets, ``<task>/<split>.zarr``.
-        runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv`` and ``leaderboard.csv``.
-    """
-
-    data: Path
-    runs: Path
-    results: Path
-
-    @property
-    def runs_csv(self) -> Path:
-        """The table of runs."""
-        return self.results / "runs.csv"
-
-    @property
-    def leaderboard_csv(self) -> Path:
-        """The table of means over seeds."""
-        return self.results / "leaderboard.csv"
 
 
 def _columns(score: HorizonScores) -> dict[str, Any]:
@@ -64,11 +51,6 @@ def _columns(score: HorizonScores) -> dict[str, Any]:
     columns = asdict(score)
     columns["eval_episodes"] = columns.pop("episodes")
     return columns
-
-
-def dataset_path(data: Path, task: Task, split: str) -> Path:
-    """Where a split is kept below a data folder."""
-    return data / task.name / f"{split}.zarr"
 
 
 @dataclass(frozen=True)
@@ -82,6 +64,9 @@ class Run:
         seed: The seed.
         folders: Where things are.
         device: Where it runs.
+        compiled: Whether the training step is compiled.
+        eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
+        placement: Where the training data is held, as `placed` decides it; None: that is not decided yet.
     """
 
     task: Task
@@ -90,10 +75,14 @@ class Run:
     seed: int
     folders: Folders
     device: torch.device
+    compiled: bool = False
+    eval_memory: int | None = None
+    placement: Placement | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A task goes to other processes by its name: its models may be what cannot be sent.
-        return _named, (self.task.name, self.preset, self.config, self.seed, self.folders, self.device)
+        others = tuple(getattr(self, field.name) for field in fields(self) if field.name != "task")
+        return _named, (self.task.name, *others)
 
     @property
     def name(self) -> str:
@@ -167,6 +156,33 @@ class Run:
             raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
         return replace(run, folders=Folders(data, place.parents[len(below) - 1], Path()))
 
+    def placed(self, memory: int | None) -> Run:
+        """The same run, with it decided where its training data is held.
+
+        Args:
+            memory: Bytes that the data may take on the device. None: as the run was begun, if it was; else as
+                its preset says, if it does; else as `Placement.automatic` has it.
+
+        Raises:
+            CheckpointError: If the run was begun, and its settings cannot be read.
+            ConfigError: If the memory is too little even to stream the data through; or as before.
+        """
+        if memory is None and (self.folder / "checkpoint.pt").exists():
+            begun = Run.from_folder(self.folder, data=self.folders.data, device=self.device)
+            placement = Placement.given(begun.config.training.shuffle_buffer, "the run that was begun")
+        elif memory is None and self.config.training.shuffle_buffer is not None:
+            placement = Placement.given(self.config.training.shuffle_buffer, f"preset {self.preset.name}")
+        else:
+            footprint = Footprint.of(self.task.world(), self.recipe(self.config.train_split))
+            placement = (
+                Placement.automatic(footprint, self.device)
+                if memory is None
+                else Placement.within(footprint, memory)
+            )
+        training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
+        config = self.config.model_copy(update={"training": training})
+        return replace(self, config=config, placement=placement)
+
     def _write_config(self) -> None:
         """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
         sizes = self.preset.for_task(self.task.name).data
@@ -186,7 +202,7 @@ class Run:
         return self.folders.data / self.preset.name if resized else self.folders.data
 
     def recipe(self, split: str) -> Recipe:
-        """What a split is generated from."""
+        """What a split is generated from, in the size that the preset asks for."""
         return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
 
     def dataset_path(self, split: str) -> Path:
@@ -241,30 +257,63 @@ class Run:
             "dataset": train_digest,
         }
 
-    def train(self, console: Console, *, tensorboard: bool = False, force: bool = False) -> TrainingResult:
+    def train(
+        self,
+        console: Console,
+        *,
+        tensorboard: bool = False,
+        force: bool = False,
+        profiled: Callable[[Profile], None] | None = None,
+    ) -> TrainingResult:
         """Trains the model, or goes on training it.
 
         Args:
             console: Is told how it goes.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to move an existing run aside and begin anew.
+            profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
         dataset = self.open_dataset(self.config.train_split)
         if force:
             self.move_aside(console.message)
+        identity = self.identity(dataset.content_digest)
+        path = self.folder / "checkpoint.pt"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone(), console.training(self.name):
+        profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
+        with (
+            self._alone(),
+            self._training_data(dataset) as transitions,
+            console.training(self.name),
+        ):
+            if path.exists():  # refused before the settings of the run that is there are overwritten
+                Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
             self._write_config()
-            return train(
+            placement = "" if self.placement is None else self.placement.reason
+            for notice in (placement, precision_notice(self.device, self.config.training.precision)):
+                if notice:
+                    console.message(notice)
+            result = train(
                 lambda: self.task.build_model(self.config.model, self.config.model_options),
-                Transitions.from_dataset(dataset, self.device),
+                transitions,
                 self.config.training,
                 seed=self.seed,
                 folder=self.folder,
-                identity=self.identity(dataset.content_digest),
+                identity=identity,
                 reporter=console,
                 tensorboard=tensorboard,
+                compiled=self.compiled,
+                stages=profiler,
             )
+        if profiler is not None and not profiler.finished:
+            console.message(f"no profile of {self.name}: {profiler.shortfall}")
+        return result
+
+    def _training_data(self, dataset: Dataset) -> AbstractContextManager[TrainingData]:
+        """The transitions to train on, held as the settings say."""
+        buffer = self.config.training.shuffle_buffer
+        if buffer is None:
+            return nullcontext(Transitions.from_dataset(dataset, self.device))
+        return StreamedTransitions(dataset, self.device, buffer=buffer)
 
     def move_aside(self, notice: Callable[[str], None]) -> None:
         """Makes room for a new beginning, where it was begun before; that is then said."""
@@ -352,11 +401,14 @@ class Run:
         dataset = self.open_dataset("eval")
         began = time.perf_counter()
         narrow = self.config.training.precision == "bfloat16"
+        horizons = self.config.evaluation.horizons
+        half = (default_memory(self.device) if self.eval_memory is None else self.eval_memory) // 2
         with console.task(f"evaluate {self.config.model}", "episodes") as advance:
             scores = evaluate(
                 model,
-                Episodes(dataset, self.device),
-                horizons=self.config.evaluation.horizons,
+                Episodes(dataset, self.device, times=(0, *horizons), memory=half),
+                horizons=horizons,
+                ranking_memory=half,
                 seed=self.config.evaluation.seed,
                 autocast=torch.bfloat16 if narrow else None,
                 margin=self.config.training.hinge,
@@ -380,6 +432,7 @@ class Run:
                 eval_seconds=round(seconds, 1),
                 device=device_name(self.device),
                 precision=self.config.training.precision,
+                compiled=checkpoint.compiled,
                 train_dataset_digest=train_dataset.content_digest,
                 eval_dataset_digest=dataset.content_digest,
                 train_files_digest=train_dataset.files_digest,
@@ -452,13 +505,13 @@ class Run:
             return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:
-        """Puts rows into the table of runs and brings the leaderboard up to date."""
+        """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
+        # The curve first: a run that stands in the table of runs is done, and never recorded again.
+        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
 
 
-def _named(
-    task: str, preset: Preset, config: RunConfig, seed: int, folders: Folders, device: torch.device
-) -> Run:
+def _named(task: str, *others: Any) -> Run:  # noqa: ANN401 — the fields of a run that follow its task
     """A run as another process sent it."""
-    return Run(get_task(task), preset, config, seed, folders, device)
+    return Run(get_task(task), *others)

@@ -71,6 +71,8 @@ class Task:
         splits: By name. ``train`` and ``eval`` are there always.
         models: By name, what builds each model. A task may have none of its own. Others are added by plugins,
             see `model_names`.
+        symmetric_models: Which of its models are symmetric embedding networks, the ones the paper proposes.
+            The first is what the leaderboard compares the others with; empty: it compares none.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Task:
     splits: Mapping[str, Split]
     models: Mapping[str, ModelBuilder]
     world_options: Mapping[str, Any] = field(default_factory=dict)
+    symmetric_models: tuple[str, ...] = ()
 
     def world(self) -> World:
         """A new instance of the world."""
@@ -290,6 +293,7 @@ _SHAPES_2D = Task(
     world_id="sen_bench/Shapes2D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
     models=_object_models(SHAPES_2D),
+    symmetric_models=("sen",),
 )
 
 _BLOCKS_3D = Task(
@@ -298,6 +302,7 @@ _BLOCKS_3D = Task(
     world_id="sen_bench/Blocks3D-v0",
     splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
     models=_object_models(BLOCKS_3D),
+    symmetric_models=("sen",),
 )
 
 _RUSH_HOUR = Task(
@@ -306,6 +311,7 @@ _RUSH_HOUR = Task(
     world_id="sen_bench/RushHour-v0",
     splits=_GRID_SPLITS,
     models=_object_models(RUSH_HOUR),
+    symmetric_models=("sen",),
 )
 
 _REACHER = Task(
@@ -324,6 +330,7 @@ _REACHER = Task(
         ),
     },
     models={kind: partial(build_reacher_model, kind) for kind in KINDS},
+    symmetric_models=("sen",),
 )
 
 _TEAPOTS = tuple(
@@ -338,6 +345,7 @@ _TEAPOTS = tuple(
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
         models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
+        symmetric_models=("matmul", "tfn"),
     )
     for actions in ("small", "large")
 )

@@ -183,6 +183,9 @@ def test_run_does_everything_and_a_second_time_nothing(here: Path, invoke: Invok
     leaderboard = pd.read_csv(here / "results/leaderboard.csv")
     assert len(leaderboard) == 3 * 2
     assert leaderboard["seeds"].eq(2).all()
+    curves = pd.read_csv(here / "results/curves.csv")
+    assert set(curves["run_id"]) == set(runs["run_id"])
+    assert curves.groupby("run_id")["transitions"].max().eq(40).all()
     files = {
         path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file() and path.suffix != ".lock"
     }
@@ -203,6 +206,8 @@ def test_train_then_evaluate_equals_run(here: Path, invoke: Invoke) -> None:
     got = pd.read_csv(here / "other-results/runs.csv")
     times = ["train_seconds", "eval_seconds"]
     pd.testing.assert_frame_equal(got.drop(columns=times), expected.drop(columns=times))
+    curves = [(here / f"{name}/curves.csv").read_bytes() for name in ("results", "other-results")]
+    assert curves[0] == curves[1]
 
 
 def test_training_on_another_split_is_a_result_of_its_own(here: Path, invoke: Invoke) -> None:

@@ -49,7 +49,6 @@ def _train(
     return train_decoder(
         latents,
         transitions,
-        torch.arange(len(transitions)),
         epochs=epochs,
         seed=seed,
         folder=folder,
@@ -106,20 +105,6 @@ def test_more_epochs_go_on_and_fewer_are_refused(
     assert all(torch.equal(value, direct[name]) for name, value in longer.items())
     with pytest.raises(ConfigError, match="trained for 2 epochs, not 1"):
         _train(tmp_path / "a", latents, transitions, epochs=1)
-
-
-def test_it_learns_from_the_frames_that_the_latents_are_of(
-    tmp_path: Path, latents: Tensor, transitions: Transitions
-) -> None:
-    """The last 20 of 64 episodes, taken by their indices or as all that there are."""
-    index = torch.arange(3 * 44, 3 * 64)
-    common: dict[str, Any] = {"epochs": 1, "seed": 0, "identity": IDENTITY, "reporter": Recorder()}
-    some = train_decoder(latents[index], transitions, index, folder=tmp_path / "some", **common)
-    frames, actions = transitions._frames[44:], transitions._actions[44:]
-    rest = Transitions(frames, actions, CPU)
-    whole = train_decoder(latents[index], rest, torch.arange(len(rest)), folder=tmp_path / "whole", **common)
-    expected = whole.decoder.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in some.decoder.state_dict().items())
 
 
 def test_finished_training_does_nothing_more(

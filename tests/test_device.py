@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sen_bench.device import device_name, resolve_device
+from sen_bench import device
+from sen_bench.device import device_name, precision_notice, prepare_device, resolve_device
 from sen_bench.errors import DeviceError
 
 
@@ -37,3 +38,36 @@ def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_device_is_refused(name: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         resolve_device(name)
+
+
+@pytest.mark.parametrize(
+    ("features", "slow"),
+    [
+        ({"avx512_bf16", "amx_bf16"}, False),
+        ({"avx512_bf16"}, True),
+        (set(), False),
+    ],  # not known: nothing said
+)
+def test_a_cpu_on_which_bfloat16_is_slow_is_named(
+    monkeypatch: pytest.MonkeyPatch, features: set[str], *, slow: bool
+) -> None:
+    monkeypatch.setattr(device, "processor", lambda: ("a processor", frozenset(features)))
+    notice = precision_notice(torch.device("cpu"), "bfloat16")
+    assert (notice is not None and "--precision float32" in notice) == slow
+    assert precision_notice(torch.device("cpu"), "float32") is None
+
+
+@pytest.mark.parametrize(("capability", "slow"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
+def test_a_gpu_without_bfloat16_is_named(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], *, slow: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    assert (precision_notice(torch.device("cuda", 0), "bfloat16") is not None) == slow
+
+
+def test_float32_is_not_tensorfloat32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    prepare_device(torch.device("cpu"))
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -10,11 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sen_bench import evaluation
 from sen_bench.baselines.model import WorldModel
+from sen_bench.data import Episodes
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.generators import Recipe, generate
 from sen_bench.metrics import random_order, twin_pairs
+from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3
+from tests.fake_worlds import WIDE
 
 STEPS = 10
 
@@ -450,3 +455,56 @@ def test_autocast_reaches_the_model_and_leaves_scores_finite() -> None:
     scores = evaluate(model, WalkEpisodes(10, has_negatives=True), autocast=torch.bfloat16)
     assert model.dtypes == {torch.bfloat16}
     assert all(math.isfinite(value) for score in scores for value in as_dict(score).values())
+
+
+@pytest.mark.parametrize("memory", [0, 1_000, 20_000, 1 << 30])
+def test_no_score_depends_on_the_memory_for_ranking(memory: int) -> None:
+    episodes = WalkEpisodes(53, distinct=False, has_negatives=True)
+    for limited, score in zip(
+        evaluate(Skewed(), episodes, ranking_memory=memory), evaluate(Skewed(), episodes), strict=True
+    ):
+        assert as_dict(limited) == as_dict(score)
+
+
+def test_by_default_a_gpu_gets_more_memory_but_no_more_than_half_of_what_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = torch.device("cuda", 0)
+    for free, expected in ((80 << 30, 4 << 30), (2 << 30, 1 << 30)):
+        monkeypatch.setattr(evaluation, "free_memory", lambda _device, free=free: free)
+        assert evaluation.default_memory(gpu) == expected
+    assert evaluation.default_memory(torch.device("cpu")) == 16 << 20
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Several files of episodes with their twins."""
+    recipe = Recipe(task="drift", split="eval", world_id=WIDE, episodes=130, horizon=4, seed=3, twin=True)
+    return generate(recipe, tmp_path_factory.mktemp("stored") / "eval.zarr").dataset
+
+
+DEVICES = [
+    torch.device("cpu"),
+    pytest.param(
+        torch.device("cuda", 0),
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.mark.parametrize("memory", [0, None])
+def test_episodes_are_shown_as_they_are_stored_wherever_their_frames_are(
+    stored: Dataset, device: torch.device, memory: int | None
+) -> None:
+    some = Episodes(stored, device, times=(0, 3), memory=memory)
+    index = torch.tensor([129, 0, 57, 57], device=device)
+    for twin, name in ((False, "observation"), (True, "twin/observation")):
+        frames = stored.load(name)
+        for time in (0, 3):
+            shown = some.observations(index, time, twin=twin)
+            assert shown.device == device
+            expected = frames[index.cpu().numpy(), time].transpose(0, 3, 1, 2) / np.float32(255)
+            np.testing.assert_allclose(shown.cpu().numpy(), expected, rtol=0, atol=1e-7)
+    kept = [frames.shape[1] for frames in some._frames.values()]
+    assert kept == [2, 2]

@@ -21,9 +21,11 @@ from sen_bench.cli.data_commands import _chosen_tasks
 from sen_bench.cli.main import main
 from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.leaderboard import aggregate
 from sen_bench.tasks import get_task, task_names
 from tests.own_models import Mean
 from tests.plugins import TASK, forget, install
+from tests.test_leaderboard import make_seed
 
 BUILT_IN = ["2d-shapes", "3d-blocks", "rush-hour", "reacher", "teapot-small", "teapot-large"]
 OWN = Path(__file__).parent / "own_models.py"
@@ -196,6 +198,9 @@ class TestTasksOfOthers:
         everything = _chosen_tasks((), Terminal(quiet=True), everything=True)
         assert [task.name for task in everything] == BUILT_IN
         assert "drift is skipped: " in capsys.readouterr().err
+        rows = [make_seed(0, task="drift"), make_seed(0)]
+        table = aggregate(pd.DataFrame([row.model_dump() for row in rows]))
+        assert table["task"].tolist() == ["3d-blocks", "drift"]
 
     @pytest.mark.parametrize("name", ["1e5", "nan", "a/b", "Drift", "two words"])
     def test_names_that_no_folder_or_table_can_have_are_refused(self, plug: Install, name: str) -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sen_bench.cli.leaderboard_table import format_table
+from sen_bench.curves import CurveRow
 from sen_bench.errors import ResultsError
 from sen_bench.leaderboard import (
     COLUMNS,
@@ -28,6 +30,7 @@ from sen_bench.leaderboard import (
     read_runs,
     write_leaderboard,
 )
+from sen_bench.published import PublishedRow
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +65,7 @@ DEFAULTS: dict[str, Any] = {
     "eval_episodes": 10_000,
     "device": "cpu",
     "precision": "float32",
+    "compiled": False,
     "train_dataset_digest": "sha256:aaaaaaaa",
     "eval_dataset_digest": "sha256:bbbbbbbb",
     "train_files_digest": "sha256:dddddddd",
@@ -102,6 +106,11 @@ def test_pandas_reads_the_tables_without_options(table: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(table), read_runs(table))
     pd.testing.assert_frame_equal(write_leaderboard(table, leaderboard), pd.read_csv(leaderboard))
     assert set(pd.read_csv(table)["train_dataset_digest"]) == {"sha256:12e4"}
+    append_rows(table, _rivals())
+    written = write_leaderboard(table, leaderboard)
+    pd.testing.assert_frame_equal(written, pd.read_csv(leaderboard))
+    assert written["hits_at_1_iqm_low"].dtype == "float64"
+    assert set(written["hits_at_1_vs_sen"].dropna()) == {"overlap", "worse"}
 
 
 def test_columns_and_rows_have_one_order_whatever_came_first(table: Path) -> None:
@@ -185,7 +194,7 @@ def test_full_disk_leaves_the_old_table_and_no_part(table: Path, monkeypatch: py
 
 
 def test_lock_held_for_long_is_reported(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sen_bench.leaderboard.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("sen_bench.tables.LOCK_SECONDS", 0.05)
     append_rows(table, [make_seed(0)])
     holder = (
         "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
@@ -260,7 +269,7 @@ def test_folder_in_the_place_of_the_table_is_refused(table: Path) -> None:
     table.mkdir(parents=True)
     with pytest.raises(ResultsError, match="cannot read"):
         read_runs(table)
-    with pytest.raises(ResultsError, match="cannot write"):
+    with pytest.raises(ResultsError, match="cannot read"):
         append_rows(table, [make_seed(0)])
 
 
@@ -380,12 +389,156 @@ def test_no_results_are_a_table_too(table: Path) -> None:
     assert format_table(leaderboard) == "no results yet"
 
 
-def test_every_column_is_documented_as_it_is_defined() -> None:
+def _documented(table: str) -> str:
+    """The section of the data dictionary about a table."""
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    documented = re.findall(r"^\| `(\w+)` \| \w+ \| (.+) \|$", text, flags=re.MULTILINE)
-    assert documented == [(name, field.description) for name, field in RunRow.model_fields.items()]
+    return next(part for part in text.split("\n## ") if part.startswith(f"`{table}`"))
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"), [("runs.csv", RunRow), ("curves.csv", CurveRow), ("published.csv", PublishedRow)]
+)
+def test_every_column_is_documented_as_it_is_defined(table: str, kind: type[BaseModel]) -> None:
+    documented = re.findall(r"^\| `(\w+)` \| \w+ \| (.+) \|$", _documented(table), flags=re.MULTILINE)
+    assert documented == [(name, field.description) for name, field in kind.model_fields.items()]
+
+
+def test_every_column_of_the_leaderboard_is_documented() -> None:
+    text = _documented("leaderboard.csv")
     for name in LEADERBOARD_COLUMNS:
-        assert name in COLUMNS or f"`{re.sub('_(mean|std)$', '', name)}" in text
+        metric = next((metric for metric in METRICS if name.startswith(f"{metric}_")), None)
+        assert (f"`{name}`" if metric is None else f"`{name.replace(metric, '…')}`") in text
+        assert metric is None or f"`{metric}" in text
+
+
+def test_tables_of_record_are_what_this_version_writes(tmp_path: Path) -> None:
+    record = ROOT / "results"
+    pd.testing.assert_frame_equal(pd.read_csv(record / "runs.csv"), read_runs(record / "runs.csv"))
+    expected = write_leaderboard(record / "runs.csv", tmp_path / "leaderboard.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(record / "leaderboard.csv"), expected)
+
+
+def test_rows_of_record_are_of_the_same_data() -> None:
+    runs = read_runs(ROOT / "results" / "runs.csv")
+    for split, names in (("train", ["task", "train_split", "preset"]), ("eval", ["task", "preset"])):
+        assert runs.groupby(names)[f"{split}_dataset_digest"].nunique().eq(1).all()
+    assert runs.groupby(["task", "preset"])["eval_episodes"].nunique().eq(1).all()
+
+
+def _rivals(**sen: Any) -> list[RunRow]:
+    """Three seeds of a SEN and of two others on one task: one scores lower, one about as well."""
+    scores = {"sen": (0.9, 0.92, 0.94), "none": (0.2, 0.5, 0.6), "full": (0.91, 0.93, 0.7)}
+    return [
+        make_seed(
+            seed,
+            model=model,
+            config_digest=f"sha256:{model}",
+            hits_at_1=score,
+            die_model=1 - score,
+            **(sen if model == "sen" else {}),
+        )
+        for model, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+
+
+def test_models_are_compared_with_the_symmetric_embedding_network() -> None:
+    table = aggregate(_frame(_rivals())).set_index("model")
+    assert table["hits_at_1_iqm_low"].to_dict() == pytest.approx({"full": 0.7, "none": 0.2, "sen": 0.9})
+    assert table["hits_at_1_iqm_high"].to_dict() == pytest.approx({"full": 0.93, "none": 0.6, "sen": 0.94})
+    for metric in ("hits_at_1", "die_model"):
+        assert table.loc[["full", "none"], f"{metric}_vs_sen"].tolist() == ["overlap", "worse"]
+        assert math.isnan(table.loc["sen", f"{metric}_vs_sen"])  # type: ignore[arg-type]
+    assert table.loc["none", "mrr_vs_sen"] == "overlap"
+
+
+def test_teapot_is_compared_with_matmul() -> None:
+    scores = {"matmul": 0.5, "tfn": 0.3, "none": 0.7}
+    rows = [
+        make_seed(seed, task="teapot-large", model=model, hh_at_1=score)
+        for model, score in scores.items()
+        for seed in range(3)
+    ]
+    table = aggregate(_frame(rows)).set_index("model")
+    assert table.loc[["none", "tfn"], "hh_at_1_vs_sen"].tolist() == ["better", "worse"]
+
+
+@pytest.mark.parametrize(
+    "sen",
+    [
+        {"train_dataset_digest": "sha256:other"},
+        {"eval_dataset_digest": "sha256:other"},
+        {"eval_episodes": 100},
+        {"horizon": 1},
+        {"preset": "paper"},
+        {"train_split": "train-limited"},
+        {"task": "2d-shapes"},
+        {"epochs": 7},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_models_are_never_compared_across_data_recipes_or_horizons(sen: dict[str, Any]) -> None:
+    assert aggregate(_frame(_rivals(**sen)))["hits_at_1_vs_sen"].isna().all()
+
+
+def test_preset_that_grew_by_epochs_is_compared_with_its_own() -> None:
+    longer = [make_seed(s, config_digest="sha256:longer", epochs=9, hits_at_1=0.99) for s in range(3)]
+    table = aggregate(_frame([*_rivals(), *longer])).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "overlap", "none": "worse"}
+
+
+def test_two_networks_to_compare_with_are_none() -> None:
+    rows = [*_rivals(), *(make_seed(seed, config_digest="sha256:newer") for seed in range(3))]
+    assert aggregate(_frame(rows))["hits_at_1_vs_sen"].isna().all()
+
+
+def test_task_that_is_not_installed_has_nothing_to_compare_with() -> None:
+    rows = [make_seed(s, task="elsewhere", model=m) for s in range(3) for m in ("sen", "none")]
+    table = aggregate(_frame(rows))
+    assert table["hits_at_1_vs_sen"].isna().all()
+    assert table["hits_at_1_iqm_low"].notna().all()
+
+
+def test_task_of_ones_own_is_compared_with_the_model_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(symmetric_models=("none", "sen"))
+    monkeypatch.setattr("sen_bench.tasks.get_task", lambda _: task)
+    table = aggregate(_frame(_rivals())).set_index("model")
+    assert table["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "better", "sen": "better"}
+
+
+def test_fewer_than_three_runs_are_not_compared() -> None:
+    table = aggregate(_frame([row for row in _rivals() if row.model != "none" or row.seed < 2]))
+    assert table.set_index("model")["hits_at_1_vs_sen"].dropna().to_dict() == {"full": "overlap"}
+
+
+def test_row_says_what_its_runs_ran_on() -> None:
+    rows = [
+        make_seed(0, device="NVIDIA H100", version="0.2.0"),
+        make_seed(1, device="cpu"),
+        make_seed(2, device="cpu"),
+    ]
+    (row,) = aggregate(_frame(rows)).to_dict("records")
+    assert (row["devices"], row["precisions"], row["versions"]) == (
+        "NVIDIA H100;cpu",
+        "float32",
+        "0.1.0;0.2.0",
+    )
+
+
+def test_terminal_shows_intervals_and_marks_what_is_apart() -> None:
+    table = aggregate(_frame(_rivals()))
+    heading, _, full, none, sen, blank, note = format_table(table).splitlines()
+    assert "92.0 ± 2.0" in sen
+    assert "43.3 ± 20.8 *" in none
+    assert "*" not in full + sen + heading + blank
+    assert note.startswith("* ")
+    _, _, full, none, sen, *_ = format_table(table, iqm=True).splitlines()
+    assert "43.3 [20.0, 60.0] *" in none
+    assert "84.7 [70.0, 93.0]" in full
+    assert "0.08 [0.06, 0.1]" in sen
+    single = format_table(aggregate(_frame([make_seed(0)])), iqm=True)
+    assert "[" not in single
+    assert "*" not in single
 
 
 def _frame(rows: list[RunRow]) -> pd.DataFrame:

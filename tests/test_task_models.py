@@ -14,7 +14,8 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.cli.console import Terminal
 from sen_bench.config import Preset, SplitSize, TaskPreset, TrainingConfig, load_preset, preset_names
 from sen_bench.data import Transitions
-from sen_bench.run import Folders, Run
+from sen_bench.folders import Folders
+from sen_bench.run import Run
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
 from sen_bench.tasks import get_task, task_names
@@ -78,7 +79,8 @@ def test_the_models_of_a_task_have_the_same_budget(task: str) -> None:
 
 
 @pytest.mark.parametrize(("task", "model"), MODELS)
-def test_every_model_learns_under_autocast(task: str, model: str) -> None:
+def test_every_model_learns_under_autocast_and_keeps_float32(task: str, model: str) -> None:
+    """Only products inside the networks are bfloat16: no weight, statistic, gradient, latent or loss."""
     torch.manual_seed(0)
     built = get_task(task).build_model(model, _smoke(task).models.get(model, {}))
     before = {name: parameter.detach().clone() for name, parameter in built.named_parameters()}
@@ -86,10 +88,20 @@ def test_every_model_learns_under_autocast(task: str, model: str) -> None:
     batch, permutation = _noise(task).batch(torch.arange(6)), torch.arange(6).roll(1)
 
     def loss() -> Tensor:
-        return contrastive_loss(built, batch, permutation, hinge=1.0, dtype=torch.bfloat16).total
+        terms = contrastive_loss(built, batch, permutation, hinge=1.0, dtype=torch.bfloat16)
+        assert {term.dtype for term in terms} == {torch.float32}
+        return terms.total
 
     torch.autograd.backward([loss()])
     optimizer.step()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding = built.embed(batch.observation)
+        latent = built.encode(embedding)
+        predicted = built.transition(latent, batch.action)
+    kept = [embedding, latent, predicted, *built.state_dict().values()]
+    kept += [value for state in optimizer.state.values() for value in state.values()]
+    kept += [parameter.grad for parameter in built.parameters() if parameter.grad is not None]
+    assert {value.dtype for value in kept if value.is_floating_point()} == {torch.float32}
     for name, parameter in built.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.isfinite().all(), name

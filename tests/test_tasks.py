@@ -27,6 +27,13 @@ def test_an_unknown_task_is_refused_with_the_nearest() -> None:
         get_task("reecher")
 
 
+def test_symmetric_embedding_networks_are_those_of_the_paper() -> None:
+    found = {name: get_task(name).symmetric_models for name in TASKS}
+    teapots = dict.fromkeys(("teapot-small", "teapot-large"), ("matmul", "tfn"))
+    assert found == dict.fromkeys(TASKS, ("sen",)) | teapots
+    assert all(model in get_task(name).models for name, models in found.items() for model in models)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_every_split_generates_at_any_size(name: str, tmp_path: Path) -> None:
     task = get_task(name)

@@ -287,7 +287,8 @@ def test_a_last_batch_of_one_sample_is_left_out(tmp_path: Path, transitions: Tra
     assert result.transitions_seen == 41
 
 
-def test_training_reduces_the_loss(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_reduces_the_loss(tmp_path: Path, precision: str) -> None:
     """On frames that show which action was taken, the loss falls well below that of equal latents."""
     frames = torch.zeros(40, 2, 6, 6, 3, dtype=torch.uint8)
     actions = torch.arange(40)[:, None] % 20
@@ -300,6 +301,7 @@ def test_training_reduces_the_loss(tmp_path: Path) -> None:
         epochs=60,
         batch_size=20,
         learning_rate=5e-3,
+        precision=precision,
     )
     assert reporter.statuses[-1].loss < 0.5
 

@@ -55,6 +55,15 @@ class Terminal:
         else:
             click.echo(text, err=True)
 
+    def result(self, text: str) -> None:
+        """A result, for stdout, also while the training of a run is shown."""
+        # Whoever shows progress takes hold of stdout too, and would put the text on stderr.
+        if self._training is not None:
+            self._training.stop()
+        click.echo(text)
+        if self._training is not None:
+            self._training.start()
+
     def _plain(self, text: str, *, always: bool) -> None:
         """A plain line, unless the last one was a moment ago."""
         now = time.monotonic()

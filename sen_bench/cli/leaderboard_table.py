@@ -12,14 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 
-def format_table(leaderboard: pd.DataFrame) -> str:
+def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     """The leaderboard for a terminal, plain text: shares in percent, mean ± std where there are several runs.
 
-    Rows that differ only in data or configuration get a column with the beginnings of their digests; columns
-    that are empty in all rows are left out.
+    A star marks the scores whose intervals are apart from those of the symmetric embedding network. Rows that
+    differ only in data or configuration get a column with the beginnings of their digests; columns that are
+    empty in all rows are left out.
 
     Args:
         leaderboard: Of `aggregate` or `write_leaderboard`.
+        iqm: Whether to show interquartile means, with their intervals where there are enough runs, in place
+            of means and standard deviations.
 
     Returns:
         Lines without trailing spaces or colour codes.
@@ -46,38 +49,48 @@ def format_table(leaderboard: pd.DataFrame) -> str:
         cells.append(
             f"{row['runs']} ({row['collapsed']} collapsed)" if row["collapsed"] else str(row["runs"])
         )
-        cells += [write(row, metric) for _, metric, write in shown]
+        cells += [_score(row, metric, factor, iqm=iqm) for _, metric, factor in shown]
         cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
         table.add_row(*cells)
     text = io.StringIO()
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
     Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n")
+    lines = [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]
+    if any(leaderboard[f"{metric}_vs_sen"].isin(_APART).any() for _, metric, _ in shown):
+        lines += ["", "* interval apart from that of the symmetric embedding network, better or worse"]
+    return "\n".join(lines)
 
 
-def _percent(row: dict[Any, Any], metric: str) -> str:
-    mean, std = 100 * row[f"{metric}_mean"], 100 * row[f"{metric}_std"]
-    if math.isnan(mean):
+def _score(row: dict[Any, Any], metric: str, factor: int | None, *, iqm: bool) -> str:
+    """A score with what is known of its spread, and a star where it is apart."""
+    if math.isnan(row[f"{metric}_mean"]):
         return "-"
-    return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+    if iqm:
+        low, high = row[f"{metric}_iqm_low"], row[f"{metric}_iqm_high"]
+        spread = "" if math.isnan(low) else f" [{_number(low, factor)}, {_number(high, factor)}]"
+    else:
+        std = row[f"{metric}_std"]
+        spread = "" if math.isnan(std) else f" ± {_number(std, factor, digits=2)}"
+    star = " *" if row[f"{metric}_vs_sen"] in _APART else ""
+    return _number(row[f"{metric}_iqm" if iqm else f"{metric}_mean"], factor) + spread + star
 
 
-def _number(row: dict[Any, Any], metric: str) -> str:
-    mean, std = row[f"{metric}_mean"], row[f"{metric}_std"]
-    if math.isnan(mean):
-        return "-"
-    return f"{mean:.3g}" if math.isnan(std) else f"{mean:.3g} ± {std:.2g}"
+def _number(value: float, factor: int | None, *, digits: int = 3) -> str:
+    return f"{value:.{digits}g}" if factor is None else f"{factor * value:.1f}"
 
 
-# Heading, metric and how it is written, of each column of scores for the terminal.
+_APART: Final = ("better", "worse")
+_PERCENT: Final = 100
+
+# Heading, metric and factor of each column of scores for the terminal.
 _SHOWN: Final = (
-    ("H@1 %", "hits_at_1", _percent),
-    ("H@5 %", "hits_at_5", _percent),
-    ("H@10 %", "hits_at_10", _percent),
-    ("MRR %", "mrr", _percent),
-    ("HH@1 %", "hh_at_1", _percent),
-    ("EE(S)", "ee_embedding", _number),
-    ("EE(z)", "ee_latent", _number),
-    ("DIE(S)", "die_embedding", _number),
-    ("DIE(model)", "die_model", _number),
+    ("H@1 %", "hits_at_1", _PERCENT),
+    ("H@5 %", "hits_at_5", _PERCENT),
+    ("H@10 %", "hits_at_10", _PERCENT),
+    ("MRR %", "mrr", _PERCENT),
+    ("HH@1 %", "hh_at_1", _PERCENT),
+    ("EE(S)", "ee_embedding", None),
+    ("EE(z)", "ee_latent", None),
+    ("DIE(S)", "die_embedding", None),
+    ("DIE(model)", "die_model", None),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import ByteSize, TypeAdapter
 
 from sen_bench.config import preset_names
 from sen_bench.figures.style import FORMATS
@@ -42,6 +43,23 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9", param, ctx)
             seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
         return tuple(sorted(seeds))
+
+
+class MemorySize(click.ParamType["int | None"]):
+    """An amount of memory in bytes, such as ``8GiB`` or ``500 MB``; None for ``auto``."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Parses the text."""
+        if isinstance(value, int) or value == "auto":
+            return None if value == "auto" else int(value)
+        # pydantic takes a number without a unit too, and whatever follows the unit.
+        if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
+            self.fail(f"{value!r} is no size; write 512MiB, 8GiB, 1.5GB or auto", param, ctx)
+        return int(TypeAdapter(ByteSize).validate_python(value))
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -89,7 +107,7 @@ def _folder(option: str, default: str, text: str) -> Callable[[Command], Command
 
 data_option = _folder("--data", "data", "Folder of the datasets.")
 runs_option = _folder("--runs", "runs", "Folder of checkpoints and logs.")
-results_option = _folder("--results", "results", "Folder of runs.csv and leaderboard.csv.")
+results_option = _folder("--results", "results", "Folder of the result tables.")
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -140,6 +158,25 @@ def settings_options(command: Command) -> Command:
                 "--on-collapse",
                 type=click.Choice(["continue", "stop", "restart"]),
                 help="What follows when all latents have become equal.  [default: the preset's]",
+            ),
+            click.option(
+                "--data-memory",
+                type=MemorySize(),
+                default="auto",
+                show_default=True,
+                metavar="SIZE|auto",
+                help="Memory on the device for training data, such as 8GiB; larger data is streamed through"
+                " it, in another order. auto: as the run was begun; else all in memory, if half of what is"
+                " free holds it.",
+            ),
+            click.option(
+                "--eval-memory",
+                type=MemorySize(),
+                default="auto",
+                show_default=True,
+                metavar="SIZE|auto",
+                help="Memory on the device for evaluation: half for frames, half for ranking. No score"
+                " depends on it. auto: 16 MiB on a CPU, 4 GiB on a GPU.",
             ),
             device_option,
             data_option,
@@ -206,6 +243,14 @@ def training_options(command: Command) -> Command:
                 "--tensorboard", is_flag=True, help="Also write TensorBoard events into the run's folder."
             ),
             click.option("--force", is_flag=True, help="Move an existing run aside and train anew."),
+            click.option(
+                "--compile/--no-compile",
+                "compiled",
+                default=False,
+                show_default=True,
+                help="Compile the training step (torch.compile): a minute or so of compiling for each model,"
+                " then faster steps. A run may go on either way.",
+            ),
         )
     ):
         command = option(command)

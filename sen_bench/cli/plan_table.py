@@ -8,12 +8,12 @@ from sen_bench.cli.console import duration
 from sen_bench.sweep import Plan, PlannedRun
 
 
-def format_plan(plan: Plan, *, device: str) -> str:
+def format_plan(plan: Plan, *, on: str) -> str:
     """The plan as text: a line for each task, split and model, and what it comes to.
 
     Args:
         plan: The plan.
-        device: On what the runs will take place.
+        on: Where the runs will take place.
     """
     groups: dict[tuple[str, str, str], list[PlannedRun]] = {}
     for planned in plan.planned:
@@ -23,7 +23,7 @@ def format_plan(plan: Plan, *, device: str) -> str:
     rows = [header, *((*key, *_cells(group)) for key, group in groups.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_sum(plan, device)])
+    return "\n".join([*lines, "", *_sum(plan, on)])
 
 
 def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
@@ -37,14 +37,14 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
     return seeds, str(len(group) - len(waiting)), to_run, time
 
 
-def _sum(plan: Plan, device: str) -> list[str]:
+def _sum(plan: Plan, on: str) -> list[str]:
     """What it comes to, in sentences."""
-    lines = [f"{len(plan.planned)} runs: {len(plan.done)} done, {len(plan.to_do)} to run on {device}"]
+    lines = [f"{len(plan.planned)} runs: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"]
     if not plan.to_do:
         return lines
     lines += [f"datasets to generate: {len(plan.missing_data)}"] if plan.missing_data else []
     if plan.unknown == len(plan.to_do):
-        return [*lines, "time: unknown, as no run of this preset on this device is in the tables"]
+        return [*lines, "time: unknown, as no run of this preset on such a device is in the tables"]
     jobs = "one after another" if plan.jobs == 1 else f"{plan.jobs} at a time"
     more = f", and {plan.unknown} runs of unknown length" if plan.unknown else ""
     generation = ", without generating data" if plan.missing_data else ""

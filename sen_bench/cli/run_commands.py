@@ -15,10 +15,12 @@ from sen_bench.cli.options import (
     run_options,
     training_options,
 )
+from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
 from sen_bench.device import prepare_device, resolve_device
+from sen_bench.folders import Folders
 from sen_bench.leaderboard import aggregate, read_runs
-from sen_bench.run import Folders, Run
+from sen_bench.run import Run
 from sen_bench.sweep import Selection, select_runs
 from sen_bench.tasks import get_task
 
@@ -34,7 +36,10 @@ def selection_of(
     data: Path,
     runs: Path,
     results: Path,
-    absolute: bool = False,
+    data_memory: int | None,
+    eval_memory: int | None,
+    compiled: bool = False,
+    elsewhere: bool = False,
     **training: str | None,
 ) -> Selection:
     """What the options ask for.
@@ -49,11 +54,14 @@ def selection_of(
         data: As `settings_options` has it.
         runs: Likewise.
         results: Likewise.
-        absolute: Whether the folders must mean the same to processes elsewhere.
+        data_memory: Likewise.
+        eval_memory: Likewise.
+        compiled: Whether training steps are compiled.
+        elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         training: What is to be otherwise than in the preset's training.
     """
     folders = Folders(data, runs, results)
-    if absolute:
+    if elsewhere:
         folders = Folders(data.absolute(), runs.absolute(), results.absolute())
     return Selection(
         tasks=tasks,
@@ -64,6 +72,10 @@ def selection_of(
         training={key: value for key, value in training.items() if value is not None},
         folders=folders,
         device=device,
+        compiled=compiled,
+        data_memory=data_memory,
+        eval_memory=eval_memory,
+        elsewhere=elsewhere,
     )
 
 
@@ -77,11 +89,36 @@ def _runs(task: str, device: str, **settings: Any) -> list[Run]:  # noqa: ANN401
 @click.command("train")
 @run_options
 @training_options
-def train_command(tensorboard: bool, force: bool, quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
-    """Train models on datasets that are there already; give the same command again to go on."""
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Also measure where the time of a few steps goes: prints a summary and writes a trace for"
+    " ui.perfetto.dev into the run's folder. Training goes on as without it.",
+)
+def train_command(
+    *,
+    tensorboard: bool,
+    force: bool,
+    profile: bool,
+    quiet: bool,
+    **selection: Any,  # noqa: ANN401
+) -> None:
+    """Train models on datasets that are there already; give the same command again to go on.
+
+    \b
+    Examples:
+      sen-bench train 3d-blocks --model sen --preset cpu
+      sen-bench train 3d-blocks --model sen --preset paper --device cuda --compile
+      sen-bench train 3d-blocks --model sen --preset smoke --profile
+    """
     terminal = Terminal(quiet=quiet)
     for run in _runs(**selection):
-        result = run.train(terminal, tensorboard=tensorboard, force=force)
+        result = run.train(
+            terminal,
+            tensorboard=tensorboard,
+            force=force,
+            profiled=(lambda made: terminal.result(format_profile(made))) if profile else None,
+        )
         state = ", COLLAPSED" if result.collapsed else ""
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
 
@@ -100,19 +137,28 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
 @click.command("leaderboard")
 @results_option
 @click.option("--task", help="Show only this task.")
-def leaderboard_command(results: Path, task: str | None) -> None:
-    """Print the leaderboard: means over seeds of everything in runs.csv."""
-    print_leaderboard(Folders(Path(), Path(), results), None if task is None else {get_task(task).name})
+@click.option("--iqm", is_flag=True, help="Interquartile means and their 95 % intervals, not mean ± std.")
+def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # noqa: FBT001
+    """Print the leaderboard: means over seeds of everything in runs.csv.
+
+    \b
+    Examples:
+      sen-bench leaderboard --task 3d-blocks
+      sen-bench leaderboard --iqm
+    """
+    tasks = None if task is None else {get_task(task).name}
+    print_leaderboard(Folders(Path(), Path(), results), tasks, iqm=iqm)
 
 
-def print_leaderboard(folders: Folders, tasks: set[str] | None) -> None:
+def print_leaderboard(folders: Folders, tasks: set[str] | None, *, iqm: bool = False) -> None:
     """Prints the means over seeds of everything in the table of runs.
 
     Args:
         folders: Where the table is.
         tasks: Only of these; None: of all.
+        iqm: Whether to show interquartile means with their intervals.
     """
     table = aggregate(read_runs(folders.runs_csv))
     if tasks is not None:
         table = table[table["task"].isin(tasks)]
-    click.echo(format_table(table))
+    click.echo(format_table(table, iqm=iqm))

@@ -62,6 +62,7 @@ from sen_bench.tasks import task_names
 @click.pass_context
 def run_command(
     context: click.Context,
+    /,
     task: str | None,
     tasks: tuple[str, ...] | None,
     device: str,
@@ -75,7 +76,7 @@ def run_command(
     tensorboard: bool,
     force: bool,
     quiet: bool,
-    **settings: Any,  # noqa: ANN401 — the options of settings_options
+    **settings: Any,  # noqa: ANN401 — the options of settings_options, and whether to compile
 ) -> None:
     """Generate what is missing, train, score, and write the leaderboard of TASK, or of all tasks.
 
@@ -98,11 +99,13 @@ def run_command(
     if not several and settings["train_split"] is None:
         settings["train_split"] = "train"
     selection = selection_of(
-        tasks or ((task,) if task else None), _place(device, where), absolute=where is not None, **settings
+        tasks or ((task,) if task else None), _place(device, where), elsewhere=where is not None, **settings
     )
     runs = select_runs(selection, terminal.message)
-    plan = make_plan(runs, jobs=jobs, force=force)
-    text = format_plan(plan, device=where or device_name(runs[0].device))
+    # What GPU the workers of a cluster have, nobody knows here.
+    known = None if where and device == "cuda" else device_name(runs[0].device)
+    plan = make_plan(runs, jobs=jobs, force=force, device=known)
+    text = format_plan(plan, on=where or str(known))
     if dry_run:
         click.echo(text)
         return
@@ -113,6 +116,7 @@ def run_command(
         plan.to_do, device, where, slurm, workers, jobs, terminal, tensorboard=tensorboard, force=force
     ) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
+    selection.folders.refresh_leaderboard()
     if selection.folders.runs_csv.exists():
         print_leaderboard(selection.folders, {run.task.name for run in runs})
     if failed:

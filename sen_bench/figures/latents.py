@@ -47,7 +47,6 @@ def encode(model: WorldModel, observations: Tensor) -> Tensor:
 def encode_transitions(
     model: WorldModel,
     transitions: Transitions,
-    index: Tensor,
     *,
     narrow: torch.dtype | None,
     progress: Callable[[int, int], None],
@@ -57,7 +56,6 @@ def encode_transitions(
     Args:
         model: The model.
         transitions: The transitions.
-        index: Which of them, int64 ``[N]``.
         narrow: A narrow type for the model's arithmetic, or None.
         progress: Called with the observations done and their total.
 
@@ -69,9 +67,9 @@ def encode_transitions(
     """
     parts = []
     with inference(transitions.device, narrow):
-        for begin in range(0, len(index), CHUNK):
-            parts.append(encode(model, transitions.observations(index[begin : begin + CHUNK])))
-            progress(min(begin + CHUNK, len(index)), len(index))
+        for index in torch.split(torch.arange(len(transitions)), CHUNK):
+            parts.append(encode(model, transitions.observations(index)))
+            progress(int(index[-1]) + 1, len(transitions))
     # Joined outside of inference mode, they are tensors that a loss may be computed from.
     return torch.cat(parts)
 

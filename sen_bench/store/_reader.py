@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
-from sen_bench.store._manifest import Manifest
+from sen_bench.store._manifest import FileRecord, Manifest
 from sen_bench.store._remote import FetchingStore, Progress, RemoteCopy, is_url
 from sen_bench.store._shard import decode_shard
 from sen_bench.symmetry import AnySymmetry, Symmetry
@@ -219,22 +219,56 @@ class Dataset:
         with self._damage_of(name):
             return np.asarray(array[start:stop])
 
+    def block_rows(self, name: str) -> int:
+        """How many rows of an array one file holds; the last file may hold fewer.
+
+        Args:
+            name: Its path: "observation", "twin/state".
+
+        Raises:
+            DatasetError: The dataset has no such array.
+        """
+        array = self.array(name)
+        return int((array.shards or array.chunks)[0])
+
+    def read_block(self, name: str, number: int, out: NDArray[Any]) -> None:
+        """Reads and decodes the rows of one file of an array, in place; no other file is touched.
+
+        Args:
+            name: The array's path: "observation", "twin/state".
+            number: Which file: rows ``number * block_rows(name)`` and after.
+            out: Where to, ``[rows, ...]``, C-contiguous and of the array's type.
+
+        Raises:
+            DatasetError: There is no such array, or the file is gone or damaged.
+        """
+        array = self.array(name)
+        file = f"{name}/{_block_file(array, number)}"
+        self.fetch(file)
+        _check_size(self.path, file, self.manifest.files[file])
+        with self._damage_of(name):
+            if array.shards is None:
+                start = number * array.chunks[0]
+                out[...] = np.asarray(array[start : start + len(out)])
+            else:
+                self._decode(name, array, number, out)
+
     def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
         values = np.empty(array.shape, array.dtype)
-        chunk_rows, shard_rows = array.chunks[0], (array.shards or array.chunks)[0]
+        rows = self.block_rows(name)
 
-        def decode(place: tuple[int, str]) -> None:
-            start, file = place
-            rows = values[start : start + shard_rows]
-            data = (self.path / name / file).read_bytes()
-            decode_shard(data, rows, chunk_rows=chunk_rows, shard_rows=shard_rows)
+        def decode(number: int) -> None:
+            self._decode(name, array, number, values[number * rows : (number + 1) * rows])
 
-        files = chunk_files(array.shape, (shard_rows, *array.shape[1:]))
-        starts = range(0, len(values), shard_rows)
         # Decompression releases the interpreter's lock, so threads really work side by side.
         with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
-            list(pool.map(decode, zip(starts, files, strict=True)))
+            list(pool.map(decode, range(-(-len(values) // rows))))
         return values
+
+    def _decode(self, name: str, array: zarr.Array[Any], number: int, out: NDArray[Any]) -> None:
+        """Decodes one shard into place."""
+        data = (self.path / name / _block_file(array, number)).read_bytes()
+        decode_shard(data, out, chunk_rows=array.chunks[0], shard_rows=self.block_rows(name))
 
     @contextmanager
     def _damage_of(self, name: str) -> Iterator[None]:
@@ -252,6 +286,11 @@ class Dataset:
                 else "generate the dataset again"
             )
             raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
+
+
+def _block_file(array: zarr.Array[Any], number: int) -> str:
+    """Name of the file with one block of rows, relative to its array; other axes are never cut."""
+    return "/".join(("c", str(number), *("0" * (array.ndim - 1))))
 
 
 class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
@@ -341,13 +380,16 @@ def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
         DatasetError: One is missing, or has another size.
     """
     for name, record in sorted(manifest.files.items()):
-        if not name.startswith(prefix):
-            continue
-        try:
-            size = (path / name).stat().st_size
-        except OSError:
-            raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
-        if size != record.size:
-            raise DatasetError(
-                f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
-            )
+        if name.startswith(prefix):
+            _check_size(path, name, record)
+
+
+def _check_size(path: Path, name: str, record: FileRecord) -> None:
+    try:
+        size = (path / name).stat().st_size
+    except OSError:
+        raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
+    if size != record.size:
+        raise DatasetError(
+            f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
+        )

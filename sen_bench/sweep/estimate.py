@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sen_bench.device import device_name
 from sen_bench.leaderboard import read_runs
 from sen_bench.run import Run
 
@@ -35,12 +34,12 @@ class Estimates:
         path = runs[0].folders.runs_csv
         return cls(read_runs(path) if path.exists() else pd.DataFrame())
 
-    def seconds(self, run: Run, *, same_device: bool = True) -> float | None:
+    def seconds(self, run: Run, device: str | None = None) -> float | None:
         """The seconds of training and scoring a run from its beginning; None: unknown.
 
         Args:
             run: The run.
-            same_device: Whether to look only at rows of the device that it will run on.
+            device: Look only at rows of this device, by the name that rows have it under.
         """
         if not len(self._rows):
             return None
@@ -51,9 +50,7 @@ class Estimates:
             "model": config.model,
             "train_split": config.train_split,
         }
-        rows = self._rows
-        if same_device:
-            rows = rows[rows["device"] == device_name(run.device)]
+        rows = self._rows if device is None else self._rows[self._rows["device"] == device]
         for columns in _KIN:
             kin = rows[(rows[list(columns)] == [wanted[name] for name in columns]).all(axis=1)]
             kin = kin[(kin["transitions_seen"] > 0) & (kin["eval_episodes"] > 0)]

@@ -23,7 +23,7 @@ class Means:
         jobs: Runs at the same time.
         threads: That each computes with.
         devices: Taken in turn by the jobs; more jobs than devices share them.
-        workers: Processes that generate data at the same time, all jobs together.
+        workers: Processes that generate data at the same time, all jobs together, about.
     """
 
     jobs: int
@@ -107,7 +107,7 @@ class _Crew:
                 if order.again:
                     order.run.move_aside(self._board.message)
             worker.give(order)
-            self._board.show(number, _title(order), None)
+            self._board.show(number, _label(order), None)
 
     def _take_report(self, number: int) -> list[tuple[Run, Answer]]:
         """Takes in what a worker says; the runs that have thereby ended."""
@@ -123,7 +123,7 @@ class _Crew:
             worker.stop_waiting()
             report = Answer(error=_obituary(report))
         if not isinstance(report, Answer):
-            self._board.show(number, _title(order), report)
+            self._board.show(number, _label(order), report)
             return []
         worker.order = None
         self._board.clear(number)
@@ -146,6 +146,11 @@ class _Crew:
             worker.stop()
         for worker in self._workers.values():
             worker.stop_waiting()
+
+
+def _label(order: DataOrder | RunOrder) -> str:
+    """What a job is called; which dataset it makes, its state says."""
+    return order.run.name if isinstance(order, RunOrder) else "data"
 
 
 def _title(order: DataOrder | RunOrder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Queue:
 
     Args:
         runs: What is to be done, the most urgent first.
-        workers: Processes that may generate data at the same time.
+        workers: Processes that generate data at the same time, about.
         jobs: Orders that are carried out at the same time.
         tensorboard: As in `RunOrder`.
         again: As in `RunOrder`.
@@ -64,7 +65,8 @@ class Queue:
         self._runs = list(runs)
         self._tensorboard, self._again = tensorboard, again
         paths = {run.dataset_path(split) for run in runs for split in run.splits}
-        self._workers = max(1, workers // max(1, min(jobs, len(paths))))
+        # Rounded up: where jobs outnumber what there is to generate, or end early, no core is left idle.
+        self._workers = math.ceil(workers / max(1, min(jobs, len(paths))))
         self._begun: set[Path] = set()
         self._made: set[Path] = set()
 

@@ -66,26 +66,32 @@ class Plan:
         return max(ends)
 
 
-def make_plan(runs: Sequence[Run], *, jobs: int, force: bool) -> Plan:
+def make_plan(runs: Sequence[Run], *, jobs: int, force: bool, device: str | None) -> Plan:
     """Looks at what is there.
 
     Args:
         runs: What was selected; at least one.
         jobs: How many go on at the same time.
         force: Whether what is done is to be done anew.
+        device: What the runs will take place on, as rows have it; None: nobody knows.
 
     Raises:
         ResultsError: If the table of runs cannot be read.
     """
     estimates = Estimates.for_runs(list(runs))
     planned = [
-        PlannedRun(run, not force and run.scored(), run.begun and not force, estimates.seconds(run))
+        PlannedRun(
+            run,
+            scored=not force and run.scored(),
+            begun=not force and run.begun,
+            seconds=None if device is None else estimates.seconds(run, device),
+        )
         for run in runs
     ]
     to_do = [plan.run for plan in planned if not plan.scored]
     if jobs > 1:
         # Of those that nobody knows, any may be the longest: they come first, the largest before the others.
-        known = {run.name: estimates.seconds(run, same_device=False) for run in to_do}
+        known = {run.name: estimates.seconds(run) for run in to_do}
         to_do.sort(
             key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
         )

@@ -104,7 +104,7 @@ def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
     Raises:
         ClusterError: If nobody knows, because the scheduler was lost.
     """
-    if future.status == "cancelled":
+    if future.status not in {"finished", "error"}:
         raise ClusterError("the scheduler was lost; give the same command again when it is back")
     if future.status == "error":
         error = future.exception()
@@ -166,4 +166,6 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
     with _ONE_AT_A_TIME:
         prepare_device(device)
         placed = replace(run, device=device)
+        if placed.placement is None:
+            placed = placed.placed(None)
         return placed.missing_rows(_Watched(token), tensorboard=tensorboard, again=again)

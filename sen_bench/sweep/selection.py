@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from sen_bench.config import Preset, TaskPreset
-from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.errors import CheckpointError, ConfigError, ExtensionError, UnknownNameError
 from sen_bench.extensions import is_object_name
-from sen_bench.run import Folders, Run
+from sen_bench.folders import Folders
+from sen_bench.run import Run
 from sen_bench.tasks import Task, get_task, task_names
 
 
@@ -27,6 +28,10 @@ class Selection:
         training: What is to be otherwise than in the preset's training.
         folders: Where things are.
         device: Where the runs take place.
+        compiled: Whether training steps are compiled.
+        data_memory: Memory on the device for training data, in bytes; None: what suits it.
+        eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
+        elsewhere: Whether the device is another machine's, of which nothing is known here.
     """
 
     tasks: tuple[str, ...] | None
@@ -37,6 +42,10 @@ class Selection:
     training: dict[str, str]
     folders: Folders
     device: torch.device
+    compiled: bool = False
+    data_memory: int | None = None
+    eval_memory: int | None = None
+    elsewhere: bool = False
 
     @property
     def several(self) -> bool:
@@ -60,7 +69,7 @@ def select_runs(selection: Selection, notice: Callable[[str], None] = lambda _li
     runs = [run for task in tasks for run in _runs_of(selection, task, notice)]
     if not runs:
         raise ConfigError("nothing is left to run: no task has both such models and such a split")
-    return runs
+    return [_placed(run, selection, alone=len(runs) == 1) for run in runs]
 
 
 def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task]:
@@ -114,7 +123,35 @@ def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) ->
         for model in models:
             config = task.run_config(model, split, of_task)
             for seed in seeds:
-                yield Run(task, selection.preset, config, seed, selection.folders, selection.device)
+                yield Run(
+                    task,
+                    selection.preset,
+                    config,
+                    seed,
+                    selection.folders,
+                    selection.device,
+                    compiled=selection.compiled,
+                    eval_memory=selection.eval_memory,
+                )
+
+
+def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
+    """The run, with it decided where its data is held, if that can be known here.
+
+    Raises:
+        CheckpointError: If it is the only one, was begun, and its settings cannot be read.
+        ConfigError: Likewise; or if the memory is too little.
+    """
+    memory = selection.data_memory
+    if selection.elsewhere and memory is None and not run.begun:
+        return run
+    try:
+        return run.placed(memory)
+    except (CheckpointError, ConfigError):
+        if alone or memory is not None:
+            raise
+        # Whether it can go on all the same, its checkpoint decides when it is its turn.
+        return run
 
 
 def _changed(preset: TaskPreset, training: dict[str, str]) -> TaskPreset:

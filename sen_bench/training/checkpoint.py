@@ -33,6 +33,7 @@ class Checkpoint:
         stopped: Whether training ended early because of that.
         model: State dict.
         optimizer: State dict.
+        compiled: Whether any of it was trained with compiled code.
     """
 
     identity: dict[str, str]
@@ -46,6 +47,7 @@ class Checkpoint:
     stopped: bool
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    compiled: bool = False
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint, replacing the last one in one step.
@@ -83,6 +85,7 @@ class Checkpoint:
         version = contents.pop("format_version", None) if isinstance(contents, dict) else None
         if version != FORMAT_VERSION:
             raise CheckpointError(f"the checkpoint {path} has format {version}, not {FORMAT_VERSION}")
+        contents.setdefault("compiled", False)  # of checkpoints older than --compile
         if set(contents) != {f.name for f in fields(cls)}:
             raise CheckpointError(f"{path} is no checkpoint of sen-bench")
         return cls(**contents)

@@ -35,7 +35,6 @@ class DecoderResult:
 def train_decoder(
     latents: Tensor,
     transitions: Transitions,
-    index: Tensor,
     *,
     epochs: int,
     seed: int,
@@ -50,9 +49,8 @@ def train_decoder(
     it. The log has the mean squared error too.
 
     Args:
-        latents: float32 ``[N, *latent_shape]`` of the first observations of N transitions; constants.
-        transitions: The transitions, on the same device.
-        index: Which of them the latents are of, int64 ``[N]``.
+        latents: float32 ``[N, *latent_shape]`` of the first observations of the transitions; constants.
+        transitions: N transitions, on the same device.
         epochs: Passes over them.
         seed: Decides the initial weights and the order of the samples.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` of the decoder are kept.
@@ -64,12 +62,11 @@ def train_decoder(
         ConfigError: If there are fewer than two transitions, or more epochs are finished than asked for.
         NonFiniteError: If the loss is no longer a number.
     """
-    if len(index) < 2:
+    if len(transitions) < 2:
         raise ConfigError("a decoder needs at least two transitions to learn from")
     run = _DecoderRun(
         latents,
         transitions,
-        index,
         epochs=epochs,
         seed=seed,
         folder=folder,
@@ -97,7 +94,6 @@ class _DecoderRun(EpochTraining[Decoder]):
         self,
         latents: Tensor,
         transitions: Transitions,
-        index: Tensor,
         *,
         epochs: int,
         seed: int,
@@ -107,11 +103,10 @@ class _DecoderRun(EpochTraining[Decoder]):
     ) -> None:
         self._latents = latents
         self._transitions = transitions
-        self._index = index
         height, width, channels = transitions.observation_shape
         super().__init__(
             lambda: Decoder(tuple(latents.shape[1:]), (height, width, channels)),
-            len(index),
+            len(transitions),
             Pace(epochs, BATCH_SIZE, LEARNING_RATE),
             seed=seed,
             device=transitions.device,
@@ -121,7 +116,7 @@ class _DecoderRun(EpochTraining[Decoder]):
         )
 
     def measure(self, index: Tensor, permutation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 — no negatives
-        true = self._transitions.observations(self._index[index])
+        true = self._transitions.observations(index)
         logits = self.network.logits(self._latents[index])
         loss = functional.binary_cross_entropy_with_logits(logits, true)
         return loss, functional.mse_loss(logits.detach().sigmoid(), true)

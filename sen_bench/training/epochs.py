@@ -6,6 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -18,6 +19,7 @@ from sen_bench.config import Schedule
 from sen_bench.errors import NonFiniteError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log import MetricsLog
+from sen_bench.training.profile import Stages
 
 #: Losses are fetched from the device once in so many steps, because fetching waits for it.
 FETCH_EVERY = 10
@@ -98,6 +100,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What is trained; a checkpoint with another identity is refused.
         reporter: Is told how it goes.
+        stages: Is told which step and stage is under way.
     """
 
     terms: ClassVar[tuple[str, ...]]
@@ -120,6 +123,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         folder: Path,
         identity: dict[str, str],
         reporter: Reporter,
+        stages: Stages | None = None,
     ) -> None:
         self._build = build
         self._samples = samples
@@ -130,6 +134,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._path = folder / "checkpoint.pt"
         self._identity = identity
         self._reporter = reporter
+        self._stages = stages or Stages()
         self._session = (time.perf_counter(), 0)  # when this process began, and samples since
         self.samples_seen = 0
         self.seconds = 0.0
@@ -140,9 +145,19 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """The loss of a batch, with its gradient, and what else is logged: a scalar for each of `terms`.
 
         Args:
-            index: int64 ``[B]``, which samples.
-            permutation: int64 ``[B]``, a random permutation of the batch.
+            index: int64 ``[B]``, which samples; where :meth:`order` has it.
+            permutation: int64 ``[B]`` on the device, a random permutation of the batch.
         """
+
+    def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:  # noqa: ARG002
+        """The order of the samples in an epoch, int64 ``[N]``, on the device unless it is wanted elsewhere.
+
+        Args:
+            generator: What it is drawn from.
+            following: What that of the next epoch will be drawn from, for those who prepare it; None if this
+                is the last.
+        """
+        return torch.randperm(self._samples, generator=generator).to(self._device)
 
     @property
     def collapsed(self) -> bool:
@@ -208,21 +223,27 @@ class EpochTraining(ABC, Generic[NetworkT]):
         if not self.finished:
             keep = (self.attempt, self.epoch + 1)
             board = self._folder / "tensorboard" if tensorboard else None
-            with MetricsLog(self._folder / "metrics.jsonl", keep=keep, tensorboard=board) as log:
+            with (
+                MetricsLog(self._folder / "metrics.jsonl", keep=keep, tensorboard=board) as log,
+                closing(self._stages),
+            ):
                 while not self.finished:
                     self.train_epoch(log)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches: indices, and a permutation for negatives; none of a single sample."""
-        generator = torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, self.epoch))
-        order = torch.randperm(self._samples, generator=generator)
-        for index in torch.split(order, self._pace.batch_size):
-            if len(index) > 1:
-                permutation = torch.randperm(len(index), generator=generator)
-                yield (
-                    index.to(self._device, non_blocking=True),
-                    permutation.to(self._device, non_blocking=True),
-                )
+        generator = self._order_generator(self.epoch)
+        last = self.epoch + 1 >= self._pace.epochs
+        order = self.order(generator, None if last else self._order_generator(self.epoch + 1))
+        batches = [index for index in torch.split(order, self._pace.batch_size) if len(index) > 1]
+        permutations = [torch.randperm(len(index), generator=generator) for index in batches]
+        # Moved at once: a copy from the CPU's memory first waits until a GPU has done all it was told to.
+        moved = torch.split(torch.cat(permutations).to(self._device), self._pace.batch_size)
+        yield from zip(batches, moved, strict=True)
+
+    def _order_generator(self, epoch: int) -> torch.Generator:
+        """What the order of an epoch of this attempt is drawn from, and then its permutations."""
+        return torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, epoch))
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint."""
@@ -250,15 +271,18 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self.network.train()
         waiting: list[Tensor] = []
         losses: list[float] = []
-        for done, (index, permutation) in enumerate(self._batches(), start=1):
-            self._set_learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
-            waiting.append(self._train_step(index, permutation))
-            if len(waiting) == FETCH_EVERY or done == steps:
-                losses += self._take_in(waiting, log)
-                waiting.clear()
-                self._reporter.progress(self._status(done, steps, losses[-FETCH_EVERY:]))
-        if waiting:  # the last batch of the epoch was left out
-            losses += self._take_in(waiting, log)
+        batches = self._batches()
+        for done in range(1, steps + 1):
+            with self._stages.step():
+                with self._stages.stage("data"):
+                    batch = next(batches, None)
+                if batch is not None:  # a last batch of one sample is left out
+                    self._set_learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
+                    waiting.append(self._train_step(*batch))
+                if len(waiting) == FETCH_EVERY or (waiting and done == steps):
+                    losses += self._take_in(waiting, log)
+                    waiting.clear()
+                    self._reporter.progress(self._status(done, steps, losses[-FETCH_EVERY:]))
         return losses
 
     def _set_learning_rate(self, progress: float) -> None:
@@ -270,9 +294,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; its terms, ``[len(terms)]``, still on the device."""
         measured = self.measure(index, permutation)
-        self.optimizer.zero_grad(set_to_none=True)
-        measured[0].backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        with self._stages.stage("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            measured[0].backward()  # type: ignore[no-untyped-call]
+        with self._stages.stage("optimiser"):
+            self.optimizer.step()
         self.samples_seen += len(index)
         self._session = (self._session[0], self._session[1] + len(index))
         return torch.stack(measured).detach()
@@ -285,7 +311,8 @@ class EpochTraining(ABC, Generic[NetworkT]):
             self.watch(row, log)
         means = np.mean(rows, axis=0).tolist()
         where = {"attempt": self.attempt, "epoch": self.epoch + 1, "step": self.step}
-        log.add(event="steps", **where, **dict(zip(self.terms, means, strict=True)))
+        terms = dict(zip(self.terms, means, strict=True))
+        log.add(event="steps", **where, samples=self.samples_seen, **terms)
         return [row[0] for row in rows]
 
     def watch(self, row: list[float], log: MetricsLog) -> None:  # noqa: ARG002 — for those who watch for more

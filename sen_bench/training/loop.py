@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.config import TrainingConfig
-from sen_bench.data import Transitions
+from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
+from sen_bench.training.compilation import compile_errors, compiled_loss
 from sen_bench.training.epochs import EpochTraining, Pace, Reporter
 from sen_bench.training.log import MetricsLog
-from sen_bench.training.loss import LossTerms, contrastive_loss
+from sen_bench.training.loss import LossFunction, LossTerms, contrastive_loss
+from sen_bench.training.profile import Stages
 
 #: How often training is restarted at most under ``on_collapse = "restart"``.
 MAX_RESTARTS = 5
@@ -53,7 +56,7 @@ class _Collapsed(Exception):  # noqa: N818 — not an error, but the way out of 
 
 def train(
     build: Callable[[], WorldModel],
-    transitions: Transitions,
+    transitions: TrainingData,
     config: TrainingConfig,
     *,
     seed: int,
@@ -61,6 +64,8 @@ def train(
     identity: dict[str, str],
     reporter: Reporter,
     tensorboard: bool = False,
+    compiled: bool = False,
+    stages: Stages | None = None,
 ) -> TrainingResult:
     """Trains a model, or goes on where an earlier call with the same arguments stopped.
 
@@ -76,18 +81,34 @@ def train(
         identity: What the run is; a checkpoint with another identity is refused.
         reporter: Is told how it goes.
         tensorboard: Whether to write TensorBoard events to ``folder/tensorboard`` too.
+        compiled: Whether the loss and its gradient are compiled (torch.compile). The weights are then equal
+            up to rounding; a run may go on either way.
+        stages: Is told which step and stage is under way, such as a `StepProfiler`.
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
+        CompileError: If the loss of this model cannot be compiled, or on this machine nothing can.
         ConfigError: If there are fewer than two transitions, or TensorBoard is missing.
+        DatasetError: If the data is streamed, and a file of it is gone or damaged.
         NonFiniteError: If the loss is no longer a number.
     """
     if len(transitions) < 2:
         raise ConfigError(
             "training needs at least two transitions; a negative is another sample of the batch"
         )
-    run = _Run(build, transitions, config, seed=seed, folder=folder, identity=identity, reporter=reporter)
-    run.run(tensorboard=tensorboard)
+    run = _Run(
+        build,
+        transitions,
+        config,
+        seed=seed,
+        folder=folder,
+        identity=identity,
+        reporter=reporter,
+        compiled=compiled,
+        stages=stages or Stages(),
+    )
+    with compile_errors() if compiled else nullcontext():
+        run.run(tensorboard=tensorboard)
     return TrainingResult(
         run.network.eval(), run.epoch, run.attempt, run.collapsed, run.samples_seen, run.seconds
     )
@@ -104,16 +125,20 @@ class _Run(EpochTraining[WorldModel]):
     def __init__(
         self,
         build: Callable[[], WorldModel],
-        transitions: Transitions,
+        transitions: TrainingData,
         config: TrainingConfig,
         *,
         seed: int,
         folder: Path,
         identity: dict[str, str],
         reporter: Reporter,
+        compiled: bool,
+        stages: Stages,
     ) -> None:
         self._transitions = transitions
         self._config = config
+        self._compiled = compiled
+        self._was_compiled = False
         super().__init__(
             build,
             len(transitions),
@@ -123,6 +148,7 @@ class _Run(EpochTraining[WorldModel]):
             folder=folder,
             identity=identity,
             reporter=reporter,
+            stages=stages,
         )
 
     @property
@@ -132,13 +158,16 @@ class _Run(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
+        self._compiled_loss: LossFunction | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
         self._detector.streak, self._detector.collapsed = checkpoint.streak, checkpoint.collapsed
+        self._was_compiled = checkpoint.compiled
 
     def checkpoint(self) -> Checkpoint:
-        return replace(super().checkpoint(), streak=self._detector.streak)
+        compiled = self._was_compiled or self._compiled
+        return replace(super().checkpoint(), streak=self._detector.streak, compiled=compiled)
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint; or, after a collapse, does what the settings say."""
@@ -155,10 +184,23 @@ class _Run(EpochTraining[WorldModel]):
                 )
             self.checkpoint().save(self._path)
 
+    def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:
+        return self._transitions.order(generator, following=following)
+
     def measure(self, index: Tensor, permutation: Tensor) -> LossTerms:
-        batch = self._transitions.batch(index)
-        dtype = _DTYPES[self._config.precision]
-        return contrastive_loss(self.network, batch, permutation, hinge=self._config.hinge, dtype=dtype)
+        with self._stages.stage("data"):
+            batch = self._transitions.batch(index)
+        hinge, dtype = self._config.hinge, _DTYPES[self._config.precision]
+        # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
+        if self._compiled and len(index) == min(self._config.batch_size, len(self._transitions)):
+            if self._compiled_loss is None:
+                self._reporter.message("compiling; the first step takes a minute or more")
+                self._compiled_loss = compiled_loss()
+            with self._stages.stage("forward"):
+                return self._compiled_loss(self.network, batch, permutation, hinge=hinge, dtype=dtype)
+        return contrastive_loss(
+            self.network, batch, permutation, hinge=hinge, dtype=dtype, stage=self._stages.stage
+        )
 
     def watch(self, row: list[float], log: MetricsLog) -> None:
         super().watch(row, log)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,8 +29,27 @@ class LossTerms(NamedTuple):
     separation: Tensor
 
 
+class LossFunction(Protocol):
+    """`contrastive_loss`, as it is or compiled."""
+
+    def __call__(
+        self, model: WorldModel, batch: Batch, permutation: Tensor, *, hinge: float, dtype: torch.dtype
+    ) -> LossTerms:
+        """The loss of a batch."""
+
+
+def _unwatched(_name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def contrastive_loss(
-    model: WorldModel, batch: Batch, permutation: Tensor, *, hinge: float, dtype: torch.dtype
+    model: WorldModel,
+    batch: Batch,
+    permutation: Tensor,
+    *,
+    hinge: float,
+    dtype: torch.dtype,
+    stage: Callable[[str], AbstractContextManager[object]] = _unwatched,
 ) -> LossTerms:
     """``mean d(z + T(z, a), z') + mean max(0, hinge − d(z, z̃))`` (Kipf et al. 2020, eq. 4; Park et al. 2022).
 
@@ -41,12 +62,17 @@ def contrastive_loss(
         permutation: int64 ``[B]``; the negative of sample i is the latent of sample ``permutation[i]``.
         hinge: The margin.
         dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are.
+        stage: Is told what is being computed, "embed", "encode", "transition" or "loss".
     """
     with torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        latent = model.encode(model.embed(batch.observation))
-        next_latent = model.encode(model.embed(batch.next_observation))
-        predicted = model.transition(latent, batch.action)
-    positive = model.distance(predicted, next_latent).mean()
-    energy = model.distance(latent, latent[permutation])
-    negative = (hinge - energy).clamp(min=0).mean()
-    return LossTerms(positive + negative, positive, negative, energy.mean())
+        with stage("embed"):
+            embedding, next_embedding = model.embed(batch.observation), model.embed(batch.next_observation)
+        with stage("encode"):
+            latent, next_latent = model.encode(embedding), model.encode(next_embedding)
+        with stage("transition"):
+            predicted = model.transition(latent, batch.action)
+    with stage("loss"):
+        positive = model.distance(predicted, next_latent).mean()
+        energy = model.distance(latent, latent[permutation])
+        negative = (hinge - energy).clamp(min=0).mean()
+        return LossTerms(positive + negative, positive, negative, energy.mean())

@@ -1,0 +1,135 @@
+"""The learning curves of recorded runs, `curves.csv`: what the logs say, thinned to what a plot can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from sen_bench.errors import ResultsError
+from sen_bench.leaderboard import RunRow
+from sen_bench.tables import Amount, Count, CountIfAny, Digest, Text, frame_of, locked, read_rows, write_table
+
+POINTS: Final = 100
+"""Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""
+
+_TERMS: Final = ("loss", "positive", "negative", "separation")
+
+_DIGITS: Final = 6
+
+
+class CurveRow(BaseModel):
+    """A stretch of a run's training: the one definition of the columns of `curves.csv`, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: Text = Field(description="Name of the run, as in `runs.csv`")
+    train_dataset_digest: Digest = Field(description="As in `runs.csv`")
+    config_digest: Digest = Field(description="As in `runs.csv`")
+    attempt: Count = Field(description="Restarts because of a collapse before it")
+    epoch: Annotated[int, Field(ge=1)] = Field(description="Epoch of the attempt that the stretch ends in")
+    step: Annotated[int, Field(ge=1)] = Field(description="Optimiser steps of the attempt to its end")
+    transitions: CountIfAny = Field(
+        description="Transitions seen to its end, by all attempts; empty where the log has none"
+    )
+    loss: Amount = Field(description="Mean loss of the steps of the stretch")
+    positive: Amount = Field(description="Its term of predictions and true latents")
+    negative: Amount = Field(description="Its term of random pairs of latents, the hinge")
+    separation: Amount = Field(description="Mean energy of those pairs")
+
+
+CURVE_COLUMNS: Final = tuple(CurveRow.model_fields)
+"""Columns of `curves.csv`, in their order."""
+
+_IDENTITY: Final = ("run_id", "train_dataset_digest", "config_digest")
+_ROW_ORDER: Final = (*_IDENTITY, "attempt", "step")
+
+
+def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
+    """The learning curve of a run.
+
+    Args:
+        run: A row of the run.
+        lines: Its metrics log, of `sen_bench.training.log.read_metrics`.
+
+    Returns:
+        At most `POINTS` rows: the log's own means if it has no more of them, else means of stretches of it,
+        by steps. No stretch reaches over a restart.
+    """
+    logged = [line for line in lines if line["event"] == "steps"]
+    attempts = [
+        [line for line in logged if line["attempt"] == number]
+        for number in sorted({line["attempt"] for line in logged})
+    ]
+    size = 1
+    while sum(math.ceil(len(attempt) / size) for attempt in attempts) > max(POINTS, len(attempts)):
+        size += 1
+    identity = {name: getattr(run, name) for name in _IDENTITY}
+    return [CurveRow(**identity, **stretch) for attempt in attempts for stretch in _stretches(attempt, size)]
+
+
+def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str, Any]]:
+    """Means of so many lines of an attempt at a time."""
+    ends = np.array([line["step"] for line in lines])
+    steps = np.diff(ends, prepend=0)
+    for start in range(0, len(lines), size):
+        part, weights = lines[start : start + size], steps[start : start + size]
+        means = {name: np.average([line[name] for line in part], weights=weights) for name in _TERMS}
+        yield {
+            "attempt": part[-1]["attempt"],
+            "epoch": part[-1]["epoch"],
+            "step": part[-1]["step"],
+            "transitions": part[-1].get("samples"),
+            **{name: float(f"{mean:.{_DIGITS}g}") for name, mean in means.items()},
+        }
+
+
+def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> None:
+    """Puts the learning curve of a run into a table, in place of an older one of the same data and settings.
+
+    Safe with many processes, as `append_rows` is.
+
+    Args:
+        path: The table, `results/curves.csv`; it and its folder are made where missing.
+        run: A row of the run.
+        lines: Its metrics log.
+
+    Raises:
+        ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
+            locked.
+    """
+    mine = curve_of(run, lines)
+    with locked(path):
+        others = [row for row in (_read(path) if path.exists() else []) if _identity(row) != _identity(run)]
+        ordered = sorted([*others, *mine], key=lambda row: [getattr(row, name) for name in _ROW_ORDER])
+        write_table(path, frame_of(ordered, CurveRow))
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """Reads and checks a table of learning curves.
+
+    Args:
+        path: The table, as `record_curve` writes it.
+
+    Returns:
+        One row a run and stretch with the columns `CURVE_COLUMNS`, as `pandas.read_csv(path)` has them.
+
+    Raises:
+        ResultsError: There is no such file, or it is not such a table.
+    """
+    if not path.exists():
+        raise ResultsError(f"no learning curves at {path}; `sen-bench run TASK` writes them")
+    return frame_of(_read(path), CurveRow)
+
+
+def _identity(row: RunRow | CurveRow) -> tuple[str, ...]:
+    return tuple(getattr(row, name) for name in _IDENTITY)
+
+
+def _read(path: Path) -> list[CurveRow]:
+    return read_rows(path, CurveRow, "learning curves")

@@ -1,0 +1,69 @@
+"""The published numbers of the paper, to stand beside one's own: `published.csv`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from sen_bench.errors import ResultsError
+from sen_bench.leaderboard import METRICS
+from sen_bench.tables import Amount, Ratio, Text, TextIfAny, frame_of, read_rows
+
+PUBLISHED_CSV: Final = Path(__file__).with_name("published.csv")
+"""The table that comes with the package; `results/published.csv` of the repository is a link to it."""
+
+_SHARES = frozenset({"hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1"})
+
+
+class PublishedRow(BaseModel):
+    """One published number: the one definition of the columns of `published.csv`, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Text = Field(description="Task, as `sen-bench tasks` lists it")
+    train_split: Text = Field(description="Split trained on")
+    model: Text = Field(description="Model, as `sen-bench models` lists it")
+    metric: Text = Field(description="Metric, as the columns of `runs.csv` are called, in the same unit")
+    horizon: Annotated[int, Field(ge=1)] = Field(description="Steps predicted ahead, as published")
+    mean: Amount = Field(description="Mean over seeds; of shares, not per cent")
+    std: Ratio = Field(description="Standard deviation over seeds; empty where none is given")
+    source: Text = Field(description="Where it was published")
+    note: TextIfAny = Field(description="What to know before comparing with it")
+
+    @field_validator("metric")
+    @classmethod
+    def _check_metric(cls, value: str) -> str:
+        if value not in METRICS:
+            raise ValueError(f"{value!r} is no metric; there are {', '.join(METRICS)}")
+        return value
+
+    @field_validator("mean")
+    @classmethod
+    def _check_share(cls, value: float, info: ValidationInfo) -> float:
+        if info.data.get("metric") in _SHARES and value > 1:
+            raise ValueError("must be a share of at most 1, not per cent")
+        return value
+
+
+def read_published(path: Path = PUBLISHED_CSV) -> pd.DataFrame:
+    """Reads and checks a table of published numbers.
+
+    Args:
+        path: Another table than the one of the package.
+
+    Returns:
+        One row a task, training split, model, metric and horizon, as `pandas.read_csv(path)` has them.
+
+    Raises:
+        ResultsError: There is no such file, it is not such a table, or it holds a number twice.
+    """
+    rows = read_rows(path, PublishedRow, "published numbers")
+    table = frame_of(rows, PublishedRow)
+    twice = table[table.duplicated(["task", "train_split", "model", "metric", "horizon", "source"])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise ResultsError(f"{path} has {first['metric']} of {first['model']} on {first['task']} twice")
+    return table

@@ -1,0 +1,173 @@
+"""CSV tables of checked rows: read strictly, written as a whole, by one process at a time.
+
+A table's columns are the fields of a pydantic model, in their order. Values are such that `pandas.read_csv`
+without options reads them back as what they are; an empty field is a number that is undefined or a text that
+is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import pandas as pd
+from filelock import FileLock, Timeout
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+
+from sen_bench.errors import ResultsError
+from sen_bench.files import write_atomically
+
+LOCK_SECONDS: Final = 60.0
+"""How long to wait for another process that is writing the same table; a write takes milliseconds."""
+
+RowT = TypeVar("RowT", bound=BaseModel)
+
+# What `pandas.read_csv` takes for missing by default and `float` does not take for a number.
+_MISSING_TO_PANDAS = frozenset(
+    {"#N/A", "#NA", "#N/A N/A", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"}
+)
+
+
+# What an empty field is read as: a number that is undefined, or a text that is missing.
+_EMPTY: Final = "nan"
+
+
+def _text(value: str) -> str:
+    """Refuses text that `pandas.read_csv` without options would read as something else than this text."""
+    plain = value.isprintable() and value == value.strip() and value.lower() not in {"", "true", "false"}
+    if not plain or value in _MISSING_TO_PANDAS or _is_number(value):
+        raise ValueError(f"{value!r} would not come back from a CSV as the text it is")
+    return value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _digest(value: str) -> str:
+    """Names the digest's kind: bare hexadecimal such as 12e4 would be read as a number."""
+    return value if ":" in value else f"sha256:{value}"
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Digest = Annotated[str, AfterValidator(_digest), AfterValidator(_text)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _ratio(value: float) -> float:
+    """Refuses an infinite or negative ratio; NaN stands for one that is undefined, an empty field."""
+    if value < 0 or math.isinf(value):
+        raise ValueError("must be a number of at least 0, or empty where it is undefined")
+    return value
+
+
+Ratio = Annotated[float, AfterValidator(_ratio)]
+
+
+def _share_if_any(value: float) -> float:
+    """Refuses what is no share; NaN stands for one that is undefined, an empty field."""
+    if not (0 <= value <= 1 or math.isnan(value)):
+        raise ValueError("must be a number in [0, 1], or empty where it is undefined")
+    return value
+
+
+ShareIfAny = Annotated[float, AfterValidator(_share_if_any)]
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == _EMPTY else value
+
+
+DigestIfAny = Annotated[Digest | None, BeforeValidator(_empty_is_none)]
+CountIfAny = Annotated[Count | None, BeforeValidator(_empty_is_none)]
+TextIfAny = Annotated[Text | None, BeforeValidator(_empty_is_none)]
+
+
+def frame_of(rows: Iterable[BaseModel], kind: type[BaseModel]) -> pd.DataFrame:
+    """The rows of one kind as `pandas.read_csv` would have them."""
+    records = [{name: _or_nan(value) for name, value in row.model_dump().items()} for row in rows]
+    return pd.DataFrame(records, columns=list(kind.model_fields))
+
+
+def _or_nan(value: object) -> object:
+    """What pandas reads an empty field as, in place of None."""
+    return math.nan if value is None else value
+
+
+def read_rows(path: Path, kind: type[RowT], noun: str) -> list[RowT]:
+    """Reads a table strictly: whatever is not one is refused, with the line that shows it.
+
+    Args:
+        path: The table.
+        kind: What a row is.
+        noun: What rows are called in messages: "runs".
+
+    Raises:
+        ResultsError: It is not such a table, or cannot be read.
+    """
+    columns = tuple(kind.model_fields)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            header = tuple(reader.fieldnames or ())
+            if header != columns:
+                strange = next((name for name in header if name not in columns), None)
+                missing = next((name for name in columns if name not in header), None)
+                why = f"column {strange!r} is unknown" if strange else f"column {missing!r} is missing"
+                why = why if strange or missing else "columns are in another order"
+                raise ResultsError(f"{path} is not a table of {noun} of this version: {why}; move it aside")
+            where = f"{path} is not a table of {noun}"
+            return [_row(f"{where}: line {reader.line_num}", kind, cells) for cells in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not a CSV: {error}; move it aside") from error
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _row(where: str, kind: type[RowT], cells: dict[str, Any]) -> RowT:
+    if None in cells or None in cells.values():
+        raise ResultsError(f"{where} has not {len(kind.model_fields)} fields; move it aside")
+    try:
+        return kind.model_validate({name: cell or _EMPTY for name, cell in cells.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        raise ResultsError(f"{where}, column {first['loc'][0]!r}: {message}; move it aside") from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Makes the folder of a table and holds the lock beside it, `<name>.lock`.
+
+    Raises:
+        ResultsError: It stays locked, or the system refuses to write there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise ResultsError(
+            f"{path} has been locked by another process for {LOCK_SECONDS:.0f} s; try again when it has ended"
+        ) from error
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Replaces a table as a whole; a process that is killed meanwhile leaves it as it was.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_atomically(path, lambda part: table.to_csv(part, index=False, lineterminator="\n"))

@@ -1,0 +1,212 @@
+"""Where training data is held: what fits, what is said, and that a run goes on as it was begun."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from sen_bench import device, placement
+from sen_bench.cli.main import main
+from sen_bench.cli.options import MemorySize
+from sen_bench.config import load_preset
+from sen_bench.device import free_memory
+from sen_bench.envs import make_world
+from sen_bench.errors import ConfigError
+from sen_bench.generators import Recipe
+from sen_bench.generators.shards import plan
+from sen_bench.placement import STREAMED_BYTES, Footprint, Placement
+from sen_bench.store import EpisodeBlocks, open_dataset
+from sen_bench.streaming import READER, StreamedTransitions
+from sen_bench.tasks import get_task
+from tests.datasets import SHARDED, SMALL, TALL
+
+CPU = torch.device("cpu")
+MIB, GIB = 1 << 20, 1 << 30
+# 50 files of 30 episodes of 1 MiB, and 512 bytes of actions an episode.
+LARGE = Footprint(EpisodeBlocks(1500, per_chunk=1, per_shard=30), steps=100, frames=MIB, actions=512)
+
+
+@pytest.mark.parametrize("recipe", [TALL, SHARDED, SMALL])
+def test_the_footprint_is_that_of_the_dataset(recipe: Recipe) -> None:
+    world = make_world(recipe.world_id, **recipe.world_options)
+    footprint = Footprint.of(world, recipe)
+    observation, action = plan(recipe, world).arrays[:2]
+    assert footprint.whole == observation.nbytes + action.nbytes
+    assert footprint.blocks.per_shard == observation.shard_rows
+    assert footprint.steps == action.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("task", "size"),
+    [
+        ("3d-blocks", 1000 * 101 * 50 * 50 * 3 + 1000 * 100 * 8),
+        ("reacher", 2000 * 12 * 128 * 128 * 3 + 2000 * 10 * 2 * 4),  # a model is shown two frames
+        ("teapot-large", 100_000 * 2 * 64 * 64 + 100_000 * 9 * 8),
+    ],
+)
+def test_the_papers_data_takes_about_a_gigabyte(task: str, size: int) -> None:
+    assert Footprint.of(get_task(task).world(), get_task(task).recipe("train")).whole == size
+
+
+@pytest.mark.parametrize("memory", [61 * MIB, 100 * MIB, 500 * MIB, GIB])
+def test_two_windows_and_all_actions_stay_within_the_memory(memory: int) -> None:
+    windows = LARGE.shuffle_buffer(memory) // LARGE.steps
+    assert windows % 30 == 0
+    taken = 2 * windows * LARGE.frames + 1500 * LARGE.actions
+    assert taken <= memory < taken + 2 * 30 * MIB
+
+
+def test_data_that_fits_is_held_whole_and_other_data_streamed() -> None:
+    whole = Placement.within(LARGE, 2 * GIB)
+    assert whole.shuffle_buffer is None
+    assert whole.reason == "training data: all 1.5 GiB in memory, as --data-memory 2.0 GiB allows"
+    streamed = Placement.within(LARGE, GIB)
+    assert streamed.shuffle_buffer == 17 * 30 * 100
+    assert streamed.reason == (
+        "training data: streamed, 51,000 transitions shuffled at a time, because its 1.5 GiB are more than"
+        " --data-memory 1.0 GiB"
+    )
+    with pytest.raises(ConfigError, match=r"--data-memory 50.0 MiB is too little .* takes 60.7 MiB at least"):
+        Placement.within(LARGE, 50 * MIB)
+
+
+@pytest.mark.parametrize(("free", "streamed"), [(4 * GIB, False), (2 * GIB, True)])
+def test_by_default_half_of_what_is_free_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    streamed: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(placement, "free_memory", lambda _device: free)
+    chosen = Placement.automatic(LARGE, CPU)
+    assert (chosen.shuffle_buffer is not None) == streamed
+    if streamed:
+        assert chosen.shuffle_buffer == LARGE.shuffle_buffer(STREAMED_BYTES)
+        assert "1.5 GiB are more than half of the free memory, 2.0 GiB" in chosen.reason
+    else:
+        assert chosen.reason == "training data: all 1.5 GiB in memory, of which 4.0 GiB are free"
+
+
+def test_on_a_gpu_its_memory_and_that_of_the_host_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    for on_host, on_gpu, name in ((64 * GIB, 2 * GIB, "GPU memory"), (2 * GIB, 64 * GIB, "memory")):
+        free = {"cpu": on_host, "cuda": on_gpu}
+        monkeypatch.setattr(placement, "free_memory", lambda where, free=free: free[where.type])
+        chosen = Placement.automatic(LARGE, gpu)
+        assert chosen.shuffle_buffer is not None
+        assert f"half of the free {name}, 2.0 GiB" in chosen.reason
+
+
+def test_free_memory_heeds_the_limits_of_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An inner group without a limit, and a job's of 1 GiB: 700 MiB are used, 200 of them for files."""
+    job = tmp_path / "groups" / "slurm" / "job_7"
+    (job / "step_0").mkdir(parents=True)
+    for folder, limit in ((job / "step_0", "max"), (job, str(GIB))):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{700 * MIB}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {150 * MIB}\nactive_file {50 * MIB}\n")
+    (tmp_path / "membership").write_text("4:memory:/elsewhere\n0::/slurm/job_7/step_0\n")
+    unlimited = free_memory(CPU)
+    assert unlimited > 524 * MIB
+    monkeypatch.setattr(device, "_PROC_CGROUP", tmp_path / "membership")
+    monkeypatch.setattr(device, "_CGROUPS", tmp_path / "groups")
+    assert free_memory(CPU) == (1024 - 700 + 200) * MIB
+    monkeypatch.setattr(device, "_PROC_CGROUP", tmp_path / "none")
+    assert free_memory(CPU) > 524 * MIB
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8GiB", 8 * GIB), ("1.5 gb", 1_500_000_000), (" 512MiB ", 512 * MIB), ("64kb", 64_000), ("auto", None)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int | None) -> None:
+    assert MemorySize().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["8", "8 gigs", "-1GiB", "GiB", "8GiB 3", "9kbit", "many", "1e9B", ""])
+def test_what_is_no_size_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=re.escape(f"{text!r} is no size; write 512MiB, 8GiB")):
+        MemorySize().convert(text, None, None)
+
+
+# Eight files of one episode of 1 MB each.
+PRESET = """
+description = "as small as can be streamed"
+[tasks.2d-shapes]
+data.train = { episodes = 8, horizon = 130 }
+data.eval = { episodes = 5, horizon = 1 }
+training = { epochs = 1, batch_size = 128 }
+evaluation = { horizons = [1] }
+models.none = { embedding_channels = 2, hidden = 4 }
+"""
+
+
+def _invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(PRESET)
+    run = ("run", "2d-shapes", "--preset", "tiny.toml", "--model", "none", "--device", "cpu")
+    first = _invoke(*run, "--data-memory", "5MiB")
+    assert first.exit_code == 0, first.output
+    assert "training data: streamed, 260 transitions shuffled at a time, because its 7.5 MiB" in first.stderr
+    settings = Path("runs/2d-shapes/train/none/tiny/seed-0/config.json")
+    assert json.loads(settings.read_text())["training"]["shuffle_buffer"] == 260
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(READER)]
+
+    # More epochs, and nothing said of memory.
+    Path("tiny.toml").write_text(PRESET.replace("epochs = 1", "epochs = 2"))
+    longer = _invoke(*run)
+    assert longer.exit_code == 0, longer.output
+    assert "streamed, 260 transitions shuffled at a time, as the run that was begun says" in longer.stderr
+    assert "already in" in _invoke(*run).stderr
+
+    # Another memory means another order.
+    before = settings.read_text()
+    for memory in ("1GiB", "7MiB"):
+        other = _invoke(*run, "--data-memory", memory)
+        assert other.exit_code == 2
+        assert "is of another run: its settings" in other.stderr
+    assert settings.read_text() == before
+    assert _invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
+    assert "training data: all in memory, as the run that was begun says" in _invoke("train", *run[1:]).stderr
+    rows = pd.read_csv("results/runs.csv")
+    assert rows["config_digest"].nunique() == 3
+    assert rows["transitions_seen"].tolist() == [1040, 2080, 2080]
+
+    too_little = _invoke(*run, "--data-memory", "1MiB")
+    assert too_little.exit_code == 2
+    assert "error: --data-memory 1.0 MiB is too little to stream" in too_little.stderr
+    with StreamedTransitions(open_dataset("data/tiny/2d-shapes/train.zarr"), CPU, buffer=260) as stream:
+        assert sum(slot.frames.nbytes for slot in stream._slots) + stream._actions.nbytes <= 5 * MIB
+
+
+def test_a_preset_may_ask_for_streaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asking = PRESET.replace("batch_size = 128", "batch_size = 128, shuffle_buffer = 390")
+    Path("asking.toml").write_text(asking)
+    task = get_task("2d-shapes")
+    of_task = load_preset("asking.toml").for_task("2d-shapes")
+    assert task.run_config("none", "train", of_task).training.shuffle_buffer == 390
+
+
+def test_all_in_memory_leaves_digests_as_they_were() -> None:
+    config = get_task("3d-blocks").run_config("sen", "train", load_preset("cpu").for_task("3d-blocks"))
+    assert config.digest == "0d298f37f16d9256"  # of the first rows of results/runs.csv
+    streamed = config.model_copy(
+        update={"training": config.training.model_copy(update={"shuffle_buffer": 5000})}
+    )
+    assert streamed.digest != config.digest
+    assert streamed.weights_digest != config.weights_digest
