@@ -97,7 +97,7 @@ def test_other_models_compile_whole(task: str, name: str) -> None:
         torch.autograd.backward(totals[-1:])
         totals += [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
     count = len(totals) // 2
-    torch.testing.assert_close(totals[:count], totals[count:], rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(totals[:count], totals[count:], rtol=1e-5, atol=1e-7)
 
 
 @pytest.fixture(scope="module")
