@@ -4,12 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help demo test lint pytest bench bench-baseline bench-full quality clean
+.PHONY: help demo test lint bench bench-baseline bench-full quality clean
 
 help:
 	@echo "make demo            data, three models and a leaderboard at toy size, in a few minutes"
 	@echo "make test            style, types, import layers, tests"
-	@echo "make lint            the first part of that; make pytest is the rest"
+	@echo "make lint            the first part of that"
 	@echo "make bench           times the marked benchmarks, and fails if one is slower than its baseline allows"
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
 	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
@@ -33,10 +33,8 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: .venv/installed
+test: lint
 	$(BIN)/pytest
-
-test: lint pytest
 
 # One thread and the CPU clock: what else the machine does then matters little.
 MEASURE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks -m gate \
