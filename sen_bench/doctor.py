@@ -249,7 +249,7 @@ def _try_e2cnn() -> str:
         field = nn.FieldType(space, [space.regular_repr])
         layer = nn.R2Conv(field, field, kernel_size=3)
         layer(nn.GeometricTensor(torch.ones(1, field.size, 5, 5), field))
-    return f"e2cnn {SUPPORTED_VERSION}, mended for NumPy 2, convolves"
+    return f"e2cnn {SUPPORTED_VERSION}, mended for NumPy 2 and SciPy 1.18, convolves"
 
 
 def _try_e3nn() -> str:

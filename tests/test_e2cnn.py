@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from sen_bench.baselines import e2cnn_compat
@@ -100,6 +102,26 @@ def test_a_kernel_basis_may_have_a_single_element() -> None:
     with e2cnn_compat.silenced():
         layer = e2cnn_compat.nn.R2Conv(regular, trivial, kernel_size=1, recompute=True)
     assert layer.basisexpansion.dimension() == 1
+
+
+def test_scipy_is_not_asked_for_what_it_is_about_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy 1.18 deprecates `block_diag` of dense blocks only; warnings are errors here."""
+    block_diag = sparse.block_diag
+
+    def as_in_1_18(blocks: Any, **options: Any) -> Any:
+        if not any(sparse.issparse(block) for block in blocks):
+            warnings.warn("`block_diag` is switching to the sparse array interface.", DeprecationWarning, 2)
+        return block_diag(blocks, **options)
+
+    monkeypatch.setattr(sparse, "block_diag", as_in_1_18)
+    with pytest.warns(DeprecationWarning, match="switching"):
+        sparse.block_diag([np.eye(2)])
+    space = e2cnn_compat.gspaces.FlipRot2dOnR2(
+        6, axis=0.0
+    )  # used nowhere else: e2cnn keeps what it has built
+    fields = e2cnn_compat.nn.FieldType(space, [space.regular_repr, space.quotient_repr((None, 6))])
+    basis, inverse = fields.change_of_basis, fields.change_of_basis_inv
+    np.testing.assert_allclose((basis @ inverse).toarray(), np.eye(14), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", e2cnn_compat.MENDED_BASES)
