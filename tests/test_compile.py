@@ -52,16 +52,20 @@ def _small(kind: str = "none") -> WorldModel:
 
 def _batch(count: int, seed: int) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    frames = [torch.rand(count, 6, 6, 3, generator=generator).permute(0, 3, 1, 2) for _ in range(2)]
+    frames = torch.rand(2, count, 6, 6, 3, generator=generator, dtype=torch.float64).permute(0, 1, 4, 2, 3)
     return Batch(frames[0], torch.randint(0, 20, (count,), generator=generator), frames[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_object_models_compile_whole_and_learn_as_uncompiled(kind: str) -> None:
-    """Without a graph break (``fullgraph``) and without compiling anew; losses and gradients agree."""
+    """Without a graph break (``fullgraph``) and without compiling anew; losses and gradients agree.
+
+    In float64. A bias before a batch norm has no gradient but rounding: in float32 Adam makes whole steps of
+    that, here it is far below Adam's epsilon.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        eager = _small(kind)
+        eager = _small(kind).double()
     compiled = copy.deepcopy(eager)
     losses = {eager: contrastive_loss, compiled: compiled_loss("aot_eager")}
     optimizers = {model: torch.optim.Adam(model.parameters(), lr=1e-2) for model in losses}
@@ -74,10 +78,9 @@ def test_object_models_compile_whole_and_learn_as_uncompiled(kind: str) -> None:
                 terms = loss(model, batch, permutation, hinge=1.0, dtype=torch.float32)
                 terms.total.backward()  # type: ignore[no-untyped-call]
                 totals.append(terms.total.detach())
-            torch.testing.assert_close(*totals, rtol=1e-4, atol=1e-4)
-            if step == 0:  # later, Adam has made of differences in rounding what it will
-                for mine, theirs in zip(eager.parameters(), compiled.parameters(), strict=True):
-                    torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(*totals, rtol=1e-9, atol=1e-9)
+            for mine, theirs in zip(eager.parameters(), compiled.parameters(), strict=True):
+                torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-8, atol=1e-9)
             for optimizer in optimizers.values():
                 optimizer.step()
 
