@@ -248,8 +248,8 @@ def training_options(command: Command) -> Command:
                 "compiled",
                 default=False,
                 show_default=True,
-                help="Compile the training step (torch.compile): a minute or so of compiling for each model,"
-                " then faster steps. A run may go on either way.",
+                help="Compile the training step (torch.compile): about a minute of compiling for each model,"
+                " then steps that are much faster on a GPU, hardly on a CPU. A run may go on either way.",
             ),
         )
     ):

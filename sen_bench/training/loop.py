@@ -194,7 +194,7 @@ class _Run(EpochTraining[WorldModel]):
         # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
         if self._compiled and len(index) == min(self._config.batch_size, len(self._transitions)):
             if self._compiled_loss is None:
-                self._reporter.message("compiling; the first step takes a minute or more")
+                self._reporter.message("compiling; the first step takes about a minute")
                 self._compiled_loss = compiled_loss()
             with self._stages.stage("forward"):
                 return self._compiled_loss(self.network, batch, permutation, hinge=hinge, dtype=dtype)
