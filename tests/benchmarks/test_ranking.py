@@ -70,18 +70,14 @@ def measure(rank: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_ranking_ratio(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], None]) -> None:
     true, predicted = latents()
     # Rounding in the matrix product may swap neighbours, no more.
     some = slice(0, 1000)
     off = chunked(true[some], predicted[some]) - full_sort(true[some], predicted[some])
     assert float(off.abs().max()) <= 1
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        benchmark.pedantic(chunked, args=(true, predicted), rounds=2)  # type: ignore[no-untyped-call]
-    finally:
-        torch.set_num_threads(threads)
+    benchmark.pedantic(chunked, args=(true, predicted), rounds=2)  # type: ignore[no-untyped-call]
     (seconds, memory), (seconds_full, memory_full) = measure(chunked), measure(full_sort)
     benchmark.extra_info |= {
         "seconds": seconds,

@@ -1,6 +1,6 @@
 """What a run spends its time on, at sizes that take a moment: a training step, an evaluation, a ranking.
 
-The models are compared with plain forms of themselves in test_models.py, ranking in test_ranking.py.
+They are compared with plain forms in test_training_ratio.py, test_layer_ratio.py and test_ranking.py.
 """
 
 from __future__ import annotations
