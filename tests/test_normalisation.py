@@ -73,14 +73,15 @@ def test_gradients_come_only_where_they_are_asked_for(frozen: str) -> None:
 
 
 def test_of_a_nearly_constant_channel_it_keeps_the_digits_that_float32_has() -> None:
-    """Such are the channels that see a background; PyTorch's own sums lose most of them channels-last."""
+    """Such are the channels that see a background.
+
+    PyTorch's own sums are off by 1e-3 here with one thread, and by less the more threads share them.
+    """
     exact = _images(16, 8, 64, 64, mean=1, std=1e-3)
     x = exact.float()
     norm = BatchNorm(8)
     expected = copy.deepcopy(norm).double()(x.double())
-    ours = (norm(x) - expected).abs().max()
-    assert ours < 5e-4
-    assert (nn.BatchNorm2d(8)(x) - expected).abs().max() > 3 * ours
+    torch.testing.assert_close(norm(x), expected.float(), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
