@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.connection
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,7 +34,7 @@ class Means:
 
 def side_by_side(
     runs: Sequence[Run], means: Means, *, board: Board, tensorboard: bool, force: bool
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
     A run that fails, or whose process dies, does not stop the others. Closing the iterator, or an exception

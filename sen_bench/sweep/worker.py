@@ -99,7 +99,7 @@ class Worker:
         """What it says; waits until it does."""
         try:
             report: Report = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the latter where it was killed in the middle of a message
             self._process.join()
             return Death(self._process.exitcode)
         return report
