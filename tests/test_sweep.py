@@ -229,6 +229,20 @@ class TestPlan:
         assert "time: about 20 s, by one worker" in format_plan(on_a_cluster, on="tcp://x:1")
         assert [path.name for path in plan.missing_data] == ["train.zarr", "eval.zarr"]
 
+    def test_what_is_known_of_this_device_orders_before_what_is_known_of_others(self) -> None:
+        runs = select_runs(_selection(tasks=("rush-hour",)))
+        sen, full, none = runs
+        rows = [
+            _row(sen, device="GPU", transitions_seen=1000, train_seconds=1.0),
+            _row(sen, run_id="another", transitions_seen=1000, train_seconds=900.0),
+            _row(full, device="GPU", transitions_seen=1000, train_seconds=3.0),
+            _row(none, device="GPU", transitions_seen=1000, train_seconds=2.0),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Estimates, "for_runs", lambda _runs: Estimates(pd.DataFrame(rows)))
+            plan = make_plan(runs, jobs=2, force=False, device="GPU")
+        assert plan.to_do == [full, none, sen]
+
     def test_a_dry_run_says_what_is_done_and_touches_nothing(self, alone: Path, here: Path) -> None:
         output = _invoke("run", "--all", *OPTIONS, "--dry-run").stdout
         assert f"{RUNS} runs: 0 done, {RUNS} to run on cpu" in output

@@ -91,7 +91,12 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
     to_do = [plan.run for plan in planned if not plan.scored]
     if jobs != 1:
         # Of those that nobody knows, any may be the longest: they come first, the largest before the others.
-        known = {run.name: estimates.seconds(run) for run in to_do}
+        # What is known of other devices counts only where nothing is known of this one.
+        known = {
+            plan.run.name: estimates.seconds(plan.run) if plan.seconds is None else plan.seconds
+            for plan in planned
+            if not plan.scored
+        }
         to_do.sort(
             key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
         )
