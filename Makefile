@@ -66,4 +66,4 @@ quality: .venv/installed
 	$(BIN)/python -m tests.quality.floors quality/results/runs.csv
 
 clean:
-	rm -rf .venv demo quality
+	rm -rf .venv demo quality .benchmarks/gate-*.json

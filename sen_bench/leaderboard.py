@@ -64,10 +64,12 @@ class RunRow(BaseModel):
     parameters: Count = Field(description="Trainable numbers of the model")
     epochs: Count = Field(description="Epochs trained")
     transitions_seen: Count = Field(description="Transitions trained on, each as often as it was seen")
-    train_seconds: Amount = Field(description="Seconds of training, over all its resumptions")
+    train_seconds: Amount = Field(
+        description="Seconds of training, over all its resumptions, beside whatever shared the device"
+    )
     eval_seconds: Amount = Field(description="Seconds of evaluation, all horizons together")
     eval_episodes: Count = Field(description="Episodes ranked, N; chance is k / N for H@k")
-    device: Text = Field(description="Device trained on")
+    device: Text = Field(description="Device scored on; `sen-bench run` ends training on it too")
     precision: Text = Field(description="Arithmetic of training and evaluation")
     compiled: bool = Field(description="Whether any of its training ran as compiled code")
     train_dataset_digest: Digest = Field(description="Content digest of the training data")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,23 +11,23 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
-from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
+from sen_bench.config import Preset, RunConfig
 from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
 from sen_bench.device import device_name, precision_notice
-from sen_bench.errors import CheckpointError, ConfigError, DatasetError
+from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
-from sen_bench.files import move_aside, write_atomically
+from sen_bench.files import move_aside
 from sen_bench.folders import Folders, dataset_path
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
 from sen_bench.run_log import Console, RunLog
+from sen_bench.run_settings import Settings
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
@@ -125,32 +124,11 @@ class Run:
             CheckpointError: If it is no folder of a run.
             ConfigError: If its settings cannot be read.
         """
-        path = folder / "config.json"
-        try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-            name, seed, sizes = (settings.pop(key) for key in ("preset", "seed", "data"))
-            del settings["version"]
-            config = RunConfig.model_validate(settings)
-            preset = TaskPreset(
-                data=sizes,
-                training=config.training,
-                evaluation=config.evaluation,
-                models={config.model: config.model_options},
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            raise CheckpointError(
-                f"{folder} is no folder of a run: it has no config.json; `sen-bench train` prints its folders"
-            ) from None
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {first_problem(error)}") from error
-        except KeyError as error:
-            raise ConfigError(
-                f"{path} lacks {error}; `sen-bench train` with the settings of the run writes it anew"
-            ) from None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
-        of_task = Preset(name=name, description="", tasks={config.task: preset})
-        run = cls(get_task(config.task), of_task, config, seed, Folders(data, Path(), Path()), device)
+        settings = Settings.read(folder)
+        task = get_task(settings.config.task)
+        run = cls(
+            task, settings.preset, settings.config, settings.seed, Folders(data, Path(), Path()), device
+        )
         place, below = folder.absolute(), run.folder.parts
         if place.parts[-len(below) :] != below:
             raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
@@ -181,19 +159,6 @@ class Run:
         training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
         config = self.config.model_copy(update={"training": training})
         return replace(self, config=config, placement=placement)
-
-    def _write_config(self) -> None:
-        """Writes the resolved settings, from which :meth:`from_folder` makes the same run."""
-        sizes = self.preset.for_task(self.task.name).data
-        settings = {
-            "preset": self.preset.name,
-            "seed": self.seed,
-            "version": __version__,
-            "data": {split: size.model_dump(mode="json") for split, size in sizes.items()},
-            **self.config.model_dump(mode="json"),
-        }
-        text = json.dumps(settings, indent=2) + "\n"
-        write_atomically(self.folder / "config.json", lambda path: path.write_text(text, encoding="utf-8"))
 
     def data_folder(self) -> Path:
         """Where its datasets are: a preset with sizes of its own has a folder of its own."""
@@ -286,7 +251,7 @@ class Run:
         ):
             if path.exists():  # refused before the settings of the run that is there are overwritten
                 Checkpoint.load(path, torch.device("cpu")).check_identity(identity, path, remedy=OTHER_RUN)
-            self._write_config()
+            Settings(self.preset, self.config, self.seed).write(self.folder)
             placement = "" if self.placement is None else self.placement.reason
             for notice in (placement, precision_notice(self.device, self.config.training.precision)):
                 if notice:

@@ -375,6 +375,14 @@ def test_table_tells_rows_of_other_data_or_configuration_apart() -> None:
     assert "aaaaaa / bbbbbb / dddddd" in text
 
 
+def test_table_names_devices_where_they_differ() -> None:
+    here, there = make_seed(0), make_seed(0, model="none", device="NVIDIA H200")
+    heading, _, none, sen = format_table(aggregate(_frame([here, there]))).splitlines()
+    assert heading.endswith(" on")
+    assert none.endswith(" NVIDIA H200")
+    assert sen.endswith(f" {here.device}")
+
+
 def test_names_are_printed_as_they_are() -> None:
     assert "[red]mine[/]:smile:" in format_table(
         aggregate(_frame([make_seed(0, model="[red]mine[/]:smile:")]))

@@ -20,6 +20,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from sen_bench.cli.main import main
+from sen_bench.cli.plan_table import format_plan
 from sen_bench.config import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.folders import Folders
@@ -174,6 +175,7 @@ class TestSelection:
             (("run", "--tasks", "2d-shaped"), "did you mean '2d-shapes'?"),
             (("run", "--all", "--cluster-options", "x.toml"), "--cluster-options needs --cluster slurm"),
             (("run", "--all", "--cluster", "tcp://x:1"), "say --device cpu or cuda, not auto"),
+            (("run", "--all", "--cluster", "tcp://x:1", "--jobs", "2"), "--jobs is for this machine"),
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
@@ -222,20 +224,37 @@ class TestPlan:
         assert [seconds[run.name] for run in plan.to_do] == [9.0, 6.0, 5.0]
         assert plan.seconds == 11.0
         assert make_plan(runs, jobs=1, force=False, device="cpu").seconds == 20.0
+        on_a_cluster = make_plan(runs, jobs=None, force=False, device="cpu")
+        assert [seconds[run.name] for run in on_a_cluster.to_do] == [9.0, 6.0, 5.0]
+        assert "time: about 20 s, by one worker" in format_plan(on_a_cluster, on="tcp://x:1")
         assert [path.name for path in plan.missing_data] == ["train.zarr", "eval.zarr"]
+
+    def test_what_is_known_of_this_device_orders_before_what_is_known_of_others(self) -> None:
+        runs = select_runs(_selection(tasks=("rush-hour",)))
+        sen, full, none = runs
+        rows = [
+            _row(sen, device="GPU", transitions_seen=1000, train_seconds=1.0),
+            _row(sen, run_id="another", transitions_seen=1000, train_seconds=900.0),
+            _row(full, device="GPU", transitions_seen=1000, train_seconds=3.0),
+            _row(none, device="GPU", transitions_seen=1000, train_seconds=2.0),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Estimates, "for_runs", lambda _runs: Estimates(pd.DataFrame(rows)))
+            plan = make_plan(runs, jobs=2, force=False, device="GPU")
+        assert plan.to_do == [full, none, sen]
 
     def test_a_dry_run_says_what_is_done_and_touches_nothing(self, alone: Path, here: Path) -> None:
         output = _invoke("run", "--all", *OPTIONS, "--dry-run").stdout
         assert f"{RUNS} runs: 0 done, {RUNS} to run on cpu" in output
         assert "datasets to generate: 5" in output
-        assert "time: unknown" in output
+        assert "time: unknown, as the tables have no run of this preset on cpu" in output
         assert [path.name for path in here.iterdir()] == ["tiny.toml"]
         folders = [f"--{name}={alone / name}" for name in ("data", "runs", "results")]
         output = _invoke("run", "--all", *OPTIONS, *folders, "--seeds", "0-2", "--dry-run").stdout
         # Three seeds of six rows; of 2D Shapes one is done, of Rush Hour two.
         assert "18 runs: 8 done, 10 to run on cpu" in output
         assert "time: about" in output
-        assert "(an estimate, from earlier runs of this preset)" in output
+        assert "(an estimate from earlier runs of this preset, however many shared" in output
 
     def test_threads_are_divided(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -315,6 +334,26 @@ def test_runs_that_fail_do_not_stop_the_others(here: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_one_after_another_too_a_run_that_fails_does_not_stop_the_others(here: Path) -> None:
+    def do(models: str) -> Result:
+        options = ("--preset", "tiny.toml", "--models", models, "--device", "cpu", "--quiet")
+        return _invoke("run", "2d-shapes", *options)
+
+    raising, plain = "tests.faulty_models:Raising", "tests.faulty_models:Plain"
+    # The second time it is the only one that is left, but not the only one that was asked for.
+    for total in (2, 1):
+        result = do(f"{raising},{plain}")
+        assert result.exit_code == 1
+        assert f"1 of {total} runs failed" in result.stderr
+        assert "IndexError: fell off the edge" in result.stderr
+        assert set(pd.read_csv(here / "results/runs.csv")["model"]) == {plain}
+        assert plain in result.stdout, "the leaderboard of what there is"
+    log = here / "runs/2d-shapes/train/tests.faulty_models-Raising/tiny/seed-0/run.log"
+    assert "in embed" in log.read_text(), "the traceback is in the log"
+    with pytest.raises(IndexError, match="fell off the edge"):
+        do(raising)
+
+
 def _start(here: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """The command, as a leader of its own group of processes that heeds Ctrl-C."""
     heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -338,7 +377,11 @@ def _processes(group: int) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_all_jobs_and_keeps_checkpoints(here: Path) -> None:
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
+    signum: signal.Signals, code: int, here: Path
+) -> None:
+    """Ctrl-C reaches all processes of the terminal, SIGTERM the one it is sent to."""
     (here / "tiny.toml").write_text(PRESET.replace("epochs = 3", "epochs = 100000"))
     process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
     deadline = time.monotonic() + 200
@@ -346,11 +389,22 @@ def test_ctrl_c_stops_all_jobs_and_keeps_checkpoints(here: Path) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    if signum == signal.SIGINT:
+        os.killpg(process.pid, signum)
+    else:
+        process.send_signal(signum)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
+    last = stderr.decode().splitlines()[-1]
+    assert last.endswith("the same command does only what is not finished yet"), "and nothing after it"
     assert b"Traceback" not in stderr
-    assert _processes(process.pid) == 0
+    logs = [path.read_text() for path in here.glob("runs/**/run.log")]
+    assert sum(log.endswith(" interrupted\n") for log in logs) == 2
+    # Python's tracker of semaphores ends a moment after those it tracks.
+    deadline = time.monotonic() + 20
+    while _processes(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert not list(here.glob("runs/**/*.partial"))
 
 

@@ -24,8 +24,8 @@ from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Count
 from sen_bench.training import Status
 
-#: Exit codes: some runs failed; a mistake of the user's; interrupted by Ctrl-C (as shells have it).
-EXIT_FAILED, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
+#: Exit codes: some runs failed; a mistake of the user's; ended by Ctrl-C or SIGTERM (as shells have it).
+EXIT_FAILED, EXIT_MISTAKE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 #: Seconds between two plain lines of the same piece of work.
 PLAIN_EVERY = 10.0

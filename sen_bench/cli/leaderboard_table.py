@@ -16,8 +16,8 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     """The leaderboard for a terminal, plain text: shares in percent, mean ± std where there are several runs.
 
     A star marks the scores whose intervals are apart from those of the symmetric embedding network. Rows that
-    differ only in data or configuration get a column with the beginnings of their digests; columns that are
-    empty in all rows are left out.
+    differ only in data or configuration get a column with the beginnings of their digests; where not all took
+    place on the same devices, each row has its own; columns that are empty in all rows are left out.
 
     Args:
         leaderboard: Of `aggregate` or `write_leaderboard`.
@@ -40,6 +40,10 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     shown = [column for column in _SHOWN if leaderboard[f"{column[1]}_mean"].notna().any()]
     for heading in (*(heading for heading, _, _ in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
+    # Minutes of a CPU beside those of a GPU say nothing of models.
+    several_devices = len(leaderboard["devices"].unique()) > 1
+    if several_devices:
+        table.add_column("on")
     for row in leaderboard.to_dict("records"):
         cells = [str(row[name]) for name in ("task", "train_split", "preset", "horizon", "model")]
         if ambiguous:
@@ -51,6 +55,8 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         )
         cells += [_score(row, metric, factor, iqm=iqm) for _, metric, factor in shown]
         cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
+        if several_devices:
+            cells.append(str(row["devices"]))
         table.add_row(*cells)
     text = io.StringIO()
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from sen_bench import __version__
-from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE
+from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_TERMINATED
 from sen_bench.cli.data_commands import (
     generate_command,
     info_command,
@@ -37,17 +42,44 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 — as click declares it
         try:
-            return super().invoke(ctx)
+            with _terminable():
+                return super().invoke(ctx)
         except SenBenchError as error:
             click.echo(f"error: {error}", err=True)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             click.echo("error: the disk is full; make space and give the same command again", err=True)
-        except KeyboardInterrupt:
-            click.echo("interrupted; the same command does only what is not finished yet", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, _TerminatedError)
+            what = "terminated" if terminated else "interrupted"
+            click.echo(f"{what}; the same command does only what is not finished yet", err=True)
+            ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         return ctx.exit(EXIT_MISTAKE)
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """Raised at SIGTERM, which job schedulers send when the time is up: ends work as Ctrl-C does."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Has SIGTERM stop the processes and jobs that a command started, and tidy up, before it ends."""
+    if threading.current_thread() is not threading.main_thread():  # others cannot set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    del frame
+    # Once is enough: nothing is to disturb what is tidied up meanwhile.
+    signal.signal(signum, signal.SIG_IGN)
+    raise _TerminatedError
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -39,14 +39,19 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
 
 def _sum(plan: Plan, on: str) -> list[str]:
     """What it comes to, in sentences."""
-    lines = [f"{len(plan.planned)} runs: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"]
+    lines = [f"{_runs(len(plan.planned))}: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"]
     if not plan.to_do:
         return lines
     lines += [f"datasets to generate: {len(plan.missing_data)}"] if plan.missing_data else []
     if plan.unknown == len(plan.to_do):
-        return [*lines, "time: unknown, as no run of this preset on such a device is in the tables"]
-    jobs = "one after another" if plan.jobs == 1 else f"{plan.jobs} at a time"
-    more = f", and {plan.unknown} runs of unknown length" if plan.unknown else ""
+        return [*lines, f"time: unknown, as the tables have no run of this preset on {on}"]
+    jobs = {None: "by one worker", 1: "one after another"}.get(plan.jobs, f"{plan.jobs} at a time")
+    more = f", and {_runs(plan.unknown)} of unknown length" if plan.unknown else ""
     generation = ", without generating data" if plan.missing_data else ""
     time = f"time: about {duration(plan.seconds)}, {jobs}{more}{generation}"
-    return [*lines, f"{time} (an estimate, from earlier runs of this preset)"]
+    shared = "however many shared the machine then"
+    return [*lines, f"{time} (an estimate from earlier runs of this preset, {shared})"]
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,8 @@ def run_command(
     terminal = Terminal(quiet=quiet)
     if slurm is not None and where is None:
         raise ConfigError("--cluster-options needs --cluster slurm")
+    if where is not None and jobs > 1:
+        raise ConfigError("--jobs is for this machine; a cluster does as many runs at once as it has workers")
     several = _several(task, tasks, everything=everything)
     if not several and settings["train_split"] is None:
         settings["train_split"] = "train"
@@ -102,9 +104,9 @@ def run_command(
         tasks or ((task,) if task else None), _place(device, where), elsewhere=where is not None, **settings
     )
     runs = select_runs(selection, terminal.message)
-    # What GPU the workers of a cluster have, nobody knows here.
+    # How many workers a cluster has and which GPU, nobody knows here.
     known = None if where and device == "cuda" else device_name(runs[0].device)
-    plan = make_plan(runs, jobs=jobs, force=force, device=known)
+    plan = make_plan(runs, jobs=None if where else jobs, force=force, device=known)
     text = format_plan(plan, on=where or str(known))
     if dry_run:
         click.echo(text)
@@ -112,9 +114,8 @@ def run_command(
     terminal.message(text)
     for run in plan.done:
         terminal.message(f"{run.name}: already in {run.folders.runs_csv}")
-    with _outcomes(
-        plan.to_do, device, where, slurm, workers, jobs, terminal, tensorboard=tensorboard, force=force
-    ) as outcomes:
+    how = {"alone": len(runs) == 1, "tensorboard": tensorboard, "force": force}
+    with _outcomes(plan.to_do, device, where, slurm, workers, jobs, terminal, **how) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
     selection.folders.refresh_leaderboard()
     if selection.folders.runs_csv.exists():
@@ -163,6 +164,7 @@ def _outcomes(
     jobs: int,
     terminal: Terminal,
     *,
+    alone: bool,
     tensorboard: bool,
     force: bool,
 ) -> Iterator[Iterator[Outcome]]:
@@ -172,16 +174,20 @@ def _outcomes(
         yield iter(())
     elif where is not None:
         options = SlurmOptions.read(slurm) if slurm else None
-        with connected(where, options, terminal.message, work="a sweep") as client:
-            yield on_workers(runs, client, console=terminal, **how)
+        # Closed whatever happens to whom it is given: only then jobs are stopped, while there is a client.
+        with (
+            connected(where, options, terminal.message, work="a sweep") as client,
+            closing(on_workers(runs, client, console=terminal, **how)) as outcomes,
+        ):
+            yield outcomes
     elif jobs == 1:
         prepare_device(runs[0].device)
-        yield one_by_one(runs, console=terminal, workers=workers, **how)
+        yield one_by_one(runs, console=terminal, workers=workers, alone=alone, **how)
     else:
         threads = threads_per_job(jobs, available_cores())
         means = Means(jobs, threads, resolve_devices(device), workers)
-        with terminal.jobs():
-            yield side_by_side(runs, means, board=terminal, **how)
+        with terminal.jobs(), closing(side_by_side(runs, means, board=terminal, **how)) as outcomes:
+            yield outcomes
 
 
 def _follow(outcomes: Iterator[Outcome], total: int, terminal: Terminal) -> list[Outcome]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.connection
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from sen_bench.run import Run
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.sweep.outcome import Board, Outcome
-from sen_bench.sweep.worker import Answer, Death, Worker
+from sen_bench.sweep.worker import Answer, Death, Worker, last_moment
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Means:
 
 def side_by_side(
     runs: Sequence[Run], means: Means, *, board: Board, tensorboard: bool, force: bool
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
     A run that fails, or whose process dies, does not stop the others. Closing the iterator, or an exception
@@ -120,7 +120,7 @@ class _Crew:
             return []
         if isinstance(report, Death):
             del self._workers[number]
-            worker.stop_waiting()
+            worker.stop_waiting(last_moment())
             report = Answer(error=_obituary(report))
         if not isinstance(report, Answer):
             self._board.show(number, _label(order), report)
@@ -144,8 +144,10 @@ class _Crew:
         """Stops those that are there, at once."""
         for worker in self._workers.values():
             worker.stop()
+        # One moment for all: schedulers that send SIGTERM kill soon after.
+        until = last_moment()
         for worker in self._workers.values():
-            worker.stop_waiting()
+            worker.stop_waiting(until)
 
 
 def _label(order: DataOrder | RunOrder) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,9 +58,9 @@ class Board(Protocol):
 
 
 def one_by_one(
-    runs: Sequence[Run], *, console: Console, workers: int, tensorboard: bool, force: bool
-) -> Iterator[Outcome]:
-    """Does each run in this process.
+    runs: Sequence[Run], *, console: Console, workers: int, tensorboard: bool, force: bool, alone: bool
+) -> Generator[Outcome, None, None]:
+    """Does each run in this process. A run that fails does not stop the others.
 
     Args:
         runs: What is to be done.
@@ -68,19 +68,20 @@ def one_by_one(
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already.
+        alone: Whether no other run was asked for.
 
     Raises:
         ResultsError: If the tables cannot be written.
-        SenBenchError: What a run fails by, where it is the only one.
+        Exception: What a run fails by, if it is alone.
     """
     for run in runs:
         try:
             yield Outcome(run, run.complete(console, workers=workers, tensorboard=tensorboard, force=force))
         except ResultsError:
             raise
-        # RuntimeError: what PyTorch raises, such as that the GPU's memory is full.
-        except (SenBenchError, RuntimeError) as error:
-            if len(runs) == 1:
+        # Whatever it is: models may be code of others. The traceback is in the run's log.
+        except Exception as error:
+            if alone:
                 raise
             yield Outcome(run, error=first_line(error))
 

@@ -34,13 +34,13 @@ class Plan:
 
     Attributes:
         planned: Every run, in the order they were selected.
-        jobs: How many go on at the same time.
+        jobs: How many go on at the same time; None: as many as a cluster has workers, which may come and go.
         to_do: Those that will run: the longest first, so that no long one is left for the end.
         missing_data: Datasets that will be generated.
     """
 
     planned: list[PlannedRun]
-    jobs: int
+    jobs: int | None
     to_do: list[Run]
     missing_data: list[Path]
 
@@ -56,8 +56,8 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long the known ones may take together, on so many jobs at once: an estimate."""
-        ends = [0.0] * self.jobs
+        """How long the known ones may take together, on so many jobs at once, or one worker: an estimate."""
+        ends = [0.0] * (self.jobs or 1)
         for seconds in sorted(
             (plan.seconds for plan in self.planned if not plan.scored and plan.seconds is not None),
             reverse=True,
@@ -66,12 +66,12 @@ class Plan:
         return max(ends)
 
 
-def make_plan(runs: Sequence[Run], *, jobs: int, force: bool, device: str | None) -> Plan:
+def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str | None) -> Plan:
     """Looks at what is there.
 
     Args:
         runs: What was selected; at least one.
-        jobs: How many go on at the same time.
+        jobs: How many go on at the same time; None: nobody knows.
         force: Whether what is done is to be done anew.
         device: What the runs will take place on, as rows have it; None: nobody knows.
 
@@ -89,9 +89,14 @@ def make_plan(runs: Sequence[Run], *, jobs: int, force: bool, device: str | None
         for run in runs
     ]
     to_do = [plan.run for plan in planned if not plan.scored]
-    if jobs > 1:
+    if jobs != 1:
         # Of those that nobody knows, any may be the longest: they come first, the largest before the others.
-        known = {run.name: estimates.seconds(run) for run in to_do}
+        # What is known of other devices counts only where nothing is known of this one.
+        known = {
+            plan.run.name: estimates.seconds(plan.run) if plan.seconds is None else plan.seconds
+            for plan in planned
+            if not plan.scored
+        }
         to_do.sort(
             key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
         )

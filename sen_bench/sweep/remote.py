@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def on_workers(
     runs: Sequence[Run], client: distributed.Client, *, console: Console, tensorboard: bool, force: bool
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Does runs on a cluster, and generates what they need there; writes the rows of each as it ends.
 
     Of a worker that dies, the run goes to another, which goes on from its last checkpoint. A run that fails

@@ -70,6 +70,11 @@ def threads_per_job(jobs: int, cores: int) -> int:
     return int(given) if given.isdecimal() and int(given) > 0 else max(1, cores // jobs)
 
 
+def last_moment() -> float:
+    """Until when workers that are to end may put down what they are writing; of `time.monotonic`."""
+    return time.monotonic() + _LAST_SECONDS
+
+
 class Worker:
     """A worker process, as its parent knows it.
 
@@ -99,7 +104,7 @@ class Worker:
         """What it says; waits until it does."""
         try:
             report: Report = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # the latter where it was killed in the middle of a message
             self._process.join()
             return Death(self._process.exitcode)
         return report
@@ -107,16 +112,15 @@ class Worker:
     def dismiss(self) -> None:
         """Lets it end, as it has nothing to do."""
         self.connection.close()
-        self._process.join(_LAST_SECONDS)
-        self.stop_waiting()
+        self.stop_waiting(last_moment())
 
     def stop(self) -> None:
         """Tells it to put down what it does; `stop_waiting` is to follow."""
         self._process.terminate()
 
-    def stop_waiting(self) -> None:
-        """Waits for its end for a while, and then brings it about."""
-        self._process.join(_LAST_SECONDS)
+    def stop_waiting(self, until: float) -> None:
+        """Waits for its end until a moment of `time.monotonic`, and then brings it about."""
+        self._process.join(max(0, until - time.monotonic()))
         self._process.kill()
         self._process.join()
         self.connection.close()
