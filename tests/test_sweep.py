@@ -414,28 +414,28 @@ def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alon
     """All processes at once, by SIGKILL; rounds begin anew where a sweep ends before its tenth kill."""
     began = time.monotonic()
     process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2", "--runs", "dry", "--results", "dry")
-    process.communicate(timeout=300)
-    assert process.returncode == 0
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said.decode()
     length = time.monotonic() - began
     chance = random.Random(0)  # noqa: S311 — moments, not secrets
     kills = 0
     while kills < 10:
         process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
         try:
-            process.communicate(timeout=chance.uniform(0.1, 1) * length)
+            _, said = process.communicate(timeout=chance.uniform(0.1, 1) * length)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
             continue
-        assert process.returncode == 0
+        assert process.returncode == 0, said.decode()
         for got, expected in zip(_tables(here), _tables(alone), strict=True):
             pd.testing.assert_frame_equal(got, expected)
         for name in ("runs", "results"):
             (here / name).rename(here / f"{name}-before-kill-{kills}")
     process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
-    process.communicate(timeout=300)
-    assert process.returncode == 0
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said.decode()
     for got, expected in zip(_tables(here), _tables(alone), strict=True):
         pd.testing.assert_frame_equal(got, expected)
 
