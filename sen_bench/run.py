@@ -134,17 +134,18 @@ class Run:
             raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
         return replace(run, folders=Folders(data, place.parents[len(below) - 1], Path()))
 
-    def placed(self, memory: int | None) -> Run:
+    def placed(self, memory: int | None, *, anew: bool = False) -> Run:
         """The same run, with it decided where its training data is held.
 
         Args:
             memory: Bytes that the data may take on the device. None: as the run was begun, if it was; else as
                 its preset says, if it does; else as `Placement.automatic` has it.
+            anew: Whether it is about to be begun anew, however it was begun before.
 
         Raises:
             ConfigError: If the memory is too little even to stream the data through.
         """
-        begun = Placement.begun(self.folder / "config.json") if self.begun else None
+        begun = Placement.begun(self.folder / "config.json") if self.begun and not anew else None
         if memory is None and begun is not None:
             placement = begun
         elif memory is None and self.config.training.shuffle_buffer is not None:

@@ -186,6 +186,16 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
     assert rows["config_digest"].nunique() == 3
     assert rows["transitions_seen"].tolist() == [1040, 2080, 2080]
 
+    # What was begun does not decide about a new beginning.
+    for command in (run, ("train", *run[1:])):
+        anew = _invoke(*command, "--force")
+        assert anew.exit_code == 0, anew.output
+        assert "training data: all 7.5 MiB in memory, of which" in anew.stderr
+        assert json.loads(settings.read_text())["training"]["shuffle_buffer"] is None
+        streamed = _invoke("train", *run[1:], "--data-memory", "5MiB", "--force")
+        assert streamed.exit_code == 0, streamed.output
+        assert json.loads(settings.read_text())["training"]["shuffle_buffer"] == 260
+
     too_little = _invoke(*run, "--data-memory", "1MiB")
     assert too_little.exit_code == 2
     assert "error: --data-memory 1.0 MiB is too little to stream" in too_little.stderr

@@ -39,6 +39,7 @@ def selection_of(
     data_memory: int | None,
     eval_memory: int | None,
     compiled: bool = False,
+    anew: bool = False,
     elsewhere: bool = False,
     **training: str | None,
 ) -> Selection:
@@ -57,6 +58,7 @@ def selection_of(
         data_memory: Likewise.
         eval_memory: Likewise.
         compiled: Whether training steps are compiled.
+        anew: Whether runs are begun anew, however far they are.
         elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         training: What is to be otherwise than in the preset's training.
     """
@@ -75,6 +77,7 @@ def selection_of(
         compiled=compiled,
         data_memory=data_memory,
         eval_memory=eval_memory,
+        anew=anew,
         elsewhere=elsewhere,
     )
 
@@ -112,7 +115,7 @@ def train_command(
       sen-bench train 3d-blocks --model sen --preset smoke --profile
     """
     terminal = Terminal(quiet=quiet)
-    for run in _runs(**selection):
+    for run in _runs(anew=force, **selection):
         result = run.train(
             terminal,
             tensorboard=tensorboard,

@@ -101,7 +101,11 @@ def run_command(
     if not several and settings["train_split"] is None:
         settings["train_split"] = "train"
     selection = selection_of(
-        tasks or ((task,) if task else None), _place(device, where), elsewhere=where is not None, **settings
+        tasks or ((task,) if task else None),
+        _place(device, where),
+        anew=force,
+        elsewhere=where is not None,
+        **settings,
     )
     runs = select_runs(selection, terminal.message)
     # How many workers a cluster has and which GPU, nobody knows here.

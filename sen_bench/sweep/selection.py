@@ -31,6 +31,7 @@ class Selection:
         compiled: Whether training steps are compiled.
         data_memory: Memory on the device for training data, in bytes; None: what suits it.
         eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
+        anew: Whether runs are begun anew, however far they are.
         elsewhere: Whether the device is another machine's, of which nothing is known here.
     """
 
@@ -45,6 +46,7 @@ class Selection:
     compiled: bool = False
     data_memory: int | None = None
     eval_memory: int | None = None
+    anew: bool = False
     elsewhere: bool = False
 
     @property
@@ -142,10 +144,10 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
         ConfigError: If the memory is too little; or it is the only one, and its world cannot be made.
     """
     memory = selection.data_memory
-    if selection.elsewhere and memory is None and not run.begun:
+    if selection.elsewhere and memory is None and (selection.anew or not run.begun):
         return run
     try:
-        return run.placed(memory)
+        return run.placed(memory, anew=selection.anew)
     except ConfigError:
         if alone or memory is not None:
             raise
