@@ -70,7 +70,7 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
         SenBenchError: As `Run.trained_model` raises it; or a file cannot be written. Nothing is drawn then.
     """
     model, checkpoint = run.trained_model()
-    dataset = run.open_dataset("eval")
+    dataset = run.data.open("eval")
     title = _title(run, checkpoint)
     with style():
         curve = draw_learning_curve(
@@ -108,10 +108,10 @@ def decode(
         SenBenchError: As `Run.trained_model` and `train_decoder` raise it; or the figure cannot be written.
     """
     model, checkpoint = run.trained_model()
-    shown = run.open_dataset("eval")
+    shown = run.data.open("eval")
     if not shown.has_twin:
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")
-    dataset = run.open_dataset(run.config.train_split)
+    dataset = run.data.open(run.config.train_split)
     transitions = Transitions.drawn(dataset, run.device, frames, seed=run.seed)
     with console.task(f"encode {run.name}", "frames") as advance:
         latents = encode_transitions(model, transitions, narrow=_narrow(run), progress=advance)

@@ -22,13 +22,13 @@ from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
 from sen_bench.files import move_aside
-from sen_bench.folders import Folders, dataset_path
-from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
+from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
+from sen_bench.run_data import RunData
 from sen_bench.run_log import Console, RunLog
 from sen_bench.run_settings import Settings
-from sen_bench.store import Dataset, open_dataset
+from sen_bench.store import Dataset
 from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
 from sen_bench.training import (
@@ -97,6 +97,11 @@ class Run:
         return self.config.train_split, "eval"
 
     @property
+    def data(self) -> RunData:
+        """Its datasets."""
+        return RunData(self.task, self.preset, self.folders.data)
+
+    @property
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
         return self.folders.runs / self.name
@@ -151,7 +156,7 @@ class Run:
         elif memory is None and self.config.training.shuffle_buffer is not None:
             placement = Placement.given(self.config.training.shuffle_buffer, f"preset {self.preset.name}")
         else:
-            footprint = Footprint.of(self.task.world(), self.recipe(self.config.train_split))
+            footprint = Footprint.of(self.task.world(), self.data.recipe(self.config.train_split))
             placement = (
                 Placement.automatic(footprint, self.device)
                 if memory is None
@@ -160,56 +165,6 @@ class Run:
         training = self.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
         config = self.config.model_copy(update={"training": training})
         return replace(self, config=config, placement=placement)
-
-    def data_folder(self) -> Path:
-        """Where its datasets are: a preset with sizes of its own has a folder of its own."""
-        resized = self.preset.for_task(self.task.name).data
-        return self.folders.data / self.preset.name if resized else self.folders.data
-
-    def recipe(self, split: str) -> Recipe:
-        """What a split is generated from, in the size that the preset asks for."""
-        return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
-
-    def dataset_path(self, split: str) -> Path:
-        """Where a split is."""
-        return dataset_path(self.data_folder(), self.task, split)
-
-    def ensure_dataset(
-        self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
-    ) -> GenerationResult:
-        """Generates a split where it is missing.
-
-        Args:
-            split: Its name.
-            console: Is told how it goes.
-            workers: Processes that make its shards.
-            run: What makes them, in place of such processes.
-
-        Raises:
-            DatasetError: If there is another dataset in its place.
-        """
-        path = self.dataset_path(split)
-        with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(
-                self.recipe(split), path, workers=workers, run=run, progress=advance, notice=console.message
-            )
-
-    def open_dataset(self, split: str) -> Dataset:
-        """Opens a split of the sizes that the preset asks for.
-
-        Raises:
-            DatasetError: If it is missing, broken, or of another recipe.
-        """
-        path = self.dataset_path(split)
-        if not path.exists():
-            command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
-            raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
-        dataset = open_dataset(path)
-        if dataset.recipe_digest != self.recipe(split).digest:
-            raise DatasetError(
-                f"{path} was generated with other settings than preset {self.preset.name} asks for"
-            )
-        return dataset
 
     def identity(self, train_digest: str) -> dict[str, str]:
         """What a checkpoint of this run must say of itself."""
@@ -238,7 +193,7 @@ class Run:
             force: Whether to move an existing run aside and begin anew.
             profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
         """
-        dataset = self.open_dataset(self.config.train_split)
+        dataset = self.data.open(self.config.train_split)
         if force:
             self.move_aside(console.message)
         identity = self.identity(dataset.content_digest)
@@ -309,7 +264,7 @@ class Run:
             CheckpointError: If training has not ended, or was of another run or on other data.
             DatasetError: If the data is missing or broken.
         """
-        digest = self.open_dataset(self.config.train_split).content_digest
+        digest = self.data.open(self.config.train_split).content_digest
         path = self.folder / "checkpoint.pt"
         checkpoint = Checkpoint.load(path, self.device)
         checkpoint.check_identity(self.identity(digest), path, remedy=OTHER_RUN)
@@ -361,9 +316,9 @@ class Run:
         Raises:
             CheckpointError: If training has not ended, or was of another run.
         """
-        train_dataset = self.open_dataset(self.config.train_split)
+        train_dataset = self.data.open(self.config.train_split)
         model, checkpoint = self.trained_model()
-        dataset = self.open_dataset("eval")
+        dataset = self.data.open("eval")
         began = time.perf_counter()
         narrow = self.config.training.precision == "bfloat16"
         horizons = self.config.evaluation.horizons
@@ -415,7 +370,7 @@ class Run:
             return False
         runs = read_runs(self.folders.runs_csv)
         try:
-            digests = [self.open_dataset(split).content_digest for split in self.splits]
+            digests = [self.data.open(split).content_digest for split in self.splits]
         except DatasetError:
             return False
         mine = runs[
@@ -441,7 +396,7 @@ class Run:
             Whether there was anything to do.
         """
         for split in self.splits:
-            self.ensure_dataset(split, workers=workers, console=console)
+            self.data.ensure(split, workers=workers, console=console)
         if force:
             self.move_aside(console.message)
         rows = self.missing_rows(console, tensorboard=tensorboard, again=force)

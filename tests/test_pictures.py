@@ -80,7 +80,7 @@ QUICK = ("--device", "cpu", "--quiet", "--epochs", "1")
 def test_a_folder_is_the_run_that_wrote_it(here: Path) -> None:
     run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
     assert (run.name, run.seed, run.folder) == ("3d-blocks/train/sen/tiny/seed-0", 0, here / SEN)
-    assert run.open_dataset("eval").episodes == 5
+    assert run.data.open("eval").episodes == 5
     model, checkpoint = run.trained_model()
     assert not model.training
     assert checkpoint.epoch == 2
@@ -195,7 +195,7 @@ def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
     monkeypatch.setattr("sen_bench.pictures.distinct_elements", lambda *_: rows)
     run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
     model, _ = run.trained_model()
-    dataset = run.open_dataset("eval")
+    dataset = run.data.open("eval")
     columns = _decode_twins(model, Decoder(model.latent_shape, (50, 50, 3)).eval(), dataset, run).columns
     for column, array in (("frame", "observation"), ("twin frame", "twin/observation")):
         np.testing.assert_allclose(columns[column], dataset.load(array)[rows, 0] / 255, atol=1e-6)

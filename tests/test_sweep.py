@@ -280,7 +280,7 @@ class TestQueue:
                 assert order.workers == 3, "a third of eight, rounded up"
             else:
                 assert isinstance(order, RunOrder)
-                assert made.issuperset(map(order.run.dataset_path, order.run.splits))
+                assert made.issuperset(map(order.run.data.path, order.run.splits))
                 done.append(order.run)
         assert sorted(run.name for run in done) == sorted(run.name for run in runs)
         assert len(asked) == len(set(asked)) == 5

@@ -57,13 +57,13 @@ class Estimates:
             if len(kin):
                 train = float((kin["train_seconds"] / kin["transitions_seen"]).mean())
                 score = float((kin["eval_seconds"] / kin["eval_episodes"]).mean())
-                return train * transitions(run) + score * run.recipe("eval").episodes
+                return train * transitions(run) + score * run.data.recipe("eval").episodes
         return None
 
 
 def transitions(run: Run) -> int:
     """How many transitions a run trains on, each as often as it sees it."""
-    recipe = run.recipe(run.config.train_split)
+    recipe = run.data.recipe(run.config.train_split)
     return recipe.episodes * recipe.horizon * run.config.training.epochs
 
 

@@ -27,7 +27,7 @@ class DataOrder:
     @property
     def path(self) -> Path:
         """The dataset."""
-        return self.run.dataset_path(self.split)
+        return self.run.data.path(self.split)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Queue:
     ) -> None:
         self._runs = list(runs)
         self._tensorboard, self._again = tensorboard, again
-        paths = {run.dataset_path(split) for run in runs for split in run.splits}
+        paths = {run.data.path(split) for run in runs for split in run.splits}
         # Rounded up: where jobs outnumber what there is to generate, or end early, no core is left idle.
         self._workers = math.ceil(workers / max(1, min(jobs, len(paths))))
         self._begun: set[Path] = set()
@@ -73,7 +73,7 @@ class Queue:
     def next(self) -> Order | None:
         """What is to be done next; None: what is left waits for data that somebody is making."""
         for run in self._runs:
-            paths = {run.dataset_path(split): split for split in run.splits}
+            paths = {run.data.path(split): split for split in run.splits}
             for path, split in paths.items():
                 if path not in self._begun:
                     self._begun.add(path)
@@ -89,6 +89,6 @@ class Queue:
 
     def unmade(self, path: Path) -> list[Run]:
         """A dataset cannot be made: the runs that needed it, which are not asked for any more."""
-        lost = [run for run in self._runs if path in map(run.dataset_path, run.splits)]
+        lost = [run for run in self._runs if path in map(run.data.path, run.splits)]
         self._runs = [run for run in self._runs if run not in lost]
         return lost

@@ -100,5 +100,5 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
         to_do.sort(
             key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
         )
-    paths = dict.fromkeys(run.dataset_path(split) for run in to_do for split in run.splits)
+    paths = dict.fromkeys(run.data.path(split) for run in to_do for split in run.splits)
     return Plan(planned, jobs, to_do, [path for path in paths if not path.exists()])

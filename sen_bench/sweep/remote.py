@@ -56,14 +56,14 @@ def on_workers(
     made: set[str] = set()
     for run in runs:
         for split in run.splits:
-            path = str(run.dataset_path(split))
+            path = str(run.data.path(split))
             if path not in made | broken.keys():
                 try:
-                    run.ensure_dataset(split, console=console, run=shards_on(client))
+                    run.data.ensure(split, console=console, run=shards_on(client))
                     made.add(path)
                 except SenBenchError as error:
                     broken[path] = first_line(error)
-        reasons = [broken[p] for p in map(str, map(run.dataset_path, run.splits)) if p in broken]
+        reasons = [broken[p] for p in map(str, map(run.data.path, run.splits)) if p in broken]
         if reasons:
             yield Outcome(run, error=reasons[0])
         else:
@@ -157,9 +157,9 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
     """
     token.check()
     for split in run.splits:
-        if not run.dataset_path(split).is_dir():
+        if not run.data.path(split).is_dir():
             raise ClusterError(
-                f"the worker on {socket.gethostname()} does not see {run.dataset_path(split)}; use a --data"
+                f"the worker on {socket.gethostname()} does not see {run.data.path(split)}; use a --data"
                 " folder that all machines share"
             )
     device = resolve_device(str(run.device))

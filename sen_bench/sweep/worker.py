@@ -205,7 +205,7 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
     relay = _Relay(connection)
     try:
         if isinstance(order, DataOrder):
-            order.run.ensure_dataset(order.split, console=relay, workers=order.workers)
+            order.run.data.ensure(order.split, console=relay, workers=order.workers)
             return Answer()
         with ExitStack() as stack:
             stack.enter_context(_LastWords(connection))

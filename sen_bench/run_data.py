@@ -1,0 +1,83 @@
+"""The datasets of a task in the sizes that a preset asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sen_bench.config import Preset
+from sen_bench.errors import DatasetError
+from sen_bench.folders import dataset_path
+from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
+from sen_bench.run_log import Console
+from sen_bench.store import Dataset, open_dataset
+from sen_bench.tasks import Task
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The datasets of a task in the sizes that a preset asks for.
+
+    Attributes:
+        task: The task.
+        preset: The preset, with what it says about data sizes.
+        folder: The folder of all datasets.
+    """
+
+    task: Task
+    preset: Preset
+    folder: Path
+
+    def recipe(self, split: str) -> Recipe:
+        """What a split is generated from.
+
+        Raises:
+            UnknownNameError: If the task has no such split.
+        """
+        return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
+
+    def path(self, split: str) -> Path:
+        """Where a split is: a preset with sizes of its own has a folder of its own."""
+        resized = self.preset.for_task(self.task.name).data
+        return dataset_path(self.folder / self.preset.name if resized else self.folder, self.task, split)
+
+    def ensure(
+        self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
+    ) -> GenerationResult:
+        """Generates a split where it is missing.
+
+        Args:
+            split: Its name.
+            console: Is told how it goes.
+            workers: Processes that make its shards.
+            run: What makes them, in place of such processes.
+
+        Raises:
+            DatasetError: If there is another dataset in its place.
+        """
+        with console.task(f"generate {self.task.name} {split}", "frames") as advance:
+            return generate(
+                self.recipe(split),
+                self.path(split),
+                workers=workers,
+                run=run,
+                progress=advance,
+                notice=console.message,
+            )
+
+    def open(self, split: str) -> Dataset:
+        """Opens a split.
+
+        Raises:
+            DatasetError: If it is missing, broken, or of another recipe.
+        """
+        path = self.path(split)
+        if not path.exists():
+            command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
+            raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
+        dataset = open_dataset(path)
+        if dataset.recipe_digest != self.recipe(split).digest:
+            raise DatasetError(
+                f"{path} was generated with other settings than preset {self.preset.name} asks for"
+            )
+        return dataset
