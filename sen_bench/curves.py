@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sen_bench.errors import ResultsError
 from sen_bench.leaderboard import RunRow
-from sen_bench.tables import Amount, Count, CountIfAny, Digest, Text, frame_of, locked, read_rows, write_table
+from sen_bench.tables import Amount, Count, CountIfAny, Digest, Text, frame_of, merge_rows, read_rows, values
 
 POINTS: Final = 100
 """Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""
@@ -46,8 +46,10 @@ class CurveRow(BaseModel):
 CURVE_COLUMNS: Final = tuple(CurveRow.model_fields)
 """Columns of `curves.csv`, in their order."""
 
-_IDENTITY: Final = ("run_id", "train_dataset_digest", "config_digest")
-_ROW_ORDER: Final = (*_IDENTITY, "attempt", "step")
+CURVE_KEY: Final = ("run_id", "train_dataset_digest", "config_digest")
+"""What makes two rows parts of the same curve; the later curve replaces the earlier."""
+
+_ROW_ORDER: Final = (*CURVE_KEY, "attempt", "step")
 
 
 def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
@@ -69,7 +71,7 @@ def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
     size = 1
     while sum(math.ceil(len(attempt) / size) for attempt in attempts) > max(POINTS, len(attempts)):
         size += 1
-    identity = {name: getattr(run, name) for name in _IDENTITY}
+    identity = {name: getattr(run, name) for name in CURVE_KEY}
     return [CurveRow(**identity, **stretch) for attempt in attempts for stretch in _stretches(attempt, size)]
 
 
@@ -92,8 +94,6 @@ def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str,
 def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> None:
     """Puts the learning curve of a run into a table, in place of an older one of the same data and settings.
 
-    Safe with many processes, as `append_rows` is.
-
     Args:
         path: The table, `results/curves.csv`; it and its folder are made where missing.
         run: A row of the run.
@@ -103,11 +103,28 @@ def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> No
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
             locked.
     """
-    mine = curve_of(run, lines)
-    with locked(path):
-        others = [row for row in (_read(path) if path.exists() else []) if _identity(row) != _identity(run)]
-        ordered = sorted([*others, *mine], key=lambda row: [getattr(row, name) for name in _ROW_ORDER])
-        write_table(path, frame_of(ordered, CurveRow))
+    _merge(path, curve_of(run, lines), [values(run, CURVE_KEY)])
+
+
+def append_curves(path: Path, rows: Iterable[CurveRow]) -> None:
+    """Puts whole learning curves into a table, in place of older ones of the same runs, data and settings.
+
+    Safe with many processes, and if one is killed: see `merge_rows`.
+
+    Args:
+        path: The table, `results/curves.csv`; it and its folder are made where missing.
+        rows: The curves.
+
+    Raises:
+        ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
+            locked.
+    """
+    _merge(path, rows, [])
+
+
+def _merge(path: Path, rows: Iterable[CurveRow], runs: Iterable[tuple[Any, ...]]) -> None:
+    """Puts curves in place of older ones, and of those of some runs."""
+    merge_rows(path, CurveRow, "learning curves", rows, key=CURVE_KEY, order=_ROW_ORDER, also=runs)
 
 
 def read_curves(path: Path) -> pd.DataFrame:
@@ -122,14 +139,15 @@ def read_curves(path: Path) -> pd.DataFrame:
     Raises:
         ResultsError: There is no such file, or it is not such a table.
     """
+    return frame_of(read_curve_rows(path), CurveRow)
+
+
+def read_curve_rows(path: Path) -> list[CurveRow]:
+    """Reads and checks a table of learning curves, as rows.
+
+    Raises:
+        ResultsError: There is no such file, or it is not such a table.
+    """
     if not path.exists():
         raise ResultsError(f"no learning curves at {path}; `sen-bench run TASK` writes them")
-    return frame_of(_read(path), CurveRow)
-
-
-def _identity(row: RunRow | CurveRow) -> tuple[str, ...]:
-    return tuple(getattr(row, name) for name in _IDENTITY)
-
-
-def _read(path: Path) -> list[CurveRow]:
     return read_rows(path, CurveRow, "learning curves")

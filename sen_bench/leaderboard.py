@@ -23,6 +23,7 @@ from sen_bench.tables import (
     Text,
     frame_of,
     locked,
+    merge_rows,
     read_rows,
     write_table,
 )
@@ -136,8 +137,7 @@ _ROW_ORDER: Final = (
 def append_rows(path: Path, rows: Iterable[RunRow]) -> None:
     """Adds rows to a result table, or replaces those of the same run, horizon, data and configuration.
 
-    Safe with many processes: each holds a lock beside the table (`runs.csv.lock`) while it reads, adds and
-    replaces the file as a whole. A process that is killed leaves the table as it was.
+    Safe with many processes, and if one is killed: see `merge_rows`.
 
     Args:
         path: The table; it and its folder are made where missing.
@@ -147,11 +147,7 @@ def append_rows(path: Path, rows: Iterable[RunRow]) -> None:
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
             locked.
     """
-    with locked(path):
-        merged = {_key(row): row for row in (_read(path) if path.exists() else [])}
-        merged.update((_key(row), row) for row in rows)
-        ordered = sorted(merged.values(), key=lambda row: [getattr(row, name) for name in _ROW_ORDER])
-        write_table(path, frame_of(ordered, RunRow))
+    merge_rows(path, RunRow, "runs", rows, key=KEY, order=_ROW_ORDER)
 
 
 def read_runs(path: Path) -> pd.DataFrame:
@@ -166,9 +162,18 @@ def read_runs(path: Path) -> pd.DataFrame:
     Raises:
         ResultsError: There is no such file, or it is not such a table.
     """
+    return frame_of(read_run_rows(path), RunRow)
+
+
+def read_run_rows(path: Path) -> list[RunRow]:
+    """Reads and checks a result table, as rows.
+
+    Raises:
+        ResultsError: There is no such file, or it is not such a table.
+    """
     if not path.exists():
         raise ResultsError(f"no results at {path}; `sen-bench run TASK` writes them")
-    return frame_of(_read(path), RunRow)
+    return read_rows(path, RunRow, "runs")
 
 
 def aggregate(runs: pd.DataFrame) -> pd.DataFrame:
@@ -291,11 +296,3 @@ def write_leaderboard(runs_path: Path, leaderboard_path: Path) -> pd.DataFrame:
         table = aggregate(read_runs(runs_path))
         write_table(leaderboard_path, table)
     return table
-
-
-def _key(row: RunRow) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in KEY)
-
-
-def _read(path: Path) -> list[RunRow]:
-    return read_rows(path, RunRow, "runs")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -143,6 +143,48 @@ def _row(where: str, kind: type[RowT], cells: dict[str, Any]) -> RowT:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
         raise ResultsError(f"{where}, column {first['loc'][0]!r}: {message}; move it aside") from error
+
+
+def values(row: BaseModel, names: Sequence[str]) -> tuple[Any, ...]:
+    """Some fields of a row."""
+    return tuple(getattr(row, name) for name in names)
+
+
+def merge_rows(
+    path: Path,
+    kind: type[RowT],
+    noun: str,
+    rows: Iterable[RowT],
+    *,
+    key: Sequence[str],
+    order: Sequence[str],
+    also: Iterable[tuple[Any, ...]] = (),
+) -> None:
+    """Adds rows to a table, in place of those that have a key of theirs.
+
+    Safe with many processes: each holds a lock beside the table (`<name>.lock`) while it reads, adds and
+    replaces the file as a whole. A process that is killed leaves the table as it was.
+
+    Args:
+        path: The table; it and its folder are made where missing.
+        kind: What a row is.
+        noun: What rows are called in messages.
+        rows: What to add.
+        key: The fields by which a row is known.
+        order: The fields that rows are sorted by.
+        also: Further keys whose rows are removed.
+
+    Raises:
+        ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
+            locked.
+    """
+    new = list(rows)
+    keys = {*also, *(values(row, key) for row in new)}
+    with locked(path):
+        old = read_rows(path, kind, noun) if path.exists() else []
+        kept = [row for row in old if values(row, key) not in keys]
+        ordered = sorted([*kept, *new], key=lambda row: values(row, order))
+        write_table(path, frame_of(ordered, kind))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sen_bench.cli.data_commands import (
 )
 from sen_bench.cli.doctor_commands import doctor_command
 from sen_bench.cli.export_commands import export_command
+from sen_bench.cli.merge_command import merge_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.report_commands import report_command
@@ -118,6 +119,7 @@ for _command in (
     train_command,
     evaluate_command,
     leaderboard_command,
+    merge_command,
     report_command,
     figures_command,
     decode_command,

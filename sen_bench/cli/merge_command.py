@@ -1,0 +1,38 @@
+"""The command that puts result tables together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sen_bench.cli.options import results_option
+from sen_bench.merging import merge_results
+
+
+@click.command("merge")
+@click.argument(
+    "sources", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(file_okay=False, path_type=Path)
+)
+@results_option
+@click.option("--replace", is_flag=True, help="Where results differ, take those of FOLDER.")
+def merge_command(sources: tuple[Path, ...], results: Path, *, replace: bool) -> None:
+    """Add the runs in other folders of result tables, such as those of another machine.
+
+    Takes the rows of runs.csv and the learning curves of curves.csv, and renews leaderboard.csv. A result
+    that is there already, of the same run, horizon, data and settings, is left as it is; where the two
+    differ, nothing is written unless --replace is given.
+
+    \b
+    Examples:
+      sen-bench merge from-the-cluster/results
+      sen-bench merge machine-1 machine-2 --results both
+    """
+    merged = merge_results(sources, results, replace=replace)
+    for what, names in (("added", merged.added), ("replaced", merged.replaced)):
+        for name in names:
+            click.echo(f"{what} {name}", err=True)
+    click.echo(
+        f"{results}: {len(merged.added)} runs added, {len(merged.replaced)} replaced,"
+        f" {len(merged.same)} there already"
+    )
