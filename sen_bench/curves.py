@@ -103,10 +103,10 @@ def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> No
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
             locked.
     """
-    _merge(path, curve_of(run, lines), [values(run, CURVE_KEY)])
+    append_curves(path, curve_of(run, lines), also=[values(run, CURVE_KEY)])
 
 
-def append_curves(path: Path, rows: Iterable[CurveRow]) -> None:
+def append_curves(path: Path, rows: Iterable[CurveRow], *, also: Iterable[tuple[Any, ...]] = ()) -> None:
     """Puts whole learning curves into a table, in place of older ones of the same runs, data and settings.
 
     Safe with many processes, and if one is killed: see `merge_rows`.
@@ -114,17 +114,13 @@ def append_curves(path: Path, rows: Iterable[CurveRow]) -> None:
     Args:
         path: The table, `results/curves.csv`; it and its folder are made where missing.
         rows: The curves.
+        also: By `CURVE_KEY`, runs whose older curves are removed even if there is no new one.
 
     Raises:
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
             locked.
     """
-    _merge(path, rows, [])
-
-
-def _merge(path: Path, rows: Iterable[CurveRow], runs: Iterable[tuple[Any, ...]]) -> None:
-    """Puts curves in place of older ones, and of those of some runs."""
-    merge_rows(path, CurveRow, "learning curves", rows, key=CURVE_KEY, order=_ROW_ORDER, also=runs)
+    merge_rows(path, CurveRow, "learning curves", rows, key=CURVE_KEY, order=_ROW_ORDER, also=also)
 
 
 def read_curves(path: Path) -> pd.DataFrame:

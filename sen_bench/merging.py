@@ -9,7 +9,7 @@ from pathlib import Path
 from sen_bench.curves import CURVE_KEY, CurveRow, append_curves, read_curve_rows
 from sen_bench.errors import ResultsError
 from sen_bench.folders import Folders
-from sen_bench.leaderboard import KEY, RunRow, append_rows, read_run_rows, write_leaderboard
+from sen_bench.leaderboard import KEY, RunRow, append_rows, read_run_rows
 from sen_bench.tables import values
 
 
@@ -55,7 +55,8 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
         folders = Folders(Path(), Path(), source)
         rows = _by_key(read_run_rows(folders.runs_csv))
         changed = {key: row for key, row in rows.items() if _differs(row, new.get(key) or there.get(key))}
-        other = {row.run_id: None for key, row in changed.items() if key in new or key in there}
+        others = [row for key, row in changed.items() if key in new or key in there]
+        other = {row.run_id: None for row in others}
         if other and not replace:
             first, *more = other
             rest = f" and {len(more)} more" if more else ""
@@ -66,13 +67,15 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
         replaced |= other
         seen |= {row.run_id: None for row in rows.values()}
         new |= changed
+        # The curve of a training whose scores are replaced is none of the other's, which may have none.
+        curves |= {values(row, CURVE_KEY): [] for row in others}
         curves |= _curves_of(changed.values(), folders.curves_csv)
     # The curves first: a run that stands in the table of runs is done, and never recorded again.
     if curves:
-        append_curves(target.curves_csv, [row for curve in curves.values() for row in curve])
+        append_curves(target.curves_csv, [row for curve in curves.values() for row in curve], also=curves)
     if new:
         append_rows(target.runs_csv, new.values())
-        write_leaderboard(target.runs_csv, target.leaderboard_csv)
+    target.refresh_leaderboard()
     touched = {row.run_id for row in new.values()}
     return Merged(
         added=tuple(name for name in seen if name in touched and name not in replaced),

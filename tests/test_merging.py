@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -94,7 +96,7 @@ def test_a_result_that_differs_is_replaced_only_where_told_to(
     told = _invoke(str(there), "--results", str(here), "--replace")
     assert told.exit_code == 0, told.output
     assert told.stderr.splitlines() == ["added sen-2", "replaced sen-0"]
-    assert told.stdout == f"{here}: 1 runs added, 1 replaced, 0 there already\n"
+    assert told.stdout == f"{here}: runs added: 1, replaced: 1, there already: 0\n"
     expected = _record(tmp_path / "expected", make_seed(0, **change), make_seed(1), make_seed(2))
     assert _contents(here) == _contents(expected)
 
@@ -105,8 +107,10 @@ def test_sources_that_contradict_each_other_are_refused_too(tmp_path: Path) -> N
     with pytest.raises(ResultsError, match=r"sen-0: .*two has other rows"):
         merge_results([one, two], tmp_path / "results")
     assert not (tmp_path / "results").exists()
-    merge_results([one, two], tmp_path / "results", replace=True)
-    assert _contents(tmp_path / "results") == _contents(two)
+    # The one that is named last counts, also if it is what was there.
+    for _ in range(2):
+        merge_results([one, two], tmp_path / "results", replace=True)
+        assert _contents(tmp_path / "results") == _contents(two)
 
 
 def test_runs_without_curves_are_merged_too(tmp_path: Path) -> None:
@@ -114,6 +118,27 @@ def test_runs_without_curves_are_merged_too(tmp_path: Path) -> None:
     (there / "curves.csv").unlink()
     assert merge_results([there], tmp_path / "results").added == ("sen-0",)
     assert set(_contents(tmp_path / "results")) == {"runs.csv", "leaderboard.csv"}
+
+
+def test_no_curve_of_another_training_stays_with_a_replaced_result(tmp_path: Path) -> None:
+    here = _record(tmp_path / "here", make_seed(0), make_seed(1))
+    there = _record(tmp_path / "there", make_seed(0, mrr=0.9))
+    (there / "curves.csv").unlink()
+    merge_results([there], here, replace=True)
+    assert set(pd.read_csv(here / "curves.csv")["run_id"]) == {"sen-1"}
+
+
+def test_the_command_given_again_after_a_kill_renews_the_leaderboard(tmp_path: Path) -> None:
+    """As after a kill between the table of runs and the leaderboard."""
+    here = _record(tmp_path / "here", make_seed(0))
+    there = _record(tmp_path / "there", make_seed(1))
+    stale = here / "leaderboard.csv"
+    whole = _record(tmp_path / "whole", make_seed(0), make_seed(1))
+    merge_results([there], here)
+    stale.write_text("of an earlier table\n")
+    os.utime(stale, ns=(0, 0))
+    assert merge_results([there], here).same == ("sen-1",)
+    assert _contents(here) == _contents(whole)
 
 
 def test_what_is_no_folder_of_results_is_refused_in_one_line(tmp_path: Path) -> None:

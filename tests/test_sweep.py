@@ -132,6 +132,20 @@ class TestSelection:
         }
         assert len(runs) == len(got) == 27
 
+    @pytest.mark.usefixtures("here")
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_runs_begun_anew_are_placed_anew(self, *, elsewhere: bool) -> None:
+        one = {"tasks": ("2d-shapes",), "models": ("none",), "train_split": "train", "elsewhere": elsewhere}
+        (run,) = select_runs(_selection(**one))
+        run.folder.mkdir(parents=True)
+        (run.folder / "config.json").write_text('{"training": {"shuffle_buffer": 130}}')
+        (run.folder / "checkpoint.pt").touch()
+        (begun,) = select_runs(_selection(**one))
+        assert begun.config.training.shuffle_buffer == 130
+        (anew,) = select_runs(_selection(**one, anew=True))
+        assert anew.config.training.shuffle_buffer is None
+        assert (anew.placement is None) == elsewhere, "elsewhere it is decided there"
+
     def test_seeds_are_the_presets_unless_they_are_given(self) -> None:
         cpu = load_preset("cpu")
         seeds = {

@@ -33,6 +33,6 @@ def merge_command(sources: tuple[Path, ...], results: Path, *, replace: bool) ->
         for name in names:
             click.echo(f"{what} {name}", err=True)
     click.echo(
-        f"{results}: {len(merged.added)} runs added, {len(merged.replaced)} replaced,"
-        f" {len(merged.same)} there already"
+        f"{results}: runs added: {len(merged.added)}, replaced: {len(merged.replaced)},"
+        f" there already: {len(merged.same)}"
     )
