@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
@@ -21,11 +20,11 @@ from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.extensions import source_digest
-from sen_bench.files import move_aside
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
 from sen_bench.run_data import RunData
+from sen_bench.run_folder import RunFolder
 from sen_bench.run_log import Console, RunLog
 from sen_bench.run_settings import Settings
 from sen_bench.store import Dataset
@@ -40,9 +39,6 @@ from sen_bench.training import (
     read_metrics,
     train,
 )
-
-# Seconds that a process which was just killed may take to let go of its run.
-_RELEASE_SECONDS = 10
 
 
 def _columns(score: HorizonScores) -> dict[str, Any]:
@@ -105,6 +101,11 @@ class Run:
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
         return self.folders.runs / self.name
+
+    @property
+    def place(self) -> RunFolder:
+        """The same folder, with what keeps other processes out of it."""
+        return RunFolder(self.folder, self.name)
 
     @property
     def log(self) -> Path:
@@ -195,13 +196,13 @@ class Run:
         """
         dataset = self.data.open(self.config.train_split)
         if force:
-            self.move_aside(console.message)
+            self.place.begin_anew(console.message)
         identity = self.identity(dataset.content_digest)
         path = self.folder / "checkpoint.pt"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.place.make()
         profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
         with (
-            self._alone(),
+            self.place.alone(),
             self._training_data(dataset) as transitions,
             console.training(self.name),
         ):
@@ -234,28 +235,6 @@ class Run:
         if buffer is None:
             return nullcontext(Transitions.from_dataset(dataset, self.device))
         return StreamedTransitions(dataset, self.device, buffer=buffer)
-
-    def move_aside(self, notice: Callable[[str], None]) -> None:
-        """Makes room for a new beginning, where it was begun before; that is then said."""
-        if self.folder.exists():
-            notice(f"moved {self.folder} to {move_aside(self.folder)}")
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps other processes from training the same run; released by the system when this one dies.
-
-        Raises:
-            CheckpointError: If another process trains it.
-        """
-        lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=_RELEASE_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise CheckpointError(f"another process is training {self.name}; wait until it is done") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def trained_model(self) -> tuple[WorldModel, Checkpoint]:
         """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
@@ -365,8 +344,11 @@ class Run:
         ]
 
     def scored(self) -> bool:
-        """Whether the table of runs holds this run: same settings, same data, every horizon."""
-        if not self.folders.runs_csv.exists():
+        """Whether the table of runs holds this run: same settings, same data, every horizon.
+
+        Not if it was begun anew since: what the table has is then of the training before.
+        """
+        if self.place.begun_anew or not self.folders.runs_csv.exists():
             return False
         runs = read_runs(self.folders.runs_csv)
         try:
@@ -398,7 +380,7 @@ class Run:
         for split in self.splits:
             self.data.ensure(split, workers=workers, console=console)
         if force:
-            self.move_aside(console.message)
+            self.place.begin_anew(console.message)
         rows = self.missing_rows(console, tensorboard=tensorboard, again=force)
         if rows:
             self.record(rows)
@@ -419,7 +401,7 @@ class Run:
         """
         if not again and self.scored():
             return []
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.place.make()
         with RunLog(self.log, console) as log:
             self.train(log, tensorboard=tensorboard)
             return self.evaluate(log)
@@ -429,6 +411,7 @@ class Run:
         # The curve first: a run that stands in the table of runs is done, and never recorded again.
         record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
         append_rows(self.folders.runs_csv, rows)
+        self.place.recorded()
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
 
 

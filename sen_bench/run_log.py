@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from sen_bench.errors import SenBenchError
+from sen_bench.errors import CheckpointError, SenBenchError
 from sen_bench.training import Reporter, Status
 
 #: A callback that is told how much of a piece of work is done, and how much there is.
@@ -42,7 +42,15 @@ class RunLog:
         self._console = console
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("a", encoding="utf-8")
+        """Opens the file.
+
+        Raises:
+            CheckpointError: If it cannot be written.
+        """
+        try:
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self._path}: {error.strerror or error}") from error
         return self
 
     def __exit__(

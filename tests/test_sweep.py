@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from sen_bench.cli.main import main
 from sen_bench.cli.plan_table import format_plan
@@ -228,6 +229,14 @@ class TestPlan:
         assert estimates.seconds(full, "GPU") == pytest.approx(20_000 * 1.0)
         assert estimates.seconds(other) is None
 
+    def test_an_earlier_run_of_other_settings_does_not_hide_a_later_one_of_the_same_name(self) -> None:
+        (run,) = select_runs(_selection(tasks=("rush-hour",), models=("sen",)))
+        cost = {"transitions_seen": 100, "train_seconds": 1.0, "eval_episodes": 10, "eval_seconds": 0.0}
+        later = [_row(run, device="GPU", config_digest="sha256:b", horizon=h, **cost) for h in (1, 10)]
+        estimates = Estimates(pd.DataFrame([_row(run, device="cpu", **cost), *later]))
+        assert estimates.seconds(run, "GPU") == pytest.approx(20_000 * 0.01)
+        assert estimates.seconds(run, "cpu") == pytest.approx(20_000 * 0.01)
+
     def test_the_longest_come_first_and_jobs_share_the_time(
         self, here: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -410,7 +419,7 @@ def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
     last = stderr.decode().splitlines()[-1]
-    assert last.endswith("the same command does only what is not finished yet"), "and nothing after it"
+    assert last.endswith("without any --force, does only what is not finished yet"), "and nothing after it"
     assert b"Traceback" not in stderr
     logs = [path.read_text() for path in here.glob("runs/**/run.log")]
     assert sum(log.endswith(" interrupted\n") for log in logs) == 2
@@ -502,6 +511,26 @@ class TestOnACluster:
         assert log.count("epoch 1/3") == 1, "it went on from its checkpoint"
         got, want = (_timeless(pd.read_csv(here / name / "runs.csv")) for name in ("results", "undisturbed"))
         pd.testing.assert_frame_equal(got, want)
+
+    def test_begun_anew_it_is_moved_aside_once_however_many_workers_die_over_it(
+        self, workers: str, poison: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sen_bench.run_folder._RELEASE_SECONDS", 0.1)
+        model = "tests.faulty_models:Mortal"
+        options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--cluster", workers)
+        folder = here / "runs/2d-shapes/train/tests.faulty_models-Mortal/tiny/seed-0"
+        assert _invoke("run", "2d-shapes", *options, "--quiet").exit_code == 0
+        with FileLock(folder.with_name(".seed-0.lock")):
+            refused = _invoke("run", "2d-shapes", *options, "--quiet", "--force")
+            assert refused.exit_code == 1
+            assert "another process is training" in refused.stderr
+            assert not folder.with_name("seed-0.old-1").exists()
+        poison.write_text("12")
+        assert _invoke("run", "2d-shapes", *options, "--quiet", "--force").exit_code == 0
+        assert not poison.exists()
+        assert (folder / "run.log").read_text().count("epoch 1/3") == 1, "it went on from its checkpoint"
+        assert folder.with_name("seed-0.old-1").exists()
+        assert not folder.with_name("seed-0.old-2").exists()
 
     def test_a_run_that_fails_does_not_stop_the_others(self, workers: str, here: Path) -> None:
         models = "tests.faulty_models:Raising,tests.faulty_models:Plain"

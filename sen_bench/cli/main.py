@@ -54,7 +54,9 @@ class _Group(click.Group):
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, _TerminatedError)
             what = "terminated" if terminated else "interrupted"
-            click.echo(f"{what}; the same command does only what is not finished yet", err=True)
+            click.echo(
+                f"{what}; the same command, without any --force, does only what is not finished yet", err=True
+            )
             ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         return ctx.exit(EXIT_MISTAKE)
 

@@ -125,7 +125,7 @@ def run_command(
     if selection.folders.runs_csv.exists():
         print_leaderboard(selection.folders, {run.task.name for run in runs})
     if failed:
-        _report(failed, len(plan.to_do), terminal)
+        _report(failed, len(plan.to_do), terminal, force=force)
         context.exit(EXIT_FAILED)
 
 
@@ -207,9 +207,10 @@ def _follow(outcomes: Iterator[Outcome], total: int, terminal: Terminal) -> list
     return failed
 
 
-def _report(failed: list[Outcome], total: int, terminal: Terminal) -> None:
+def _report(failed: list[Outcome], total: int, terminal: Terminal, *, force: bool) -> None:
     """Names the runs that failed, with their logs."""
-    terminal.message(f"{len(failed)} of {total} runs failed; the same command tries them again:")
+    command = "the same command without --force" if force else "the same command"
+    terminal.message(f"{len(failed)} of {total} runs failed; {command} tries them again:")
     for outcome in failed:
         log = outcome.run.log
         where = f" (log: {log})" if log.exists() else ""

@@ -104,8 +104,6 @@ class _Crew:
                 self._workers[number] = worker
             if isinstance(order, RunOrder):
                 order = replace(order, run=replace(order.run, device=worker.device))
-                if order.again:
-                    order.run.move_aside(self._board.message)
             worker.give(order)
             self._board.show(number, _label(order), None)
 

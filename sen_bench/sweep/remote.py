@@ -68,11 +68,10 @@ def on_workers(
             yield Outcome(run, error=reasons[0])
         else:
             ready.append(run)
+    if force:
+        ready = yield from _begin_anew(ready, console)
     if not ready:
         return
-    if force:
-        for run in ready:
-            run.move_aside(console.message)
     folder = ready[0].folders.runs
     folder.mkdir(parents=True, exist_ok=True)
     with new_token(folder, "sweep") as token:
@@ -96,6 +95,23 @@ def on_workers(
                 yield _outcome(futures[future], future)
         finally:
             client.cancel(list(futures))
+
+
+def _begin_anew(runs: Sequence[Run], console: Console) -> Generator[Outcome, None, list[Run]]:
+    """Moves aside what there is of runs; here and not by the worker, as another one may go on after it.
+
+    Returns:
+        Those of which that could be done.
+    """
+    ready = []
+    for run in runs:
+        try:
+            run.place.begin_anew(console.message)
+        except SenBenchError as error:
+            yield Outcome(run, error=first_line(error))
+        else:
+            ready.append(run)
+    return ready
 
 
 def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:

@@ -209,6 +209,10 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
             return Answer()
         with ExitStack() as stack:
             stack.enter_context(_LastWords(connection))
+            # Before there is a log in the folder that somebody writes to.
+            if order.again:
+                order.run.place.begin_anew(relay.message)
+            order.run.place.make()
             stack.enter_context(_output_to(order.run.log))
             rows = order.run.missing_rows(relay, tensorboard=order.tensorboard, again=order.again)
             return Answer(tuple(rows))
@@ -241,7 +245,6 @@ class _LastWords:
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
     """Has whatever libraries print, in whatever language, written to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = [(stream, os.dup(stream)) for stream in (1, 2)]
     try:
         with path.open("a", encoding="utf-8") as file:

@@ -1,0 +1,102 @@
+"""The folder of a run: who may train in it, and how it is begun anew."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sen_bench.errors import CheckpointError
+from sen_bench.files import move_aside
+
+# Seconds that a process which was just killed may take to let go of its run.
+_RELEASE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its checkpoint and logs.
+
+    Attributes:
+        path: The folder.
+        name: What the run is called.
+    """
+
+    path: Path
+    name: str
+
+    def make(self) -> None:
+        """Makes the folder where it is missing.
+
+        Raises:
+            CheckpointError: If it cannot be made.
+        """
+        with _one_line(f"cannot make {self.path}"):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from training the same run; released by the system when this one dies.
+
+        Raises:
+            CheckpointError: If another process trains it, or the system refuses to write there.
+        """
+        lock = FileLock(self._beside("lock"), timeout=_RELEASE_SECONDS)
+        try:
+            with _one_line(f"cannot make {self.path}"):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+        except Timeout:
+            raise CheckpointError(f"another process is training {self.name}; wait until it is done") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin_anew(self, notice: Callable[[str], None]) -> None:
+        """Makes room for a new beginning: what is there is moved aside, which is said.
+
+        From then on the run counts as not done, whatever the tables have of it, until it is `recorded`.
+
+        Raises:
+            CheckpointError: If another process trains it, or the system refuses. Nothing is moved then.
+        """
+        with self.alone(), _one_line(f"cannot move {self.path} aside"):
+            # First, so that whoever is killed in between has not lost what was asked for.
+            self._beside("anew").touch()
+            if self.path.exists():
+                notice(f"moved {self.path} to {move_aside(self.path)}")
+
+    @property
+    def begun_anew(self) -> bool:
+        """Whether it was begun anew and is not `recorded` yet."""
+        return self._beside("anew").exists()
+
+    def recorded(self) -> None:
+        """Its rows are in the tables."""
+        self._beside("anew").unlink(missing_ok=True)
+
+    def _beside(self, what: str) -> Path:
+        """A hidden file next to the folder, which stays where it is when that is moved aside."""
+        return self.path.with_name(f".{self.path.name}.{what}")
+
+
+@contextmanager
+def _one_line(failure: str) -> Iterator[None]:
+    """Turns what the system refuses into an error of one line, but for a full disk, which commands tell.
+
+    Raises:
+        CheckpointError: In place of another `OSError`.
+    """
+    try:
+        yield
+    except Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise CheckpointError(f"{failure}: {error.strerror or error}") from error
