@@ -43,6 +43,7 @@ def generate(
     workers: int = 1,
     run: RunShards | None = None,
     force: bool = False,
+    wait: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _line: None,
 ) -> GenerationResult:
@@ -59,12 +60,14 @@ def generate(
         run: What makes the shards, in place of worker processes of this machine.
         force: Generate in any case, and move what lies at the target aside, to "train.zarr.old-1"; likewise
             an unfinished dataset of another recipe.
+        wait: Where another process is generating it, wait for that and take what it made.
         progress: Called with the observations done and their total.
-        notice: Called with lines that a person should read: that a generation goes on where it stopped.
+        notice: Called with lines that a person should read: that a generation goes on where it stopped, or
+            waits.
 
     Raises:
         DatasetError: Something else lies at the target or is unfinished beside it, another process is
-            generating it, or it cannot be written.
+            generating it and this one is not to wait, or it cannot be written.
         ConfigError: The recipe or the number of workers is impossible.
         WorldError: The world does not have these options or actions.
     """
@@ -76,7 +79,7 @@ def generate(
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(target):
+        with alone(target, waiting=notice if wait else None):
             if staging.settle():
                 return GenerationResult(target, created=True, dataset=open_dataset(target))
             if not force and target.exists():

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from pathlib import Path
 import filelock
 
 from sen_bench.errors import DatasetError
+
+# Seconds between two looks at whether a lock that is waited for is free.
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,18 @@ class Holder:
 
 
 @contextmanager
-def alone(target: Path) -> Iterator[None]:
+def alone(target: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds the lock of a target.
 
     The lock is the operating system's: it is released when its process dies, however that happens, and is
     then taken over. Beside it a file names the holder. On network file systems whose locks do not reach
     other machines that file is all there is: where it names a process of another machine, nobody here can
     know whether that is alive, so it is believed.
+
+    Args:
+        target: The dataset's folder.
+        waiting: Whom to tell that another process holds it, of this machine or one whose locks reach here;
+            it is waited for then. None: not to wait.
 
     Raises:
         DatasetError: Another process holds it, or may do so.
@@ -68,7 +76,12 @@ def alone(target: Path) -> Iterator[None]:
     except filelock.Timeout:
         holder = Holder.read(holder_file)
         who = f" ({holder})" if holder else ""
-        raise DatasetError(f"another process is generating {target}{who}; wait until it is done") from None
+        if waiting is None:
+            raise DatasetError(
+                f"another process is generating {target}{who}; wait until it is done"
+            ) from None
+        waiting(f"another process is generating {target}{who}; waiting for it")
+        lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
     try:
         holder, ourselves = Holder.read(holder_file), Holder.ourselves()
         if holder is not None and holder.host != ourselves.host:

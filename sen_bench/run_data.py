@@ -44,7 +44,7 @@ class RunData:
     def ensure(
         self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
     ) -> GenerationResult:
-        """Generates a split where it is missing.
+        """Generates a split where it is missing; what another process is generating is waited for.
 
         Args:
             split: Its name.
@@ -61,6 +61,7 @@ class RunData:
                 self.path(split),
                 workers=workers,
                 run=run,
+                wait=True,
                 progress=advance,
                 notice=console.message,
             )

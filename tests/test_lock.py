@@ -6,6 +6,8 @@ import json
 import os
 import re
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
@@ -46,6 +48,32 @@ def test_the_second_is_told_who_holds_it(target: Path) -> None:
         refused(target, re.escape(f"another process is generating {target} ({ours}); wait until it is done"))
     assert generate(SMALL, target).created
     assert left_behind(target.parent) == ["a.zarr"]
+
+
+def test_who_waits_takes_what_the_other_made(target: Path) -> None:
+    said: list[str] = []
+    told = threading.Event()
+
+    def notice(line: str) -> None:
+        said.append(line)
+        told.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with alone(target):
+            ours = Holder.read(holder_file(target))
+            waiting = pool.submit(generate, SMALL, target, wait=True, notice=notice)
+            assert told.wait(60)
+            assert not waiting.done()
+        assert waiting.result(60).created, "the other one did not finish it"
+        assert said == [f"another process is generating {target} ({ours}); waiting for it"]
+
+        told.clear()
+        before = target.stat().st_ino
+        with alone(target):
+            waiting = pool.submit(generate, SMALL, target, wait=True, notice=notice)
+            assert told.wait(60)
+        assert not waiting.result(60).created
+        assert target.stat().st_ino == before
 
 
 def test_one_that_has_not_yet_said_who_it_is_is_refused_too(target: Path) -> None:
