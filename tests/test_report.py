@@ -26,7 +26,8 @@ from sen_bench.leaderboard import append_rows, read_runs
 from sen_bench.report import Page, build_page, draw_world, read_tables, render_page, write_page
 from sen_bench.report.charts import MARKS, Points, Row, dot_chart, line_chart, mark_path
 from sen_bench.report.entries import METRIC, entries
-from sen_bench.tasks import get_task, task_names
+from sen_bench.report.worlds import WorldPictures
+from sen_bench.tasks import Task, get_task, task_names
 from tests.report_tables import STRANGE, report_rows, write_report_tables
 from tests.test_leaderboard import make_row
 
@@ -243,7 +244,7 @@ def test_what_was_not_run_is_missing_and_not_invented(page: Element) -> None:
         # What was published is shown even where nothing was run, as the paper's.
         scores = cells[4:-3]
         assert all(cell.attributes["data-value"] == "" for cell in scores)
-        assert all(re.fullmatch(r"\s*(paper\*? .*)?", cell.text) for cell in scores)
+        assert all(re.fullmatch(r"\s*(paper\d+ .*)?", cell.text) for cell in scores)
     (missing,) = page.all("ul", **{"class": "missing"})
     listed = {item.text for item in missing.all("li")}
     assert "3D Blocks, train-limited: sen" in listed
@@ -294,7 +295,8 @@ def test_charts_say_their_numbers_in_words(page: Element) -> None:
     ]
     (drawing,) = figure.all("svg")
     assert drawing.attributes["aria-label"] == (
-        "HH@1 1 step ahead: matmul 93.0 ± 2.0; tfn 18.0 ± 2.0; none 28.0 ± 2.0."
+        "HH@1 1 step ahead: matmul 93.0 ± 2.0 (95 %: 91.0 to 95.0; published: 100.0);"
+        " tfn 18.0 ± 2.0 (95 %: 16.0 to 20.0); none 28.0 ± 2.0 (95 %: 26.0 to 30.0; published: 7.4)."
     )
 
 
@@ -378,6 +380,50 @@ def test_every_colour_has_a_mark_of_its_own() -> None:
     assert len({mark_path(colour, 0, 0) for colour in range(len(MARKS))}) == len(MARKS)
 
 
+def test_a_sixth_model_has_the_colour_of_the_first() -> None:
+    first, sixth = (
+        line_chart([Points("", colour, (1.0, 2.0), (1.0, 2.0))], x_label="", y_label="", summary="").lines[0]
+        for colour in (0, len(MARKS))
+    )
+    assert sixth == first
+    rows = [Row("", value=1, other=2, colour=colour) for colour in (1, 1 + len(MARKS))]
+    one, other = dot_chart(rows, x_label="", summary="", limits=(0, 3)).rows
+    assert [mark.colour for mark in one.marks] == [mark.colour for mark in other.marks] == [1, 1]
+    assert one.colour == other.colour == 1
+
+
+def test_long_names_are_told_apart_by_their_ends() -> None:
+    rows = [Row(f"package.module:{name}") for name in ("Alpha (1)", "Alpha (2)", "Beta (1)")]
+    labels = [row.label for row in dot_chart(rows, x_label="", summary="", limits=(0, 1)).rows]
+    assert labels == ["…le:Alpha (1)", "…le:Alpha (2)", "…ule:Beta (1)"]
+
+
+def test_every_published_number_leads_to_its_source_and_note(page: Element) -> None:
+    (body,) = page.all(
+        "tbody",
+        data_task="2d-shapes",
+        data_split="train-limited",
+        data_preset="cpu",
+        data_model="none",
+        data_horizon="1",
+    )
+    (link,) = [a for a in body.all("a") if "source" in a.attributes["href"]]
+    (target,) = page.all("li", id=link.attributes["href"].removeprefix("#"))
+    assert target.text == "a paper: perhaps ten steps"
+    numbers = page.all("small", **{"class": "paper"})
+    assert numbers
+    assert all(len(number.all("a")) == 1 for number in numbers)
+
+
+def test_the_page_says_without_a_mouse_what_scores_mean(page: Element) -> None:
+    (meanings,) = page.all("dl", **{"class": "meanings"})
+    told = dict(zip(*([e.text for e in meanings.all(tag)] for tag in ("dt", "dd")), strict=True))
+    headings = {b.text for b in page.all("button") if b.attributes.get("title")}
+    assert told["MRR %"] == METRIC["mrr"].title
+    assert headings & set(told)
+    assert {heading for heading in headings if "@" in heading or "(" in heading} <= set(told)
+
+
 def test_rows_that_differ_in_settings_only_are_told_apart(tmp_path: Path) -> None:
     limited = {"train_split": "train-limited", "run_id": "limited"}
     rows = [make_row(), make_row(config_digest="sha256:other"), make_row(**limited)]
@@ -424,6 +470,27 @@ def test_the_command_writes_a_page_and_overwrites_only_pages(
     assert nothing.exit_code == 2
     assert "no results at" in nothing.stderr
     assert not (tmp_path / "index.html").exists()
+
+
+def test_a_world_that_cannot_be_drawn_costs_its_picture_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_rows(tmp_path / "runs.csv", [make_row()])
+    drawn = draw_world(get_task("2d-shapes"))
+
+    def draw(task: Task) -> WorldPictures:
+        if task.name == "reacher":
+            raise ImportError("no such wheel")
+        return drawn
+
+    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", draw)
+    done = CliRunner().invoke(main, ["report", "--results", str(tmp_path), "--quiet"])
+    assert done.exit_code == 0
+    assert (
+        done.stderr.partition(" (")[0]
+        == "no picture of reacher: drawing reacher failed: ImportError: no such wheel"
+    )
+    assert len(parse((tmp_path / "index.html").read_text()).all("figure", **{"class": "world"})) == 5
 
 
 def test_a_page_that_cannot_be_written_is_said_in_one_line(built: Page, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, results_option
+from sen_bench.errors import SenBenchError
+from sen_bench.extensions import call_plugin
 from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
 from sen_bench.tasks import task_names
 
@@ -39,9 +42,12 @@ def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
         if name not in {task.name for task in tasks}:
             terminal.message(f"{name} is left out: it cannot be used; `sen-bench tasks` says why")
     with terminal.task("draw worlds", "tasks") as advance:
-        for task in tasks:
-            worlds.append(draw_world(task))
-            advance(len(worlds), len(tasks))
+        for number, task in enumerate(tasks, start=1):
+            try:
+                worlds.append(call_plugin(f"drawing {task.name}", functools.partial(draw_world, task)))
+            except SenBenchError as error:
+                terminal.message(f"no picture of {task.name}: {error}")
+            advance(number, len(tasks))
     path = output or results / "index.html"
     write_page(build_page(tables, worlds), path)
     click.echo(str(path))

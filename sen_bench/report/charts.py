@@ -65,7 +65,7 @@ class Line:
     @property
     def dash(self) -> str:
         """As SVG writes it."""
-        return DASHES[self.colour % len(DASHES)]
+        return DASHES[self.colour]
 
     @property
     def swatch(self) -> str:
@@ -105,7 +105,7 @@ class Points:
 
     Attributes:
         name: Of the line.
-        colour: Of the line.
+        colour: Of the line; beyond those there are, they are taken again from the first.
         x: To the right.
         y: Upwards; a gap where it is no number.
         low: Lower ends of intervals; empty, or one for each point and no number where there is none.
@@ -127,7 +127,7 @@ class Row:
     Attributes:
         label: On the left.
         text: On the right: the numbers.
-        colour: Of its dots.
+        colour: Of its dots; beyond those there are, they are taken again from the first.
         value: Where the dot is; no number where there is none.
         low: Lower end of its interval, or no number.
         high: Upper end.
@@ -189,7 +189,7 @@ def mark_path(colour: int, x: float, y: float, size: float = 4) -> str:
     """The mark of a colour, around a point."""
     r = size
     at = f"M{_n(x)} {_n(y)}"
-    match MARKS[colour % len(MARKS)]:
+    match MARKS[colour]:
         case "circle":
             return f"{at}m{_n(-r)} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
         case "square":
@@ -256,6 +256,7 @@ def line_chart(
 
 
 def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, marked: bool) -> Line:
+    colour = points.colour % len(MARKS)
     path, marks, pen = "", [], "M"
     for x, y in zip(points.x, points.y, strict=True):
         if not math.isfinite(y) or (logarithmic and y <= 0):
@@ -264,13 +265,13 @@ def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, 
         path += f"{pen}{_n(x_scale(x))} {_n(y_scale(y))}"
         pen = "L"
         if marked:
-            marks.append(Mark(mark_path(points.colour, x_scale(x), y_scale(y)), points.colour))
+            marks.append(Mark(mark_path(colour, x_scale(x), y_scale(y)), colour))
     whiskers = "".join(
         f"M{_n(x_scale(x))} {_n(y_scale(low))}V{_n(y_scale(high))}"
         for x, low, high in zip(points.x, points.low, points.high, strict=False)
         if math.isfinite(low) and math.isfinite(high)
     )
-    return Line(points.name, points.colour, path, tuple(marks), whiskers)
+    return Line(points.name, colour, path, tuple(marks), whiskers)
 
 
 def dot_chart(
@@ -305,6 +306,7 @@ def dot_chart(
 
 
 def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
+    colour = row.colour % len(MARKS)
     marks = []
     whisker = ""
     if math.isfinite(row.low) and math.isfinite(row.high):
@@ -312,14 +314,15 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
     if math.isfinite(row.value) and math.isfinite(row.other):
         whisker += f"M{_n(scale(row.value))} {_n(y)}H{_n(scale(row.other))}"
     if math.isfinite(row.other):
-        marks.append(Mark(mark_path(row.colour, scale(row.other), y, 5), row.colour, hollow=True))
+        marks.append(Mark(mark_path(colour, scale(row.other), y, 5), colour, hollow=True))
     if math.isfinite(row.value):
-        marks.append(Mark(mark_path(row.colour, scale(row.value), y, 5), row.colour))
+        marks.append(Mark(mark_path(colour, scale(row.value), y, 5), colour))
     published = diamond_path(scale(row.published), y) if math.isfinite(row.published) else ""
     label = row.label
     if len(label) > _LABEL_LETTERS and not row.heading:
-        label = f"{label[: _LABEL_LETTERS - 1]}…"
-    return PlacedRow(label, row.text, y, row.colour, row.heading, tuple(marks), whisker, published)
+        # The end tells models apart: package.module:Class (2).
+        label = f"…{label[1 - _LABEL_LETTERS :]}"
+    return PlacedRow(label, row.text, y, colour, row.heading, tuple(marks), whisker, published)
 
 
 def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Scale:

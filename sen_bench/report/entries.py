@@ -86,6 +86,11 @@ class Published:
     source: str
     note: str
 
+    @property
+    def origin(self) -> str:
+        """Where it stands, and what to know of it."""
+        return f"{self.source}: {self.note}" if self.note else self.source
+
 
 @dataclass(frozen=True)
 class Score:

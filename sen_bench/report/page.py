@@ -119,6 +119,7 @@ class Page:
         presets: What presets mean.
         devices: Where was run.
         missing: What was not run.
+        metrics: All scores that are shown.
         sources: Where published numbers stand, each with what to know of them.
     """
 
@@ -138,6 +139,7 @@ class Page:
     presets: tuple[PresetFacts, ...]
     devices: tuple[Device, ...]
     missing: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     sources: tuple[str, ...]
 
 
@@ -187,12 +189,10 @@ def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
                 if (entry.task, entry.split, entry.model) not in ran
             )
         ),
+        metrics=METRICS,
         sources=tuple(
             dict.fromkeys(
-                f"{score.published.source}{': ' if score.published.note else ''}{score.published.note}"
-                for entry in rows
-                for score in entry.scores.values()
-                if score.published
+                score.published.origin for entry in rows for score in entry.scores.values() if score.published
             )
         ),
     )
@@ -240,7 +240,7 @@ def _preset(name: str, titles: Mapping[str, str], runs: pd.DataFrame) -> PresetF
         trained = [(task, sizes.training.epochs) for task, sizes in preset.tasks.items()] if preset else []
     epochs: dict[int, dict[str, None]] = {}
     for task, count in trained:
-        epochs.setdefault(count, {})[titles[task]] = None
+        epochs.setdefault(count, {})[titles.get(task, task)] = None
     if len(epochs) == 1:
         text = str(next(iter(epochs)))
     else:
@@ -256,7 +256,7 @@ def _differences(preset: Preset, titles: Mapping[str, str]) -> str:
     found = []
     for what, name in (("data", "data"), ("widths of networks", "models")):
         tasks = [
-            titles[task]
+            titles.get(task, task)
             for task, sizes in preset.tasks.items()
             if task in paper.tasks and getattr(sizes, name) != getattr(paper.tasks[task], name)
         ]

@@ -61,6 +61,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
         name = metric.heading.removesuffix(" %")
         horizon = max(entry.horizon for entry in shown)
         rows = [_dot(metric, entry) for entry in shown]
+        words = "; ".join(_words(metric, row) for row in rows)
         panels.append(
             Panel(
                 task,
@@ -79,7 +80,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
                         for row in rows
                     ],
                     x_label=f"{name} {_steps(horizon)} ahead, %",
-                    summary=f"{name} {_steps(horizon)} ahead: {_words(rows)}.",
+                    summary=f"{name} {_steps(horizon)} ahead: {words}.",
                     limits=(0, 100),
                 ),
             )
@@ -192,21 +193,25 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
         ran = [entry for entry in group if entry.runs]
         longest = [entry for entry in ran if entry.horizon == max(e.horizon for e in ran)]
         rows: list[Row] = []
+        words = []
         for metric in (metric for metric in METRICS if not metric.share):
             mine = [
                 _dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)
             ]
             if mine:
-                rows += [Row(f"{metric.heading}: {metric.title}", heading=True), *mine]
+                heading = f"{metric.heading}: {metric.title}"
+                rows += [Row(heading, heading=True), *mine]
+                words.append(f"{heading}. {'; '.join(_words(metric, row) for row in mine)}.")
         if rows:
-            words = " ".join(f"{row.label}." if row.heading else f"{row.label} {row.text};" for row in rows)
             panels.append(
                 Panel(
                     task,
                     split,
                     preset,
                     _title(group[0]),
-                    dot_chart(rows, x_label="error, logarithmic; 0 is exactly equivariant", summary=words),
+                    dot_chart(
+                        rows, x_label="error, logarithmic; 0 is exactly equivariant", summary=" ".join(words)
+                    ),
                 )
             )
     return panels
@@ -313,5 +318,11 @@ def _steps(horizon: int) -> str:
     return "1 step" if horizon == 1 else f"{horizon} steps"
 
 
-def _words(rows: Iterable[Row]) -> str:
-    return "; ".join(f"{row.label} {row.text}" for row in rows)
+def _words(metric: Metric, row: Row) -> str:
+    """All that a row shows, for those who do not see it."""
+    known = []
+    if not math.isnan(row.low):
+        known.append(f"95 %: {metric.text(row.low)} to {metric.text(row.high)}")
+    if not math.isnan(row.published):
+        known.append(f"published: {metric.text(row.published)}")
+    return f"{row.label} {row.text}" + (f" ({'; '.join(known)})" if known else "")
