@@ -6,6 +6,7 @@ world is made. A third party adds a world by subclassing `World` and calling `re
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from typing import Any
@@ -14,6 +15,7 @@ import gymnasium
 
 from sen_bench.envs.world import World as World
 from sen_bench.errors import UnknownNameError, WorldError
+from sen_bench.extensions import call_plugin
 
 WORLDS: dict[str, str] = {}
 """Id -> "module:Class" of every registered world."""
@@ -44,12 +46,13 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
         options: The world's own options.
 
     Raises:
+        ExtensionError: The module cannot be imported.
         UnknownNameError: No world has this id.
         WorldError: The world has no such option, or not with this value.
     """
     module, _, name = world_id.rpartition(":")
     if module:
-        importlib.import_module(module)
+        call_plugin(f"importing {module}", functools.partial(importlib.import_module, module))
     if name not in WORLDS:
         raise UnknownNameError("world", name, WORLDS)
     home, _, attribute = WORLDS[name].partition(":")

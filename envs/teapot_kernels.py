@@ -9,14 +9,12 @@ barycentric coordinates are integers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
+from sen_bench.envs.compiled import compiled
 
 SUBSAMPLE = 16
 """Positions in a picture are whole multiples of this part of the distance between two samples."""
@@ -52,12 +50,7 @@ class Scene(NamedTuple):
     diffuse: float
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compiles on the first call, keeps the machine code on disk, and runs without the interpreter's lock."""
-    return cast(_Function, numba.njit(nogil=True, cache=True)(function))
-
-
-@_compiled
+@compiled
 def project(rotation: NDArray[np.float64], scene: Scene, width: int, projected: NDArray[np.int64]) -> None:
     """Puts the vertices where the camera sees them.
 
@@ -90,7 +83,7 @@ def project(rotation: NDArray[np.float64], scene: Scene, width: int, projected: 
         projected[v, 3] = np.int64(np.floor(SHADE_UNITS * cosine + 0.5))
 
 
-@_compiled
+@compiled
 def fill(
     projected: NDArray[np.int64],
     scene: Scene,
@@ -158,7 +151,7 @@ def fill(
             wk += ky
 
 
-@_compiled
+@compiled
 def render(
     rotations: NDArray[np.float64], scene: Scene, samples: int, background: int, frames: NDArray[np.uint8]
 ) -> None:

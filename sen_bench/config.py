@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.names import is_plain_name
 
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
@@ -22,6 +23,16 @@ ModelOption = bool | int | float | str | list[bool | int | float | str]
 
 #: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
 ModelOptions = dict[str, ModelOption]
+
+
+def _name(name: str) -> str:
+    """Refuses a name that folders of runs or tables of results cannot have."""
+    if not is_plain_name(name):
+        raise ValueError(
+            "rows and folders need a name of letters, digits, '_', '.' and '-' that is no number and no word"
+            " such as true or None"
+        )
+    return name
 
 
 class _Strict(BaseModel):
@@ -97,7 +108,7 @@ class TaskPreset(_Strict):
 class Preset(_Strict):
     """A named set of sizes for the tasks it mentions."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_name)]
     description: str
     tasks: dict[str, TaskPreset]
 
@@ -211,4 +222,5 @@ def first_problem(error: ValidationError) -> str:
     """The first complaint of a validation error, in one line, with the key it is about."""
     problem: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']} (got {reprlib.repr(problem['input'])})"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message} (got {reprlib.repr(problem['input'])})"

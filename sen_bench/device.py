@@ -65,10 +65,12 @@ def device_name(device: torch.device) -> str:
 def free_memory(device: torch.device) -> int:
     """Bytes that this process can still take on a device; on a CPU, no more than its cgroup (v2) allows.
 
-    Job schedulers and containers limit a process by its cgroup, and kill it where it takes more.
+    Job schedulers and containers limit a process by its cgroup, and kill it where it takes more. Of a GPU,
+    what PyTorch keeps for this process and does not use is free too.
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return min([psutil.virtual_memory().available, *_cgroup_room(_PROC_CGROUP, _CGROUPS)])
 
 

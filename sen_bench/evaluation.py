@@ -310,7 +310,7 @@ def _scoring(model: WorldModel) -> Iterator[None]:
 
 
 def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager[object]:
-    """Autocast for the passes through the model; distances and scores are never narrow."""
+    """Autocast for the passes through the model; nothing else is ever narrow."""
     return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
 
 
@@ -338,9 +338,11 @@ def _roll_out_all(
         element, key = elements[index], keys[index]
         embedding, latent = original.add(index)
         of_twin, latent_of_twin = twin.add(index)
-        equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
-        if model.equivariant:
-            latent_equivariance.update(latent, model.transform_latent(element, latent), latent_of_twin)
+        # The group acts exactly: rounding its action would be taken for an error of the model.
+        with torch.autocast(embedding.device.type, enabled=False):
+            equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
+            if model.equivariant:
+                latent_equivariance.update(latent, model.transform_latent(element, latent), latent_of_twin)
         invariance.update_reference(embedding)
         if last is not None:
             key, embedding, of_twin = (

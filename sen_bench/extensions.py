@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sen_bench.errors import ExtensionError, SenBenchError
+from sen_bench.names import is_plain_name
 
 TASKS = "sen_bench.tasks"
 """Group of entry points, each a task or a function that makes it; the entry point's name is the task's."""
@@ -129,12 +130,8 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
 
 
 def _is_name(name: str) -> bool:
-    """Whether a folder can be called so, and a table of results gives it back as the text it is."""
-    try:
-        float(name)
-    except ValueError:
-        return _NAME.fullmatch(name) is not None and name not in {"true", "false", "null"}
-    return False
+    """Whether it has the form of names of tasks and models."""
+    return _NAME.fullmatch(name) is not None and is_plain_name(name)
 
 
 def _origin(point: EntryPoint) -> str:

@@ -25,6 +25,7 @@ from sen_bench.tables import (
     locked,
     merge_rows,
     read_rows,
+    values,
     write_table,
 )
 
@@ -160,7 +161,7 @@ def read_runs(path: Path) -> pd.DataFrame:
         One row a run and horizon with the columns `COLUMNS`, as `pandas.read_csv(path)` has them.
 
     Raises:
-        ResultsError: There is no such file, or it is not such a table.
+        ResultsError: There is no such file, it is not such a table, or it has a result twice.
     """
     return frame_of(read_run_rows(path), RunRow)
 
@@ -169,11 +170,19 @@ def read_run_rows(path: Path) -> list[RunRow]:
     """Reads and checks a result table, as rows.
 
     Raises:
-        ResultsError: There is no such file, or it is not such a table.
+        ResultsError: There is no such file, it is not such a table, or it has a result twice.
     """
     if not path.exists():
         raise ResultsError(f"no results at {path}; `sen-bench run TASK` writes them")
-    return read_rows(path, RunRow, "runs")
+    rows = read_rows(path, RunRow, "runs")
+    lines: dict[tuple[Any, ...], int] = {}
+    for line, row in enumerate(rows, start=2):
+        # As when both sides of a version control's conflict are kept; it would count as two runs.
+        if (first := lines.setdefault(values(row, KEY), line)) != line:
+            raise ResultsError(
+                f"{path}: line {line} has the result of line {first} again; remove one of them"
+            )
+    return rows
 
 
 def aggregate(runs: pd.DataFrame) -> pd.DataFrame:

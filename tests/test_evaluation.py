@@ -440,6 +440,14 @@ def test_progress_counts_every_episode() -> None:
     assert seen == [(4, 10), (8, 10), (10, 10)]
 
 
+def test_the_action_of_the_group_is_never_narrow() -> None:
+    """Coordinates beyond 256 that are odd have no bfloat16, and the model here turns them by a product."""
+    episodes = WalkEpisodes(10)
+    assert (episodes.observations(slice(None), 0, twin=False) > 256).any()
+    (narrow,) = evaluate(PlaneModel(), episodes, horizons=(1,), autocast=torch.bfloat16)
+    assert narrow.ee_embedding == narrow.ee_latent == 0
+
+
 def test_autocast_reaches_the_model_and_leaves_scores_finite() -> None:
     class Mixed(PlaneModel):
         def __init__(self) -> None:

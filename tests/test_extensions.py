@@ -21,7 +21,7 @@ from sen_bench.cli.data_commands import _chosen_tasks
 from sen_bench.cli.main import main
 from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.leaderboard import aggregate
+from sen_bench.leaderboard import aggregate, append_rows
 from sen_bench.report import usable_tasks
 from sen_bench.tasks import get_task, task_names
 from tests.own_models import Mean
@@ -37,6 +37,13 @@ epochs = 1
 batch_size = 4
 [tasks.drift.evaluation]
 horizons = [1, 2]
+"""
+RUSH_HOUR = """
+data.train = { episodes = 4, horizon = 5 }
+data.eval = { episodes = 5, horizon = 2 }
+training = { epochs = 1, batch_size = 10 }
+evaluation = { horizons = [1] }
+models.none = { embedding_channels = 2, hidden = 4 }
 """
 
 Install = Callable[..., None]
@@ -203,6 +210,27 @@ class TestTasksOfOthers:
         table = aggregate(pd.DataFrame([row.model_dump() for row in rows]))
         assert table["task"].tolist() == ["3d-blocks", "drift"]
         assert [task.name for task in usable_tasks()] == BUILT_IN
+
+    def test_one_whose_world_cannot_be_imported_breaks_nothing_else(self, plug: Install, here: Path) -> None:
+        source = TASK.replace("world_id=DRIFT", 'world_id="drift_world:plug/Drift-v0"')
+        plug(
+            {extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=source, drift_world="import no_such"
+        )
+        why = "importing drift_world failed: ModuleNotFoundError: No module named 'no_such'"
+        assert why in _refused("generate", "drift")
+        assert f"drift   cannot be used: {why}" in _invoke("tasks").stdout
+        assert f"drift mean cannot be used: {why}" in _invoke("models", "--quiet").stdout
+        planned = _invoke("run", "--all", "--preset", "smoke", "--device", "cpu", "--dry-run", "--jobs", "2")
+        assert planned.exit_code == 0, planned.output
+        append_rows(here / "results/runs.csv", [make_seed(0)])
+        made = _invoke("report", "--quiet")
+        assert made.exit_code == 0, made.output
+        assert f"no picture of drift: {why}" in made.stderr
+        (here / "both.toml").write_text(f"{PRESET}[tasks.rush-hour]\n{RUSH_HOUR}")
+        ran = _invoke("run", "--all", "--preset", "both.toml", "--device", "cpu", "--models", "none,mean")
+        assert ran.exit_code == 1
+        assert f"drift/train/mean/both/seed-0: {why}" in ran.stderr
+        assert "rush-hour" in set(pd.read_csv(here / "results/runs.csv")["task"]), "the other one was run"
 
     @pytest.mark.parametrize("name", ["1e5", "nan", "a/b", "Drift", "two words"])
     def test_names_that_no_folder_or_table_can_have_are_refused(self, plug: Install, name: str) -> None:

@@ -193,6 +193,17 @@ def test_full_disk_leaves_the_old_table_and_no_part(table: Path, monkeypatch: py
     assert sorted(path.name for path in table.parent.iterdir()) == ["runs.csv", "runs.csv.lock"]
 
 
+def test_a_result_that_stands_in_the_table_twice_is_refused(table: Path) -> None:
+    """As after a merge of two branches that keeps both sides; it would count as two runs."""
+    append_rows(table, [make_seed(0), make_seed(1)])
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines, lines[1]]))
+    with pytest.raises(
+        ResultsError, match=r"runs.csv: line 4 has the result of line 2 again; remove one of them"
+    ):
+        read_runs(table)
+
+
 def test_lock_held_for_long_is_reported(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sen_bench.tables.LOCK_SECONDS", 0.05)
     append_rows(table, [make_seed(0)])

@@ -104,6 +104,14 @@ def test_on_a_gpu_its_memory_and_that_of_the_host_count(monkeypatch: pytest.Monk
         assert f"half of the free {name}, 2.0 GiB" in chosen.reason
 
 
+def test_what_pytorch_keeps_of_a_gpu_and_does_not_use_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2 * GIB, 8 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 5 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 1 * GIB)
+    assert free_memory(gpu) == 6 * GIB
+
+
 def test_free_memory_heeds_the_limits_of_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An inner group without a limit, and a job's of 1 GiB: 700 MiB are used, 200 of them for files."""
     job = tmp_path / "groups" / "slurm" / "job_7"

@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -433,6 +434,27 @@ def test_damaged_checkpoints_are_refused_in_one_line(
         _train(tmp_path, transitions)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_whatever_is_damaged_in_a_checkpoint_it_is_refused_or_read(
+    tmp_path: Path, transitions: Transitions
+) -> None:
+    _train(tmp_path, transitions, epochs=1)
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    chance = random.Random(0)  # noqa: S311 — places, not secrets
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        # Most of a checkpoint are weights, which may be anything: what describes them stands at its ends.
+        at = chance.choice((chance.randrange(2000), len(whole) - 1 - chance.randrange(2000)))
+        damaged[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            Checkpoint.load(path, CPU)
+        except CheckpointError as error:
+            refused += "\n" not in str(error)
+    assert refused > 30
 
 
 def test_a_failed_save_keeps_the_last_checkpoint(

@@ -10,12 +10,14 @@ import warnings
 from typing import Any
 
 import gymnasium
+import numba
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 from sen_bench.envs import WORLDS, World, make_world, register_world
+from sen_bench.envs.compiled import compiled
 from sen_bench.errors import UnknownNameError, WorldError
 from sen_bench.symmetry import Group, Representation, Symmetry
 
@@ -252,3 +254,15 @@ def test_worlds_never_need_the_libraries_of_their_oracles() -> None:
 def test_world_is_abstract() -> None:
     with pytest.raises(TypeError, match="abstract"):
         World()  # type: ignore[abstract]
+
+
+def test_inner_loops_are_compiled_where_no_machine_code_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where neither the package's folder nor the user's cache can be written."""
+
+    def double(x: int) -> int:
+        return 2 * x
+
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    with pytest.raises(RuntimeError, match="cannot cache function"):
+        numba.njit(cache=True)(double)
+    assert compiled(double)(21) == 42

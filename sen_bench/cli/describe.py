@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from sen_bench.budget import SAME_BUDGET, budget_ratio
-from sen_bench.errors import ExtensionError
+from sen_bench.errors import SenBenchError
 from sen_bench.generators.policy import UNIFORM
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
@@ -34,10 +34,10 @@ def describe_tasks() -> str:
     for name in task_names():
         try:
             task = get_task(name)
-        except ExtensionError as error:
+            world = task.world()
+        except SenBenchError as error:
             blocks.append(f"{name}   cannot be used: {error}")
             continue
-        world = task.world()
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("split", "episodes", "steps", "for"):
             table.add_column(heading, justify="right" if heading in {"episodes", "steps"} else "left")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sen_bench.leaderboard import read_runs
+from sen_bench.errors import SenBenchError
+from sen_bench.leaderboard import KEY, read_runs
 from sen_bench.run import Run
 
 # From the nearest relatives of a run to the farthest: which columns they share with it.
@@ -26,7 +27,8 @@ class Estimates:
     """
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        self._rows = rows.drop_duplicates("run_id") if len(rows) else rows
+        # One row of a training: its horizons share all that is looked at here.
+        self._rows = rows.drop_duplicates([name for name in KEY if name != "horizon"]) if len(rows) else rows
 
     @classmethod
     def for_runs(cls, runs: list[Run]) -> Estimates:
@@ -68,7 +70,13 @@ def transitions(run: Run) -> int:
 
 
 def bytes_seen(run: Run) -> int:
-    """How many bytes of frames it trains on: orders runs of which nothing else is known."""
-    world = run.task.world()
+    """How many bytes of frames it trains on: orders runs of which nothing else is known.
+
+    0 where the world cannot be made: what is wrong with it is said when it is the run's turn.
+    """
+    try:
+        world = run.task.world()
+    except SenBenchError:
+        return 0
     height, width, channels = world.observation_space.shape or ()
     return transitions(run) * height * width * channels * world.frame_stack

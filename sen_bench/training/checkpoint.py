@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -77,10 +76,13 @@ class Checkpoint:
             contents = torch.load(path, map_location=device, weights_only=True)
         except FileNotFoundError:
             raise CheckpointError(f"there is no checkpoint {path}; train first") from None
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        # A damaged file is read as a program of another meaning, which may raise anything.
+        except Exception as error:
+            why = next(iter(str(error).splitlines()), type(error).__name__)
             raise CheckpointError(
-                f"the checkpoint {path} cannot be read ({str(error).splitlines()[0]});"
-                " move it away to train anew"
+                f"the checkpoint {path} cannot be read ({why}); move it away to train anew"
             ) from error
         version = contents.pop("format_version", None) if isinstance(contents, dict) else None
         if version != FORMAT_VERSION:

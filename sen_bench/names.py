@@ -1,0 +1,27 @@
+"""Names that a folder can have and that a table of results gives back as the text they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+# What `pandas.read_csv` takes for missing, of what has the form of a name.
+_MISSING: Final = frozenset({"NA", "NULL", "None", "null"})
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is one that folders and tables can have: letters, digits, ``_``, ``.`` and ``-``.
+
+    Numbers, truth values and what tables have for missing values are none.
+    """
+    try:
+        float(name)
+    except ValueError:
+        return (
+            _NAME.fullmatch(name) is not None
+            and name.lower() not in {"true", "false"}
+            and name not in _MISSING
+        )
+    return False
