@@ -24,7 +24,12 @@
   };
 
   form.addEventListener("change", filter);
-  form.addEventListener("reset", () => { setTimeout(filter); });
+  // At once, and not after the event, when the browser would do it.
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    for (const choice of filters) choice.value = "";
+    filter();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); });
   form.hidden = false;
 
