@@ -65,11 +65,13 @@ class RunFolder:
         Raises:
             CheckpointError: If another process trains it, or the system refuses. Nothing is moved then.
         """
-        with self.alone(), _one_line(f"cannot move {self.path} aside"):
-            # First, so that whoever is killed in between has not lost what was asked for.
-            self._beside("anew").touch()
-            if self.path.exists():
-                notice(f"moved {self.path} to {move_aside(self.path)}")
+        with self.alone():
+            with _one_line(f"cannot move {self.path} aside"):
+                # First, so that whoever is killed in between has not lost what was asked for.
+                self._beside("anew").touch()
+                aside = move_aside(self.path) if self.path.exists() else None
+            if aside is not None:
+                notice(f"moved {self.path} to {aside}")
 
     @property
     def begun_anew(self) -> bool:

@@ -129,6 +129,19 @@ def _rows(page: Element) -> list[Element]:
     return [body for body in page.all("tbody") if "data-row" in body.attributes]
 
 
+def _published_row(page: Element) -> Element:
+    """The row of the tables that has a published number with a note."""
+    (body,) = page.all(
+        "tbody",
+        data_task="2d-shapes",
+        data_split="train-limited",
+        data_preset="cpu",
+        data_model="none",
+        data_horizon="1",
+    )
+    return body
+
+
 def test_ids_are_unique_and_references_lead_somewhere(page: Element) -> None:
     ids = [element.attributes["id"] for element in page.walk() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
@@ -199,14 +212,7 @@ def test_means_deviations_and_published_numbers_stand_in_their_cells(page: Eleme
     place = {"task": "2d-shapes", "train_split": "train-limited", "model": "none", "horizon": 1}
     mine = runs[(runs[list(place)] == list(place.values())).all(axis=1)]
     mean, std = 100 * mine["hits_at_10"].mean(), 100 * mine["hits_at_10"].std()
-    (body,) = page.all(
-        "tbody",
-        data_task="2d-shapes",
-        data_split="train-limited",
-        data_preset="cpu",
-        data_model="none",
-        data_horizon="1",
-    )
+    body = _published_row(page)
     (cell,) = [cell for cell in body.all("td") if "paper" in cell.text]
     assert cell.text.strip().startswith(f"{mean:.1f} ± {std:.1f}")
     assert "2.8 ± 0.6" in cell.text
@@ -399,14 +405,7 @@ def test_long_names_are_told_apart_by_their_ends() -> None:
 
 
 def test_every_published_number_leads_to_its_source_and_note(page: Element) -> None:
-    (body,) = page.all(
-        "tbody",
-        data_task="2d-shapes",
-        data_split="train-limited",
-        data_preset="cpu",
-        data_model="none",
-        data_horizon="1",
-    )
+    body = _published_row(page)
     (link,) = [a for a in body.all("a") if "source" in a.attributes["href"]]
     (target,) = page.all("li", id=link.attributes["href"].removeprefix("#"))
     assert target.text == "a paper: perhaps ten steps"
