@@ -24,6 +24,7 @@ from sen_bench.metrics import (
     latent_spread,
     random_order,
     rank_predictions,
+    relative_error,
     require_finite,
     rows_within,
     separation,
@@ -100,6 +101,8 @@ class HorizonScores:
         die_embedding: DIE(S) on random pairs of first observations; the same at every horizon. NaN where no
             two twins share their element, as for SO(3).
         die_model: DIE of p-step predictions against random true latents p steps ahead; NaN likewise.
+        relative_error: RMS error of those predictions, relative to that of predicting no change; NaN where no
+            latent changes.
         latent_spread: RMS distance of the true latents p steps ahead from their mean.
         separation: Mean over random pairs of those latents of min(1, energy / margin).
         collapsed: Whether `separation` says that the encoder has collapsed.
@@ -118,6 +121,7 @@ class HorizonScores:
     ee_latent: float
     die_embedding: float
     die_model: float
+    relative_error: float
     latent_spread: float
     separation: float
     collapsed: bool
@@ -193,6 +197,7 @@ def evaluate(
                     ee_latent=errors.latent_equivariance,
                     die_embedding=errors.invariance,
                     die_model=_die_of_model(original, twin, horizon, pairs),
+                    relative_error=relative_error(predicted, true, original.true[0]),
                     latent_spread=latent_spread(true),
                     separation=apart,
                     collapsed=is_collapsed(apart),

@@ -59,6 +59,9 @@ class RunRow(BaseModel):
     )
     die_embedding: Ratio = Field(description="DIE(S): distance invariance error of the embedding network")
     die_model: Ratio = Field(description="DIE(model): distance invariance error of the predictions")
+    relative_error: Ratio = Field(
+        description="RMS error of the predictions, relative to that of predicting no change"
+    )
     latent_spread: Amount = Field(description="RMS distance of the true latents from their mean")
     separation: Share = Field(description="Mean over random pairs of latents of min(1, energy / margin)")
     collapsed: bool = Field(description="Whether the encoder collapsed: `separation` below 0.01")
@@ -112,6 +115,7 @@ HIGHER_IS_BETTER: Final = {
     "ee_latent": False,
     "die_embedding": False,
     "die_model": False,
+    "relative_error": False,
 }
 """Metrics by which models are compared, and whether a higher score is the better one."""
 

@@ -245,6 +245,24 @@ def distance_invariance_error(a: Tensor, b: Tensor, ga: Tensor, gb: Tensor, *, r
     return error.value()
 
 
+def relative_error(predicted: Tensor, true: Tensor, first: Tensor) -> float:
+    """RMS error of predictions, relative to that of predicting no change (Theil's U) [ours].
+
+    0 is perfect; 1 is as good as to give the latents that the predictions began from. Rankings do not tell
+    the two apart where most of a state stays as it is.
+
+    Args:
+        predicted: Predicted latents, `[N, ...]`.
+        true: Encoded true observations of the same episodes, of the same shape.
+        first: The latents that were predicted from, of the same shape.
+
+    Returns:
+        √(E‖predicted - true‖² / E‖first - true‖²); NaN if no latent changes.
+    """
+    error, change = (episode_norms(x - true).square().mean() for x in (predicted, first))
+    return float((error / change).sqrt()) if change > 0 else math.nan
+
+
 def element_keys(elements: Tensor) -> Tensor:
     """A number for each episode, equal where the elements of their twins are.
 

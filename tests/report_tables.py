@@ -70,6 +70,7 @@ def _row(task: str, split: str, model: str, preset: str, seed: int, horizon: int
         ee_latent=math.nan if model == "none" else 1 - score,
         die_embedding=math.nan if teapot else (1 - score) / 10,
         die_model=math.nan if teapot else (1 - score) / 3,
+        relative_error=1.2 * (1 - score),
         device="NVIDIA H100 80GB HBM3" if preset == "paper" else "cpu",
         precision="bfloat16" if preset == "paper" else "float32",
         config_digest=f"sha256:{task}-{split}-{model}-{preset}",

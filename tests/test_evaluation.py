@@ -144,6 +144,7 @@ def test_perfect_model_scores_perfectly() -> None:
         assert scores.ee_embedding == scores.ee_latent == 0
         assert scores.die_embedding == pytest.approx(0, abs=1e-7)
         assert scores.die_model == pytest.approx(0, abs=1e-7)
+        assert scores.relative_error == 0
         assert scores.separation == 1
         assert not scores.collapsed
 
@@ -155,6 +156,7 @@ def test_collapsed_model_is_at_chance_and_named_so() -> None:
         assert scores.hits_at_1_optimistic == scores.mrr_optimistic == 1
         assert scores.latent_spread == pytest.approx(0, abs=1e-12)
         assert scores.separation == 0
+        assert math.isnan(scores.relative_error)
         assert scores.collapsed
 
 
@@ -171,6 +173,19 @@ def test_scores_of_each_horizon_are_those_of_its_own_frames() -> None:
         assert scores.mrr == pytest.approx((1 / ranks).mean())
         spread = states[:, scores.horizon] - states[:, scores.horizon].mean(0)
         assert scores.latent_spread == pytest.approx(math.sqrt((spread**2).sum(1).mean()), rel=1e-6)
+
+
+def test_relative_error_is_one_for_standing_still_and_half_for_half_the_way() -> None:
+    class Halfway(PlaneModel):
+        """Moves half as far as it should."""
+
+        def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+            return latent + (super().transition(latent, action) - latent) / 2
+
+    episodes = WalkEpisodes(80, distinct=False)
+    for model, expected in ((Standing(), 1.0), (Halfway(), 0.5), (PlaneModel(), 0.0)):
+        for scores in evaluate(model, episodes, chunk=9):
+            assert scores.relative_error == pytest.approx(expected, abs=1e-6)
 
 
 def test_every_action_enters_the_prediction_in_its_turn() -> None:
@@ -370,7 +385,7 @@ def test_scores_do_not_depend_on_the_chunk(model: type[PlaneModel]) -> None:
     whole = [as_dict(s) for s in evaluate(model(), episodes, chunk=53)]
     for chunk in (1, 2, 10, 52, 1000):
         for part, expected in zip(evaluate(model(), episodes, chunk=chunk), whole, strict=True):
-            assert as_dict(part) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+            assert as_dict(part) == pytest.approx(expected, rel=1e-12, abs=1e-15, nan_ok=True)
 
 
 def test_seed_decides_the_random_pairs_only() -> None:

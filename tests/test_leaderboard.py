@@ -53,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "ee_latent": 0.01,
     "die_embedding": 0.03,
     "die_model": 0.04,
+    "relative_error": 0.6,
     "latent_spread": 1.25,
     "separation": 0.9,
     "collapsed": False,
@@ -360,7 +361,7 @@ def test_table_for_the_terminal_shows_shares_in_percent_and_collapsed_seeds() ->
     assert "12.3" in none
     assert "±" not in none
     assert "collapsed" not in none
-    assert re.search(r" 0\.03 +- +1,986,345", none)
+    assert re.search(r" 0\.03 +- +0\.6 +1,986,345", none)
     assert "config" not in text
     assert not any(line != line.rstrip() for line in text.splitlines())
     assert "\x1b" not in text

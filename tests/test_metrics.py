@@ -26,6 +26,7 @@ from sen_bench.metrics import (
     latent_spread,
     random_order,
     rank_predictions,
+    relative_error,
     require_finite,
     separation,
     twin_pairs,
@@ -235,6 +236,14 @@ def test_order_is_random_within_an_element_and_repeats_with_its_seed() -> None:
 def _energy(a: Tensor, b: Tensor) -> Tensor:
     """The energy of object latents `[B, O, D]` with σ = 0.5: 2 · squared distance, mean over objects."""
     return 2 * (a - b).square().sum(dim=2).mean(dim=1)
+
+
+def test_relative_error_of_latents_equals_its_definition() -> None:
+    generator = np.random.default_rng(4)
+    predicted, true, first = generator.normal(size=(3, 30, 5, 2))
+    expected = math.sqrt(((predicted - true) ** 2).sum() / ((first - true) ** 2).sum())
+    assert relative_error(*map(torch.from_numpy, (predicted, true, first))) == pytest.approx(expected)
+    assert math.isnan(relative_error(*map(torch.from_numpy, (predicted, true, true))))
 
 
 def test_latent_spread_of_a_case_by_hand() -> None:

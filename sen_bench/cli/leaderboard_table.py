@@ -99,4 +99,5 @@ _SHOWN: Final = (
     ("EE(z)", "ee_latent", None),
     ("DIE(S)", "die_embedding", None),
     ("DIE(model)", "die_model", None),
+    ("rel. error", "relative_error", None),
 )

@@ -64,6 +64,12 @@ METRICS: Final = (
     Metric("ee_latent", "EE(z)", "equivariance error of the latents", share=False),
     Metric("die_embedding", "DIE(S)", "distance invariance error of the embedding network", share=False),
     Metric("die_model", "DIE(model)", "distance invariance error of the predictions", share=False),
+    Metric(
+        "relative_error",
+        "Rel. error",
+        "error of the predictions, relative to predicting no change",
+        share=False,
+    ),
 )
 """In the order of the page's columns."""
 
