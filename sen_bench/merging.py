@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from sen_bench.curves import CURVE_KEY, CurveRow, append_curves, read_curve_rows
 from sen_bench.errors import ResultsError
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import KEY, RunRow, append_rows, read_run_rows
-from sen_bench.tables import values
+from sen_bench.tables import locked, values
 
 
 @dataclass(frozen=True)
@@ -43,61 +44,98 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
         ResultsError: A source has no such table, or it is broken; the folder is a source itself; results
             differ. Nothing is written then. Or the tables cannot be written.
     """
-    target = Folders(Path(), Path(), results)
-    there = _by_key(read_run_rows(target.runs_csv)) if target.runs_csv.exists() else {}
-    new: dict[tuple[str, ...], RunRow] = {}
-    curves: dict[tuple[str, ...], list[CurveRow]] = {}
-    seen: dict[str, None] = {}
-    replaced: dict[str, None] = {}
+    if any(source.resolve() == results.resolve() for source in sources):
+        raise ResultsError(f"{results} cannot be merged into itself")
+    # All of them before anything is made in the target.
+    new = _Table()
     for source in sources:
-        if source.resolve() == results.resolve():
-            raise ResultsError(f"{source} cannot be merged into itself")
-        folders = Folders(Path(), Path(), source)
-        rows = _by_key(read_run_rows(folders.runs_csv))
-        changed = {key: row for key, row in rows.items() if _differs(row, new.get(key) or there.get(key))}
-        others = [row for key, row in changed.items() if key in new or key in there]
-        other = {row.run_id: None for row in others}
-        if other and not replace:
-            first, *more = other
-            rest = f" and {len(more)} more" if more else ""
-            raise ResultsError(
-                f"{first}{rest}: {source} has other rows of the same data and settings than are there;"
-                " --replace takes them"
-            )
-        replaced |= other
-        seen |= {row.run_id: None for row in rows.values()}
-        new |= changed
-        # The curve of a training whose scores are replaced is none of the other's, which may have none.
-        curves |= {values(row, CURVE_KEY): [] for row in others}
-        curves |= _curves_of(changed.values(), folders.curves_csv)
-    # The curves first: a run that stands in the table of runs is done, and never recorded again.
-    if curves:
-        append_curves(target.curves_csv, [row for curve in curves.values() for row in curve], also=curves)
-    if new:
-        append_rows(target.runs_csv, new.values())
+        table = _Table.read(source)
+        new.take(table, table.changes(new, replace=replace))
+    target = Folders(Path(), Path(), results)
+    # Of two processes, the later one must see what the earlier one wrote, or it would replace it unasked.
+    with locked(target.runs_csv):
+        there = _Table.read(results) if target.runs_csv.exists() else _Table()
+        changes = new.changes(there, replace=replace)
+        replaced = {changes[key].run_id: None for key in changes if key in there.rows}
+        curves = new.curves_of(changes, instead_of=there)
+        # The curves first: a run that stands in the table of runs is done, and never recorded again.
+        if curves:
+            append_curves(target.curves_csv, [row for curve in curves.values() for row in curve], also=curves)
+        if changes:
+            append_rows(target.runs_csv, changes.values())
     target.refresh_leaderboard()
-    touched = {row.run_id for row in new.values()}
+    touched = {row.run_id for row in changes.values()}
+    names = {row.run_id: None for row in new.rows.values()}
     return Merged(
-        added=tuple(name for name in seen if name in touched and name not in replaced),
+        added=tuple(name for name in names if name in touched and name not in replaced),
         replaced=tuple(replaced),
-        same=tuple(name for name in seen if name not in touched),
+        same=tuple(name for name in names if name not in touched),
     )
 
 
-def _by_key(rows: list[RunRow]) -> dict[tuple[str, ...], RunRow]:
-    return {values(row, KEY): row for row in rows}
+_Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass
+class _Table:
+    """Rows of one folder, or of several that were put together.
+
+    Attributes:
+        rows: By `KEY`.
+        curves: By `CURVE_KEY`.
+        sources: The folder that each row is from, by `KEY`.
+    """
+
+    rows: dict[_Key, RunRow] = field(default_factory=dict)
+    curves: dict[_Key, list[CurveRow]] = field(default_factory=dict)
+    sources: dict[_Key, Path] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, source: Path) -> _Table:
+        folders = Folders(Path(), Path(), source)
+        rows = {values(row, KEY): row for row in read_run_rows(folders.runs_csv)}
+        curves: dict[_Key, list[CurveRow]] = {}
+        for row in read_curve_rows(folders.curves_csv) if folders.curves_csv.exists() else []:
+            curves.setdefault(values(row, CURVE_KEY), []).append(row)
+        return cls(rows, curves, dict.fromkeys(rows, source))
+
+    def changes(self, there: _Table, *, replace: bool) -> dict[_Key, RunRow]:
+        """The rows that are not there, or not so.
+
+        Raises:
+            ResultsError: One is there with other contents, and is not to be replaced.
+        """
+        changed = {key: row for key, row in self.rows.items() if _differs(row, there.rows.get(key))}
+        others = {row.run_id: key for key, row in changed.items() if key in there.rows}
+        if others and not replace:
+            first, *more = others
+            rest = f" and {len(more)} more" if more else ""
+            raise ResultsError(
+                f"{first}{rest}: {self.sources[others[first]]} has other rows of the same data and settings"
+                " than are there; --replace takes them"
+            )
+        return changed
+
+    def curves_of(self, changes: dict[_Key, RunRow], *, instead_of: _Table) -> dict[_Key, list[CurveRow]]:
+        """The curves that come with some rows; runs of earlier versions have none.
+
+        The curve of a training whose scores are replaced is none of the other's: where that has none, an
+        empty one takes its place.
+        """
+        curves: dict[_Key, list[CurveRow]] = {}
+        for key, row in changes.items():
+            name = values(row, CURVE_KEY)
+            if name in self.curves or key in instead_of.rows:
+                curves[name] = self.curves.get(name, [])
+        return curves
+
+    def take(self, other: _Table, changes: dict[_Key, RunRow]) -> None:
+        """Adds rows of another table with their curves, in place of those that are here."""
+        self.curves |= other.curves_of(changes, instead_of=self)
+        self.rows |= changes
+        self.sources |= {key: other.sources[key] for key in changes}
 
 
 def _differs(row: RunRow, other: RunRow | None) -> bool:
     # As text, because an undefined score is unlike itself as a number.
     return other is None or repr(row) != repr(other)
-
-
-def _curves_of(rows: Iterable[RunRow], path: Path) -> dict[tuple[str, ...], list[CurveRow]]:
-    """The learning curves of some runs, by `CURVE_KEY`; runs of earlier versions have none."""
-    wanted = {values(row, CURVE_KEY) for row in rows}
-    curves: dict[tuple[str, ...], list[CurveRow]] = {}
-    for row in read_curve_rows(path) if path.exists() else []:
-        if (key := values(row, CURVE_KEY)) in wanted:
-            curves.setdefault(key, []).append(row)
-    return curves

@@ -189,14 +189,15 @@ def merge_rows(
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Makes the folder of a table and holds the lock beside it, `<name>.lock`.
+    """Makes the folder of a table and holds the lock beside it, `<name>.lock`; a thread may nest it.
 
     Raises:
         ResultsError: It stays locked, or the system refuses to write there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS):
+        # One lock of a name in a process: who holds it may take it again.
+        with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS, is_singleton=True):
             yield
     except Timeout as error:
         raise ResultsError(

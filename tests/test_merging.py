@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from sen_bench.cli.main import main
 from sen_bench.curves import record_curve
@@ -16,6 +20,7 @@ from sen_bench.errors import ResultsError
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.merging import Merged, merge_results
+from sen_bench.tables import locked
 from tests.test_leaderboard import make_seed
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")
@@ -111,6 +116,31 @@ def test_sources_that_contradict_each_other_are_refused_too(tmp_path: Path) -> N
     for _ in range(2):
         merge_results([one, two], tmp_path / "results", replace=True)
         assert _contents(tmp_path / "results") == _contents(two)
+
+
+def test_what_is_recorded_at_the_same_time_is_not_replaced_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = _record(tmp_path / "here", make_seed(1))
+    there = _record(tmp_path / "there", make_seed(0, mrr=0.9))
+    table = here / "runs.csv"
+    waiting = Event()
+
+    class Lock(FileLock):
+        def acquire(self, *args: Any, **options: Any) -> Any:
+            if current_thread() is not main_thread():
+                waiting.set()
+            return super().acquire(*args, **options)
+
+    monkeypatch.setattr("sen_bench.tables.FileLock", Lock)
+    with ThreadPoolExecutor(1) as pool:
+        with locked(table):
+            merging = pool.submit(merge_results, [there], here)
+            assert waiting.wait(60)
+            append_rows(table, [make_seed(0, mrr=0.5)])
+        with pytest.raises(ResultsError, match=r"sen-0: .*there has other rows"):
+            merging.result()
+    assert read_runs(table)["mrr"].tolist() == [0.5, make_seed(1).mrr]
 
 
 def test_runs_without_curves_are_merged_too(tmp_path: Path) -> None:
