@@ -21,6 +21,8 @@ Schedule = Literal["constant", "cosine"]
 
 ModelOption = bool | int | float | str | list[bool | int | float | str]
 
+BatchSize = Annotated[int, Field(ge=2)]
+
 #: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
 ModelOptions = dict[str, ModelOption]
 
@@ -54,6 +56,7 @@ class TrainingConfig(_Strict):
     Attributes:
         epochs: Passes over the training transitions.
         batch_size: Transitions in a batch.
+        batch_size_from_epoch: By the number of an epoch, transitions in a batch from that epoch on [ours].
         learning_rate: Of Adam, at the start.
         schedule: What becomes of the learning rate: ``constant``, as in the paper, or ``cosine``, half a wave
             down to 0 at the end of the last epoch [ours].
@@ -66,7 +69,8 @@ class TrainingConfig(_Strict):
     """
 
     epochs: Annotated[int, Field(gt=0)] = 100
-    batch_size: Annotated[int, Field(ge=2)] = 1024
+    batch_size: BatchSize = 1024
+    batch_size_from_epoch: dict[Annotated[int, Field(ge=2)], BatchSize] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
     schedule: Schedule = "constant"
     hinge: Annotated[float, Field(gt=0)] = 1.0
@@ -167,6 +171,8 @@ class RunConfig(_Strict):
         settings = self.model_dump(mode="json")
         if self.training.schedule == "constant":
             del settings["training"]["schedule"]
+        if not self.training.batch_size_from_epoch:
+            del settings["training"]["batch_size_from_epoch"]
         if self.training.shuffle_buffer is None:
             del settings["training"]["shuffle_buffer"]
         if self.model_code is None:

@@ -298,6 +298,7 @@ def test_a_device_that_is_not_there_is_refused(invoke: Invoke) -> None:
         (("epochs = 2", "epochs = 0"), "tasks.3d-blocks.training.epochs"),
         (("epochs = 2", "epoch = 2"), "tasks.3d-blocks.training.epoch: Extra inputs are not permitted"),
         (("batch_size = 10", "batch_size = 1"), "training.batch_size"),
+        (("batch_size = 10", "batch_size_from_epoch = { 1 = 10 }"), "training.batch_size_from_epoch.1"),
         (("[1, 3]", "[1, 4]"), "evaluated 4 steps ahead, but its eval episodes have 3"),
         (("models.none", "models.nine"), "unknown model of 3d-blocks 'nine'"),
         (("hidden = 4 }\nmodels.none", "depth = 4 }\nmodels.none"), "model 'sen' of 3d-blocks"),

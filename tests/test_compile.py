@@ -121,9 +121,10 @@ def _train(
     transitions: Transitions,
     build: Callable[[], WorldModel] = _small,
     reporter: Recorder | None = None,
+    later: dict[int, int] | None = None,
     **options: Any,
 ) -> TrainingResult:
-    config = TrainingConfig(epochs=2, batch_size=8)
+    config = TrainingConfig(epochs=2, batch_size=8, batch_size_from_epoch=later or {})
     with torch._dynamo.config.patch(error_on_recompile=True):
         return train(
             build,
@@ -184,6 +185,15 @@ def test_a_batch_larger_than_the_dataset_is_compiled_for_what_there_is(
     reporter = Recorder()
     _train(tmp_path, few, Affine, reporter, compiled=True)
     assert reporter.messages
+
+
+@pytest.mark.usefixtures("cheap_compiler")
+def test_batches_that_grow_are_compiled_for_once_more(tmp_path: Path, transitions: Transitions) -> None:
+    reporter = Recorder()
+    _train(tmp_path / "compiled", transitions, reporter=reporter, later={2: 12}, compiled=True)
+    assert reporter.messages == 2 * ["compiling; the first step takes about a minute"]
+    _train(tmp_path / "plain", transitions, later={2: 12})
+    _assert_same(tmp_path / "compiled", tmp_path / "plain")
 
 
 class Opaque(Affine):

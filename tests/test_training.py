@@ -212,6 +212,34 @@ def test_the_cosine_schedule_is_half_a_wave_down_to_0(tmp_path: Path, transition
     assert steps == pytest.approx(expected, abs=1e-4)
 
 
+def test_batches_have_the_size_of_their_epoch(tmp_path: Path, transitions: Transitions) -> None:
+    sizes: list[int] = []
+
+    class Watching(Transitions):
+        def batch(self, index: Tensor) -> Batch:
+            sizes.append(len(index))
+            return super().batch(index)
+
+    watching = Watching(transitions._frames, transitions._actions, CPU)
+    reporter = Recorder()
+    grown: dict[str, Any] = {"batch_size": 8, "batch_size_from_epoch": {4: 41, 3: 20}}
+    result = _train(tmp_path, watching, reporter=reporter, epochs=4, **grown)
+    assert len(transitions) == 42
+    assert sizes == 2 * [8, 8, 8, 8, 8, 2] + [20, 20, 2] + [41]
+    assert result.transitions_seen == 3 * 42 + 41  # a batch of one sample is left out
+    last = {status.epoch: (status.step, status.steps) for status in reporter.statuses}
+    assert last == {1: (6, 6), 2: (6, 6), 3: (3, 3), 4: (2, 2)}
+
+
+def test_training_in_growing_batches_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
+    grown: dict[str, Any] = {"epochs": 3, "batch_size": 4, "batch_size_from_epoch": {3: 16}}
+    whole = _train(tmp_path / "whole", transitions, **grown)
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path / "parts", transitions, reporter=Recorder(5), **grown)
+    resumed = _train(tmp_path / "parts", transitions, **grown)
+    assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
+
+
 def test_training_under_a_schedule_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
     whole = _train(tmp_path / "whole", transitions, schedule="cosine")
     with pytest.raises(KeyboardInterrupt):
@@ -232,6 +260,10 @@ def test_digests_say_whether_training_can_go_on_for_more_epochs() -> None:
     def config(**settings: Any) -> RunConfig:
         preset = TaskPreset(training=TrainingConfig(**settings))
         return get_task("3d-blocks").run_config("sen", "train", preset)
+
+    grown = [config(epochs=3, batch_size_from_epoch={2: n}) for n in (3, 4)]
+    assert len({c.weights_digest for c in (*grown, config(epochs=3))}) == 3
+    assert RunConfig.model_validate_json(grown[0].model_dump_json()).digest == grown[0].digest
 
     constant, cosine = ({n: config(epochs=n, schedule=s) for n in (3, 4)} for s in ("constant", "cosine"))
     assert constant[3].weights_digest == constant[4].weights_digest

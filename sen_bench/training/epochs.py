@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -77,12 +77,19 @@ class Pace:
         batch_size: Samples in a batch.
         learning_rate: Of Adam, at the start.
         schedule: What becomes of the learning rate, see `TrainingConfig`.
+        batch_size_from_epoch: By the number of an epoch, samples in a batch from that epoch on.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
     schedule: Schedule = "constant"
+    batch_size_from_epoch: Mapping[int, int] = field(default_factory=dict)
+
+    def batch_size_in(self, epoch: int) -> int:
+        """Samples in a batch of an epoch, counted from 1."""
+        begun = [first for first in self.batch_size_from_epoch if first <= epoch]
+        return self.batch_size_from_epoch[max(begun)] if begun else self.batch_size
 
 
 class EpochTraining(ABC, Generic[NetworkT]):
@@ -206,6 +213,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
         )
 
     @property
+    def batch_size(self) -> int:
+        """Samples in a batch of the epoch that is next or under way; the last one may be smaller."""
+        return self._pace.batch_size_in(self.epoch + 1)
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to train."""
         return self.stopped or self.epoch >= self._pace.epochs
@@ -235,10 +247,10 @@ class EpochTraining(ABC, Generic[NetworkT]):
         generator = self._order_generator(self.epoch)
         last = self.epoch + 1 >= self._pace.epochs
         order = self.order(generator, None if last else self._order_generator(self.epoch + 1))
-        batches = [index for index in torch.split(order, self._pace.batch_size) if len(index) > 1]
+        batches = [index for index in torch.split(order, self.batch_size) if len(index) > 1]
         permutations = [torch.randperm(len(index), generator=generator) for index in batches]
         # Moved at once: a copy from the CPU's memory first waits until a GPU has done all it was told to.
-        moved = torch.split(torch.cat(permutations).to(self._device), self._pace.batch_size)
+        moved = torch.split(torch.cat(permutations).to(self._device), self.batch_size)
         yield from zip(batches, moved, strict=True)
 
     def _order_generator(self, epoch: int) -> torch.Generator:
@@ -267,7 +279,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
 
     def _train_batches(self, log: MetricsLog) -> list[float]:
         """The steps of one epoch; their losses."""
-        steps = math.ceil(self._samples / self._pace.batch_size)
+        steps = math.ceil(self._samples / self.batch_size)
         self.network.train()
         waiting: list[Tensor] = []
         losses: list[float] = []
@@ -330,7 +342,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
     def _status(self, done: int, steps: int, losses: list[float]) -> Status:
         began, seen = self._session
         speed = seen / max(time.perf_counter() - began, 1e-9)
-        left = (self._pace.epochs - self.epoch) * self._samples - done * self._pace.batch_size
+        left = (self._pace.epochs - self.epoch) * self._samples - done * self.batch_size
         return Status(
             epoch=self.epoch + 1,
             epochs=self._pace.epochs,

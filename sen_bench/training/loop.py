@@ -142,7 +142,13 @@ class _Run(EpochTraining[WorldModel]):
         super().__init__(
             build,
             len(transitions),
-            Pace(config.epochs, config.batch_size, config.learning_rate, config.schedule),
+            Pace(
+                config.epochs,
+                config.batch_size,
+                config.learning_rate,
+                config.schedule,
+                config.batch_size_from_epoch,
+            ),
             seed=seed,
             device=transitions.device,
             folder=folder,
@@ -158,7 +164,7 @@ class _Run(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
-        self._compiled_loss: LossFunction | None = None
+        self._compiled_loss: tuple[int, LossFunction] | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -192,12 +198,12 @@ class _Run(EpochTraining[WorldModel]):
             batch = self._transitions.batch(index)
         hinge, dtype = self._config.hinge, _DTYPES[self._config.precision]
         # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
-        if self._compiled and len(index) == min(self._config.batch_size, len(self._transitions)):
-            if self._compiled_loss is None:
+        if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
+            if self._compiled_loss is None or self._compiled_loss[0] != len(index):
                 self._reporter.message("compiling; the first step takes about a minute")
-                self._compiled_loss = compiled_loss()
+                self._compiled_loss = len(index), compiled_loss()
             with self._stages.stage("forward"):
-                return self._compiled_loss(self.network, batch, permutation, hinge=hinge, dtype=dtype)
+                return self._compiled_loss[1](self.network, batch, permutation, hinge=hinge, dtype=dtype)
         return contrastive_loss(
             self.network, batch, permutation, hinge=hinge, dtype=dtype, stage=self._stages.stage
         )
