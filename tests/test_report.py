@@ -306,6 +306,14 @@ def test_charts_say_their_numbers_in_words(page: Element) -> None:
     )
 
 
+def test_charts_of_equivariance_have_its_errors_and_no_others(page: Element) -> None:
+    (section,) = page.all("section", aria_labelledby="equivariance")
+    words = " ".join(drawing.attributes["aria-label"] for drawing in section.all("svg"))
+    shown = {metric.name for metric in METRIC.values() if f"{metric.heading}: {metric.title}." in words}
+    assert shown == {"ee_embedding", "ee_latent", "die_embedding", "die_model"}
+    assert METRIC["relative_error"].title in page.text
+
+
 def test_equal_tables_give_equal_pages(results: Path, text: str) -> None:
     tables = read_tables(results, results / "published.csv")
     assert render_page(build_page(tables, [draw_world(get_task("2d-shapes"))])) == text

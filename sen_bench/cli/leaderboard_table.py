@@ -95,9 +95,9 @@ _SHOWN: Final = (
     ("H@10 %", "hits_at_10", _PERCENT),
     ("MRR %", "mrr", _PERCENT),
     ("HH@1 %", "hh_at_1", _PERCENT),
+    ("rel. error", "relative_error", None),
     ("EE(S)", "ee_embedding", None),
     ("EE(z)", "ee_latent", None),
     ("DIE(S)", "die_embedding", None),
     ("DIE(model)", "die_model", None),
-    ("rel. error", "relative_error", None),
 )

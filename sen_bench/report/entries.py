@@ -60,16 +60,11 @@ METRICS: Final = (
     Metric(
         "hh_at_1", "HH@1 %", "share of predictions nearer to the truth than to any hard negative", share=True
     ),
+    Metric("relative_error", "Rel. error", "error of predictions; 1: as if nothing changed", share=False),
     Metric("ee_embedding", "EE(S)", "equivariance error of the embedding network", share=False),
     Metric("ee_latent", "EE(z)", "equivariance error of the latents", share=False),
     Metric("die_embedding", "DIE(S)", "distance invariance error of the embedding network", share=False),
     Metric("die_model", "DIE(model)", "distance invariance error of the predictions", share=False),
-    Metric(
-        "relative_error",
-        "Rel. error",
-        "error of the predictions, relative to predicting no change",
-        share=False,
-    ),
 )
 """In the order of the page's columns."""
 

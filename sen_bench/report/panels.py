@@ -10,9 +10,11 @@ from itertools import groupby
 import pandas as pd
 
 from sen_bench.report.charts import DotChart, Line, LineChart, Points, Row, dot_chart, line_chart
-from sen_bench.report.entries import METRIC, METRICS, Entry, Metric, Score, headline
+from sen_bench.report.entries import METRIC, Entry, Metric, Score, headline
 
 NOT_RUN = "not run"
+
+_EQUIVARIANCE = ("ee_embedding", "ee_latent", "die_embedding", "die_model")
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
         longest = [entry for entry in ran if entry.horizon == max(e.horizon for e in ran)]
         rows: list[Row] = []
         words = []
-        for metric in (metric for metric in METRICS if not metric.share):
+        for metric in (METRIC[name] for name in _EQUIVARIANCE):
             mine = [
                 _dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)
             ]
