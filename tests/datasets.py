@@ -16,6 +16,16 @@ BLOCKS = Recipe(
     seed=3,
     twin=True,
 )
+TEAPOT = Recipe(
+    task="teapot-small",
+    split="eval",
+    world_id="sen_bench/Teapot-v0",
+    world_options={"actions": "small"},
+    episodes=200,
+    horizon=2,
+    twin=True,
+    negatives=True,
+)
 # Eight shards, as every dataset has that is large enough.
 TALL = Recipe(task="drift", split="train", world_id=DRIFT, episodes=4000, horizon=60)
 # Five shards of 25 episodes, the last one of 10, of some hundred kilobytes in all.

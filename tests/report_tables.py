@@ -10,7 +10,7 @@ from sen_bench.curves import CurveRow, curve_of
 from sen_bench.leaderboard import RunRow, append_rows
 from sen_bench.published import PublishedRow
 from sen_bench.tables import frame_of, write_table
-from tests.test_leaderboard import make_row
+from tests.rows import make_row
 
 STRANGE = "<script>alert('x')</script>&\"runs\""
 """A name that would be markup if it were not escaped."""

@@ -13,8 +13,8 @@ from filelock import FileLock
 from sen_bench.errors import CheckpointError
 from sen_bench.run import Run
 from sen_bench.run_folder import RunFolder
-from tests.test_sweep import PRESET
-from tests.test_sweep import _invoke as invoke
+from tests.commands import invoke
+from tests.presets import TWO_TASKS
 
 RUN = ("rush-hour", "--preset", "tiny.toml", "--models", "none", "--seeds", "0", "--device", "cpu", "--quiet")
 FOLDER = Path("runs/rush-hour/train/none/tiny/seed-0")
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("sen_bench.run_folder._RELEASE_SECONDS", 0.1)
-    Path("tiny.toml").write_text(PRESET)
+    Path("tiny.toml").write_text(TWO_TASKS)
     assert invoke("run", *RUN).exit_code == 0
     return tmp_path
 

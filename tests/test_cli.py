@@ -14,29 +14,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from sen_bench import __version__
-from sen_bench.cli.main import main
 from sen_bench.store import open_dataset
-
-TINY = """
-description = "as small as it gets"
-[tasks.3d-blocks]
-data.train = { episodes = 4, horizon = 5 }
-data.eval = { episodes = 5, horizon = 3 }
-data.train-limited = { episodes = 20 }
-training = { epochs = 2, batch_size = 10 }
-evaluation = { horizons = [1, 3] }
-models.sen = { embedding_channels = 2, hidden = 4 }
-models.none = { embedding_channels = 2, hidden = 4 }
-models.full = { embedding_channels = 1, hidden = 4 }
-"""
-
-Invoke = Callable[..., Result]
+from tests.commands import done, invoke, refused
+from tests.presets import TINY
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with the preset tiny.toml."""
     monkeypatch.chdir(tmp_path)
@@ -44,39 +30,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def invoke(here: Path) -> Invoke:
-    """Runs a command line in the folder."""
-
-    def run(*arguments: str) -> Result:
-        result = CliRunner().invoke(main, list(arguments))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    assert here.exists()
-    return run
-
-
-def _run(invoke: Invoke, *more: str) -> Result:
-    result = invoke("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1", *more)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def _refused(result: Result) -> str:
-    """The one line that a mistake ends in."""
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    assert "Traceback" not in result.output
-    return lines[0]
+def _run(*more: str) -> Result:
+    return done("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1", *more)
 
 
 @pytest.mark.parametrize(
     "command", ["", "tasks", "generate", "info", "run", "train", "evaluate", "leaderboard"]
 )
-def test_help_explains_every_option(invoke: Invoke, command: str) -> None:
+def test_help_explains_every_option(command: str) -> None:
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
     assert "\b" not in result.output
@@ -84,11 +45,11 @@ def test_help_explains_every_option(invoke: Invoke, command: str) -> None:
     assert all(len(line.split()) > 1 for line in described)
 
 
-def test_version(invoke: Invoke) -> None:
+def test_version() -> None:
     assert __version__ in invoke("--version").output
 
 
-def test_tasks_lists_worlds_splits_and_models(invoke: Invoke) -> None:
+def test_tasks_lists_worlds_splits_and_models() -> None:
     output = invoke("tasks").stdout
     for text in (
         "3d-blocks",
@@ -101,7 +62,7 @@ def test_tasks_lists_worlds_splits_and_models(invoke: Invoke) -> None:
         assert text in output
 
 
-def test_generate_writes_train_and_eval_and_a_second_time_does_nothing(here: Path, invoke: Invoke) -> None:
+def test_generate_writes_train_and_eval_and_a_second_time_does_nothing(here: Path) -> None:
     command = ("generate", "3d-blocks", "--episodes", "3", "--horizon", "4", "--workers", "1")
     first = invoke(*command)
     assert first.exit_code == 0
@@ -116,11 +77,11 @@ def test_generate_writes_train_and_eval_and_a_second_time_does_nothing(here: Pat
     assert (here / "data/3d-blocks/train.zarr/manifest.json").stat().st_mtime_ns == before
 
 
-def test_generate_refuses_other_settings_and_force_moves_the_old_aside(here: Path, invoke: Invoke) -> None:
+def test_generate_refuses_other_settings_and_force_moves_the_old_aside(here: Path) -> None:
     command = ("generate", "3d-blocks", "--split", "train", "--horizon", "4", "--workers", "1")
     invoke(*command, "--episodes", "3")
-    assert "episodes 3 instead of 2" in _refused(invoke(*command, "--episodes", "2"))
-    assert "seed 0 instead of 1" in _refused(invoke(*command, "--episodes", "3", "--seed", "1"))
+    assert "episodes 3 instead of 2" in refused(*command, "--episodes", "2")
+    assert "seed 0 instead of 1" in refused(*command, "--episodes", "3", "--seed", "1")
     assert open_dataset(here / "data/3d-blocks/train.zarr").episodes == 3
     forced = invoke(*command, "--episodes", "2", "--force")
     assert forced.exit_code == 0
@@ -128,7 +89,7 @@ def test_generate_refuses_other_settings_and_force_moves_the_old_aside(here: Pat
     assert open_dataset(here / "data/3d-blocks/train.zarr.old-1").episodes == 3
 
 
-def test_the_limited_split_never_moves_left(here: Path, invoke: Invoke) -> None:
+def test_the_limited_split_never_moves_left(here: Path) -> None:
     invoke("generate", "3d-blocks", "--split", "train-limited", "--episodes", "400", "--workers", "1")
     dataset = open_dataset(here / "data/3d-blocks/train-limited.zarr")
     actions = dataset.load("action")
@@ -136,7 +97,7 @@ def test_the_limited_split_never_moves_left(here: Path, invoke: Invoke) -> None:
     assert set(actions.ravel().tolist()) == {action for action in range(20) if action % 4 != 3}
 
 
-def test_info_describes_a_dataset(here: Path, invoke: Invoke) -> None:
+def test_info_describes_a_dataset(here: Path) -> None:
     invoke("generate", "3d-blocks", "--split", "eval", "--episodes", "3", "--horizon", "4", "--workers", "1")
     store = here / "data/3d-blocks/eval.zarr"
     output = invoke("info", str(store)).stdout
@@ -159,15 +120,13 @@ def test_info_describes_a_dataset(here: Path, invoke: Invoke) -> None:
         ),
     ],
 )
-def test_info_says_how_actions_were_chosen(
-    here: Path, invoke: Invoke, task: str, split: str, policy: str
-) -> None:
+def test_info_says_how_actions_were_chosen(here: Path, task: str, split: str, policy: str) -> None:
     invoke("generate", task, "--split", split, "--episodes", "2", "--horizon", "2", "--workers", "1")
     assert policy in invoke("info", str(here / f"data/{task}/{split}.zarr")).stdout
 
 
-def test_run_does_everything_and_a_second_time_nothing(here: Path, invoke: Invoke) -> None:
-    first = _run(invoke, "--seeds", "0-1")
+def test_run_does_everything_and_a_second_time_nothing(here: Path) -> None:
+    first = _run("--seeds", "0-1")
     runs = pd.read_csv(here / "results/runs.csv")
     assert len(runs) == 3 * 2 * 2
     assert set(runs["model"]) == {"sen", "full", "none"}
@@ -189,16 +148,16 @@ def test_run_does_everything_and_a_second_time_nothing(here: Path, invoke: Invok
     files = {
         path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file() and path.suffix != ".lock"
     }
-    second = _run(invoke, "--seeds", "0-1")
+    second = _run("--seeds", "0-1")
     assert second.stdout == first.stdout
     assert second.stderr.count("already in results/runs.csv") == 6
     assert files == {p: p.stat().st_mtime_ns for p in here.rglob("*") if p.is_file() and p.suffix != ".lock"}
     assert invoke("leaderboard").stdout == first.stdout
 
 
-def test_train_then_evaluate_equals_run(here: Path, invoke: Invoke) -> None:
+def test_train_then_evaluate_equals_run(here: Path) -> None:
     options = ("3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--model", "sen")
-    _run(invoke, "--model", "sen")
+    _run("--model", "sen")
     expected = pd.read_csv(here / "results/runs.csv")
     steps = (*options, "--runs", "other-runs", "--results", "other-results")
     assert invoke("train", *steps).exit_code == 0
@@ -210,34 +169,32 @@ def test_train_then_evaluate_equals_run(here: Path, invoke: Invoke) -> None:
     assert curves[0] == curves[1]
 
 
-def test_training_on_another_split_is_a_result_of_its_own(here: Path, invoke: Invoke) -> None:
-    _run(invoke, "--model", "sen")
-    _run(invoke, "--model", "sen", "--train-split", "train-limited")
+def test_training_on_another_split_is_a_result_of_its_own(here: Path) -> None:
+    _run("--model", "sen")
+    _run("--model", "sen", "--train-split", "train-limited")
     leaderboard = pd.read_csv(here / "results/leaderboard.csv")
     assert set(leaderboard["train_split"]) == {"train", "train-limited"}
     assert leaderboard["seeds"].eq(1).all()
 
 
-def test_evaluate_refuses_a_run_that_is_not_finished(here: Path, invoke: Invoke) -> None:
-    _run(invoke, "--model", "sen")
+def test_evaluate_refuses_a_run_that_is_not_finished(here: Path) -> None:
+    _run("--model", "sen")
     (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
-    message = _refused(
-        invoke("evaluate", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--model", "sen")
-    )
+    message = refused("evaluate", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--model", "sen")
     assert "trained for 2 epochs, the settings say 3" in message
 
 
-def test_more_epochs_go_on_and_make_a_row_of_their_own(here: Path, invoke: Invoke) -> None:
-    _run(invoke, "--model", "sen")
+def test_more_epochs_go_on_and_make_a_row_of_their_own(here: Path) -> None:
+    _run("--model", "sen")
     (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
-    _run(invoke, "--model", "sen")
+    _run("--model", "sen")
     runs = pd.read_csv(here / "results/runs.csv")
     assert sorted(runs["epochs"]) == [2, 2, 3, 3]
     assert runs["config_digest"].nunique() == 2
 
 
-def test_other_settings_are_refused_and_force_trains_anew(here: Path, invoke: Invoke) -> None:
-    _run(invoke, "--model", "sen")
+def test_other_settings_are_refused_and_force_trains_anew(here: Path) -> None:
+    _run("--model", "sen")
     options = (
         "run",
         "3d-blocks",
@@ -250,7 +207,7 @@ def test_other_settings_are_refused_and_force_trains_anew(here: Path, invoke: In
         "--precision",
         "bfloat16",
     )
-    assert "is of another run: its settings" in _refused(invoke(*options))
+    assert "is of another run: its settings" in refused(*options)
     assert invoke(*options, "--force").exit_code == 0
     assert (here / "runs/3d-blocks/train/sen/tiny/seed-0.old-1/checkpoint.pt").exists()
     assert set(pd.read_csv(here / "results/runs.csv")["precision"]) == {"float32", "bfloat16"}
@@ -279,16 +236,14 @@ def test_other_settings_are_refused_and_force_trains_anew(here: Path, invoke: In
         (("info", "."), "is not a Zarr v3 group"),
     ],
 )
-def test_mistakes_end_in_one_line(
-    here: Path, invoke: Invoke, arguments: tuple[str, ...], message: str
-) -> None:
-    assert message in _refused(invoke(*arguments))
+def test_mistakes_end_in_one_line(here: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(*arguments)
     assert sorted(path.name for path in here.iterdir() if not path.name.startswith(".")) == ["tiny.toml"]
 
 
-def test_a_device_that_is_not_there_is_refused(invoke: Invoke) -> None:
+def test_a_device_that_is_not_there_is_refused() -> None:
     device = f"cuda:{torch.cuda.device_count()}"
-    message = _refused(invoke("run", "3d-blocks", "--preset", "smoke", "--device", device))
+    message = refused("run", "3d-blocks", "--preset", "smoke", "--device", device)
     assert f"there is no device '{device}'" in message
 
 
@@ -306,42 +261,38 @@ def test_a_device_that_is_not_there_is_refused(invoke: Invoke) -> None:
         (("3d-blocks]", "4d-blocks]"), "has no section [tasks.3d-blocks]"),
     ],
 )
-def test_presets_with_mistakes_are_refused_by_key(
-    here: Path, invoke: Invoke, change: tuple[str, str], message: str
-) -> None:
+def test_presets_with_mistakes_are_refused_by_key(here: Path, change: tuple[str, str], message: str) -> None:
     text = TINY.replace(*change)
     assert text != TINY
     (here / "tiny.toml").write_text(text)
-    result = invoke("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1")
-    assert message in _refused(result)
+    command = ("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1")
+    assert message in refused(*command)
     assert not (here / "results").exists()
 
 
 @pytest.mark.parametrize("seeds", ["a", "2-1", "", "1,,2", "-1"])
-def test_seeds_that_are_none_are_refused(invoke: Invoke, seeds: str) -> None:
+def test_seeds_that_are_none_are_refused(seeds: str) -> None:
     result = invoke("run", "3d-blocks", "--preset", "tiny.toml", "--seeds", seeds)
     assert result.exit_code == 2
     assert "is no seed or range of seeds" in result.stderr
 
 
-def test_a_store_of_another_format_version_is_refused(here: Path, invoke: Invoke) -> None:
+def test_a_store_of_another_format_version_is_refused(here: Path) -> None:
     invoke("generate", "3d-blocks", "--split", "train", "--episodes", "2", "--horizon", "2", "--workers", "1")
     path = here / "data/3d-blocks/train.zarr/zarr.json"
     metadata = json.loads(path.read_text())
     metadata["attributes"]["format_version"] = 99
     path.write_text(json.dumps(metadata))
-    assert "format version 99" in _refused(invoke("info", str(path.parent)))
+    assert "format version 99" in refused("info", str(path.parent))
 
 
-def test_a_truncated_store_is_refused_before_training(here: Path, invoke: Invoke) -> None:
-    _run(invoke, "--model", "sen")
+def test_a_truncated_store_is_refused_before_training(here: Path) -> None:
+    _run("--model", "sen")
     shard = next((here / "data/tiny/3d-blocks/train.zarr/observation/c").rglob("0"))
     while shard.is_dir():
         shard = next(shard.iterdir())
     shard.write_bytes(shard.read_bytes()[:-1])
-    message = _refused(
-        invoke("train", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--model", "none")
-    )
+    message = refused("train", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--model", "none")
     assert "is not whole: observation/c/0" in message
 
 
@@ -371,9 +322,7 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_is_ended_goes_on_to_the_same_rows(
-    here: Path, invoke: Invoke, how: signal.Signals
-) -> None:
+def test_a_run_that_is_ended_goes_on_to_the_same_rows(here: Path, how: signal.Signals) -> None:
     """Ended after its first epoch, by Ctrl-C or kill -9, a run ends with the scores of an undisturbed one."""
     (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 60"))
     options = (

@@ -28,8 +28,8 @@ from sen_bench.samples import Samples
 from sen_bench.tasks import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training.compilation import compiled_loss
-from tests.test_cli import TINY
-from tests.test_training import CPU, IDENTITY, Affine, Recorder
+from tests.presets import TINY
+from tests.trainings import CPU, IDENTITY, Affine, Recorder
 
 # PyTorch's own, of what it uses itself to compile.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -11,7 +11,7 @@ import pytest
 
 from sen_bench.curves import CURVE_COLUMNS, POINTS, curve_of, read_curves, record_curve
 from sen_bench.errors import ResultsError
-from tests.test_leaderboard import make_seed
+from tests.rows import make_seed
 
 RUN = make_seed(0)
 

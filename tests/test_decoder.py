@@ -14,7 +14,7 @@ from sen_bench.baselines.decoder import Decoder
 from sen_bench.data import Transitions
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.training import DecoderResult, train_decoder
-from tests.test_training import Recorder
+from tests.trainings import Recorder
 
 CPU = torch.device("cpu")
 IDENTITY = {"task": "test", "weights": "a"}

@@ -12,32 +12,25 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from sen_bench import extensions
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.data_commands import _chosen_tasks
-from sen_bench.cli.main import main
 from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.leaderboard import aggregate, append_rows
 from sen_bench.report import usable_tasks
 from sen_bench.tasks import get_task, task_names
+from tests.commands import invoke, refused
 from tests.own_models import Mean
 from tests.plugins import TASK, forget, install
-from tests.test_leaderboard import make_seed
+from tests.presets import OF_DRIFT
+from tests.rows import make_seed
 
 BUILT_IN = ["2d-shapes", "3d-blocks", "rush-hour", "reacher", "teapot-small", "teapot-large"]
 OWN = Path(__file__).parent / "own_models.py"
-PRESET = """
-description = "as small as it gets"
-[tasks.drift.training]
-epochs = 1
-batch_size = 4
-[tasks.drift.evaluation]
-horizons = [1, 2]
-"""
 RUSH_HOUR = """
 data.train = { episodes = 4, horizon = 5 }
 data.eval = { episodes = 5, horizon = 2 }
@@ -73,29 +66,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the preset small.toml."""
     folder = tmp_path / "here"
     folder.mkdir()
-    (folder / "small.toml").write_text(PRESET)
+    (folder / "small.toml").write_text(OF_DRIFT)
     monkeypatch.chdir(folder)
     return folder
 
 
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def _refused(*arguments: str) -> str:
-    """The one line that a command ends in."""
-    result = _invoke(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
-
-
 def _run(*more: str) -> Result:
-    result = _invoke(
+    result = invoke(
         "run", "drift", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet", *more
     )
     assert result.exit_code == 0, result.output
@@ -150,7 +127,7 @@ class TestTasksOfOthers:
     ) -> None:
         plug({extensions.TASKS: {"drift": f"drift_task:{point}"}}, drift_task=TASK)
         assert task_names() == [*BUILT_IN, "drift"]
-        assert "drift   Drift" in _invoke("tasks").stdout
+        assert "drift   Drift" in invoke("tasks").stdout
         _run()
         rows = pd.read_csv(here / "results/runs.csv")
         assert rows["task"].eq("drift").all()
@@ -162,14 +139,14 @@ class TestTasksOfOthers:
     ) -> None:
         bare = TASK.replace('models={"mean": Mean}', "models={}")
         plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=bare)
-        assert "models  none of its own" in _invoke("tasks").stdout
+        assert "models  none of its own" in invoke("tasks").stdout
         small = ("--preset", "small.toml")
         for command in (("run", *small), ("train", *small), ("evaluate", *small), ("check",), ("models",)):
             name, *rest = command
-            assert _refused(name, "drift", *rest) == (
+            assert refused(name, "drift", *rest) == (
                 "error: drift has no models of its own; name one by --model, as package.module:Class"
             )
-        assert "unknown model of drift 'sen'" in _refused("train", "drift", *small, "--model", "sen")
+        assert "unknown model of drift 'sen'" in refused("train", "drift", *small, "--model", "sen")
         assert [path.name for path in here.iterdir()] == ["small.toml"]
         _run("--model", "tests.own_models:Mean")
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("tests.own_models:Mean").all()
@@ -198,8 +175,8 @@ class TestTasksOfOthers:
         plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=source)
         with pytest.raises(ExtensionError, match=message):
             get_task("drift")
-        assert "drift" in _refused("generate", "drift")
-        listed = _invoke("tasks")
+        assert "drift" in refused("generate", "drift")
+        listed = invoke("tasks")
         assert listed.exit_code == 0
         assert "drift   cannot be used: " in listed.stdout
         assert "teapot-large" in listed.stdout
@@ -217,19 +194,19 @@ class TestTasksOfOthers:
             {extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=source, drift_world="import no_such"
         )
         why = "importing drift_world failed: ModuleNotFoundError: No module named 'no_such'"
-        assert why in _refused("generate", "drift")
-        assert f"drift   cannot be used: {why}" in _invoke("tasks").stdout
-        assert f"drift mean cannot be used: {why}" in _invoke("models", "--quiet").stdout
+        assert why in refused("generate", "drift")
+        assert f"drift   cannot be used: {why}" in invoke("tasks").stdout
+        assert f"drift mean cannot be used: {why}" in invoke("models", "--quiet").stdout
         append_rows(here / "results/runs.csv", [make_seed(0)])
-        made = _invoke("report", "--quiet")
+        made = invoke("report", "--quiet")
         assert made.exit_code == 0, made.output
         assert f"no picture of drift: {why}" in made.stderr
-        (here / "both.toml").write_text(f"{PRESET}[tasks.rush-hour]\n{RUSH_HOUR}")
+        (here / "both.toml").write_text(f"{OF_DRIFT}[tasks.rush-hour]\n{RUSH_HOUR}")
         both = ("run", "--all", "--preset", "both.toml", "--device", "cpu", "--models", "none,mean")
         # Which run sees more bytes decides their order where there are several jobs.
-        planned = _invoke(*both, "--dry-run", "--jobs", "2")
+        planned = invoke(*both, "--dry-run", "--jobs", "2")
         assert planned.exit_code == 0, planned.output
-        ran = _invoke(*both)
+        ran = invoke(*both)
         assert ran.exit_code == 1
         assert f"drift/train/mean/both/seed-0: {why}" in ran.stderr
         assert "rush-hour" in set(pd.read_csv(here / "results/runs.csv")["task"]), "the other one was run"
@@ -266,7 +243,7 @@ class TestModelsOfOthers:
         assert task.check_models([]) == ["mean"]
         with pytest.raises(UnknownNameError, match="did you mean 'shifted'"):
             task.check_models(["shiftet"])
-        assert "mean, shifted" in _invoke("tasks").stdout
+        assert "mean, shifted" in invoke("tasks").stdout
         _run("--model", "shifted")
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("shifted").all()
 
@@ -284,11 +261,11 @@ class TestModelsOfOthers:
         plug({extensions.MODELS: {"drift.raising": "raising:Model"}}, name="more", raising="1 / 0")
         with pytest.raises(ExtensionError, match=r"'drift.raising' of more 1.0 cannot be imported"):
             get_task("drift").builder("raising")
-        listed = _invoke("models", "--preset", "small.toml", "--quiet")
+        listed = invoke("models", "--preset", "small.toml", "--quiet")
         assert listed.exit_code == 0
         assert "Mean" in listed.stdout
         assert "drift raising cannot be used: " in listed.stdout
-        assert "raising" in _refused("models", "drift")
+        assert "raising" in refused("models", "drift")
 
     @pytest.mark.usefixtures("drift")
     def test_a_name_of_another_form_is_refused(self, plug: Install) -> None:
@@ -301,7 +278,7 @@ class TestModelsOfOthers:
 class TestOwnModels:
     def test_a_class_is_trained_scored_and_recorded_by_its_name(self, here: Path) -> None:
         (here / "my_own.py").write_text(OWN.read_text())
-        preset = f'{PRESET}[tasks.drift.models."my_own:Mean"]\ngain = 0.5\n'
+        preset = f'{OF_DRIFT}[tasks.drift.models."my_own:Mean"]\ngain = 0.5\n'
         (here / "small.toml").write_text(preset)
         path = list(sys.path)
         _run("--model", "my_own:Mean")
@@ -315,7 +292,7 @@ class TestOwnModels:
             extensions.import_object("my_own:Mean", "model")
         )
         # Evaluated alone, it gives the rows that it gave.
-        again = _invoke(
+        again = invoke(
             "evaluate", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_own:Mean"
         )
         assert again.exit_code == 0, again.output
@@ -326,7 +303,7 @@ class TestOwnModels:
         _run("--model", "my_edited:Mean")
         (here / "my_edited.py").write_text(OWN.read_text() + "\n")
         train = ("train", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_edited:Mean")
-        assert "is of another run: its settings" in _refused(*train)
+        assert "is of another run: its settings" in refused(*train)
         _run("--model", "my_edited:Mean", "--force")
         rows = pd.read_csv(here / "results/runs.csv")
         assert len(rows) == 4
@@ -350,16 +327,16 @@ class TestOwnModels:
     def test_what_is_no_model_is_refused_before_any_work(self, model: str, message: str) -> None:
         with pytest.raises(ConfigError if "unknown" not in message else UnknownNameError, match=message):
             get_task("drift").build_model(model, {})
-        assert message in _refused("models", "drift", "--model", model)
+        assert message in refused("models", "drift", "--model", model)
 
     def test_an_option_it_does_not_have_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="unexpected keyword argument 'gian'"):
             get_task("drift").build_model("tests.own_models:Mean", {"gian": 0.5})
 
     def test_an_option_it_does_not_have_is_refused_before_anything_is_generated(self, here: Path) -> None:
-        (here / "small.toml").write_text(f"{PRESET}[tasks.drift.models]\nmean = {{ gian = 1 }}\n")
-        refused = _refused("run", "drift", "--preset", "small.toml", "--device", "cpu")
-        assert "model 'mean' of drift: got an unexpected keyword argument 'gian'" in refused
+        (here / "small.toml").write_text(f"{OF_DRIFT}[tasks.drift.models]\nmean = {{ gian = 1 }}\n")
+        message = refused("run", "drift", "--preset", "small.toml", "--device", "cpu")
+        assert "model 'mean' of drift: got an unexpected keyword argument 'gian'" in message
         assert [path.name for path in here.iterdir()] == ["small.toml"]
 
     def test_options_of_our_models_are_whole_numbers(self) -> None:

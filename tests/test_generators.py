@@ -19,19 +19,9 @@ from sen_bench.errors import ConfigError, DatasetError, UnknownNameError, WorldE
 from sen_bench.generators import GENERATOR_VERSION, Policy, Recipe, generate
 from sen_bench.generators.episodes import render, roll_out
 from sen_bench.store import Dataset, open_dataset
-from tests.datasets import BLOCKS, SMALL, left_behind, tree
+from tests.datasets import BLOCKS, SMALL, TEAPOT, left_behind, tree
 from tests.fake_worlds import DRIFT
 
-TEAPOT = Recipe(
-    task="teapot-small",
-    split="eval",
-    world_id="sen_bench/Teapot-v0",
-    world_options={"actions": "small"},
-    episodes=200,
-    horizon=2,
-    twin=True,
-    negatives=True,
-)
 NO_LEFT = Policy(allowed=tuple(action for action in range(20) if action % 4 != 3))
 
 

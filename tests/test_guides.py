@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
-from sen_bench.cli.main import main
 from sen_bench.config import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import open_dataset
 from sen_bench.tasks import get_task
+from tests.commands import invoke
 from tests.plugins import forget, install
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -103,29 +102,22 @@ def keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     forget(tmp_path)
 
 
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def test_the_model_of_the_guide_is_checked_counted_and_trained(keypoints: Path) -> None:
     model = ("3d-blocks", "--model", "keypoints:Keypoints", "--preset", "small.toml", "--quiet")
-    checked = _invoke("check", *model, "--json")
+    checked = invoke("check", *model, "--json")
     assert checked.exit_code == 0, checked.output
     (report,) = json.loads(checked.stdout)
     assert all(entry["transition"] < 1e-6 for entry in report["elements"])
-    trained = _invoke("run", *model, "--device", "cpu", "--workers", "1")
+    trained = invoke("run", *model, "--device", "cpu", "--workers", "1")
     assert trained.exit_code == 0, trained.output
     rows = pd.read_csv(keypoints / "results/runs.csv")
     assert rows["model"].eq("keypoints:Keypoints").all()
-    (row,) = json.loads(_invoke("models", *model, "--json").stdout)
+    (row,) = json.loads(invoke("models", *model, "--json").stdout)
     assert row["options"] == {"channels": 8}
     assert rows["parameters"].eq(row["parameters"]["total"]).all()
     run = keypoints / "runs/3d-blocks/train/keypoints-Keypoints/small/seed-0"
     assert (run / "config.json").exists()
-    drawn = _invoke("figures", str(run), "--device", "cpu", "--format", "png", "--out", "figures")
+    drawn = invoke("figures", str(run), "--device", "cpu", "--format", "png", "--out", "figures")
     assert drawn.exit_code == 0, drawn.output
     assert drawn.stdout.splitlines() == ["figures/learning-curve.png", "figures/latents.png"]
 
@@ -147,7 +139,7 @@ def test_the_mistakes_that_the_guide_speaks_of_are_found(
     module = (keypoints / "keypoints.py").read_text()
     assert right in module
     (keypoints / "mistaken.py").write_text(module.replace(right, wrong))
-    done = _invoke("check", "3d-blocks", "--model", "mistaken:Keypoints", "--states", "2")
+    done = invoke("check", "3d-blocks", "--model", "mistaken:Keypoints", "--states", "2")
     assert done.exit_code == 1
     assert f"NOT EQUIVARIANT: mistaken:Keypoints: {part} of Keypoints" in done.stderr
 

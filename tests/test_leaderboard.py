@@ -31,58 +31,9 @@ from sen_bench.leaderboard import (
     write_leaderboard,
 )
 from sen_bench.published import PublishedRow
+from tests.rows import DEFAULTS, make_row, make_seed
 
 ROOT = Path(__file__).parents[1]
-
-DEFAULTS: dict[str, Any] = {
-    "run_id": "3d-blocks/train/sen/smoke/seed-0",
-    "task": "3d-blocks",
-    "train_split": "train",
-    "model": "sen",
-    "preset": "smoke",
-    "seed": 0,
-    "horizon": 10,
-    "hits_at_1": 0.1 + 0.2,
-    "hits_at_5": 0.75,
-    "hits_at_10": 1.0,
-    "mrr": 1 / 3,
-    "hits_at_1_optimistic": 0.5,
-    "mrr_optimistic": 0.5,
-    "hh_at_1": 0.25,
-    "ee_embedding": 0.02,
-    "ee_latent": 0.01,
-    "die_embedding": 0.03,
-    "die_model": 0.04,
-    "relative_error": 0.6,
-    "latent_spread": 1.25,
-    "separation": 0.9,
-    "collapsed": False,
-    "restarts": 0,
-    "parameters": 1_986_345,
-    "epochs": 5,
-    "transitions_seen": 500_000,
-    "train_seconds": 90.0,
-    "eval_seconds": 30.0,
-    "eval_episodes": 10_000,
-    "device": "cpu",
-    "precision": "float32",
-    "compiled": False,
-    "train_dataset_digest": "sha256:aaaaaaaa",
-    "eval_dataset_digest": "sha256:bbbbbbbb",
-    "train_files_digest": "sha256:dddddddd",
-    "eval_files_digest": "sha256:eeeeeeee",
-    "config_digest": "sha256:cccccccc",
-    "version": "0.1.0",
-    "torch_version": "2.13.0+cpu",
-}
-
-
-def make_row(**changes: Any) -> RunRow:
-    return RunRow(**DEFAULTS | changes)
-
-
-def make_seed(seed: int, **changes: Any) -> RunRow:
-    return make_row(**{"run_id": f"{changes.get('model', 'sen')}-{seed}", "seed": seed} | changes)
 
 
 @pytest.fixture
@@ -139,7 +90,7 @@ _APPEND_MANY = """
 import sys
 from pathlib import Path
 from sen_bench.leaderboard import append_rows
-from tests.test_leaderboard import make_seed
+from tests.rows import make_seed
 for seed in range(8):
     append_rows(Path(sys.argv[1]), [make_seed(seed, run_id=f"run-{sys.argv[2]}-{seed}")])
 """
@@ -163,7 +114,7 @@ _DIE = """
 import os, signal, sys
 from pathlib import Path
 from sen_bench.leaderboard import append_rows
-from tests.test_leaderboard import make_seed
+from tests.rows import make_seed
 Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 append_rows(Path(sys.argv[1]), [make_seed(1)])
 """

@@ -21,7 +21,7 @@ from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.merging import Merged, merge_results
 from sen_bench.tables import locked
-from tests.test_leaderboard import make_seed
+from tests.rows import make_seed
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")
 

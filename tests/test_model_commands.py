@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from sen_bench import extensions
 from sen_bench.baselines.model import parameter_count
 from sen_bench.budget import budget_ratio, count_parameters
-from sen_bench.cli.main import main
 from sen_bench.envs import make_world
 from sen_bench.run import Run
 from sen_bench.samples import Samples
 from sen_bench.tasks import get_task
+from tests.commands import invoke
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean
 from tests.plugins import TASK, install
-from tests.test_extensions import PRESET
+from tests.presets import OF_DRIFT
 
 SHIFTED = "tests.own_models:ShiftedTransition"
 
@@ -37,15 +36,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.toml").write_text(PRESET)
+    (tmp_path / "small.toml").write_text(OF_DRIFT)
     return tmp_path
-
-
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 class TestCounts:
@@ -84,10 +76,10 @@ class TestCounts:
 
 class TestModels:
     def test_parameters_of_each_part_and_the_budget_are_listed(self) -> None:
-        result = _invoke("models", "3d-blocks", "--preset", "smoke", "--model", "sen", "--model", "none")
+        result = invoke("models", "3d-blocks", "--preset", "smoke", "--model", "sen", "--model", "none")
         assert result.exit_code == 0
         rows = json.loads(
-            _invoke("models", "3d-blocks", "--preset", "smoke", "--model", "sen", "--json", "--quiet").stdout
+            invoke("models", "3d-blocks", "--preset", "smoke", "--model", "sen", "--json", "--quiet").stdout
         )
         counts = rows[0]["parameters"]
         assert counts["total"] == counts["embedding"] + counts["encoder"] + counts["transition"]
@@ -98,12 +90,12 @@ class TestModels:
         assert "budget; the largest has" in result.stdout
 
     def test_a_model_of_ones_own_is_listed_beside_the_tasks(self) -> None:
-        output = _invoke("models", "drift", "--model", "mean", "--model", SHIFTED, "--quiet").stdout
+        output = invoke("models", "drift", "--model", "mean", "--model", SHIFTED, "--quiet").stdout
         assert "ShiftedTransition" in output
         assert "drift: the same budget; the largest has 1.00 ×" in output
 
     def test_progress_goes_to_stderr(self) -> None:
-        result = _invoke("models", "drift")
+        result = invoke("models", "drift")
         assert "build: 1/1 models" in result.stderr
         assert "build" not in result.stdout
 
@@ -117,28 +109,28 @@ class TestModels:
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
-        result = _invoke("models", *arguments)
+        result = invoke("models", *arguments)
         assert result.exit_code == 2
         assert message in result.stderr
 
 
 class TestCheck:
     def test_a_model_that_keeps_its_claims_passes(self) -> None:
-        result = _invoke("check", "drift", "--model", "mean")
+        result = invoke("check", "drift", "--model", "mean")
         assert result.exit_code == 0
         assert "drift, mean, untrained" in result.stdout
         assert [line.split()[0] for line in result.stdout.splitlines()[3:5]] == ["1", "r"]
         assert "NOT EQUIVARIANT" not in result.output
 
     def test_a_model_that_does_not_fails_by_a_line(self) -> None:
-        result = _invoke("check", "drift", "--model", "mean", "--model", SHIFTED, "--quiet")
+        result = invoke("check", "drift", "--model", "mean", "--model", SHIFTED, "--quiet")
         assert result.exit_code == 1
         (line,) = result.stderr.splitlines()
         assert line.startswith(f"NOT EQUIVARIANT: {SHIFTED}: T of ShiftedTransition is not equivariant")
-        assert _invoke("check", "drift", "--model", SHIFTED, "--tolerance", "10").exit_code == 0
+        assert invoke("check", "drift", "--model", SHIFTED, "--tolerance", "10").exit_code == 0
 
     def test_json_has_every_element_and_what_is_undefined_as_null(self) -> None:
-        result = _invoke("check", "drift", "--model", SHIFTED, "--json", "--quiet")
+        result = invoke("check", "drift", "--model", SHIFTED, "--json", "--quiet")
         assert result.exit_code == 1
         (report,) = json.loads(result.stdout)
         assert (report["task"], report["model"], report["trained_epochs"]) == ("drift", SHIFTED, 0)
@@ -146,12 +138,12 @@ class TestCheck:
         assert report["elements"][1]["transition"] > 0.01
         assert report["elements"][1]["image"] is None
         assert len(report["broken"]) == 1
-        unknown = _invoke("check", "drift", "--model", "tests.own_models:Unknown", "--json", "--quiet")
+        unknown = invoke("check", "drift", "--model", "tests.own_models:Unknown", "--json", "--quiet")
         assert json.loads(unknown.stdout)[0]["elements"][1]["embedding"] is None
 
     def test_of_a_product_rows_stand_for_the_first_factor(self) -> None:
         options = ("3d-blocks", "--model", "sen", "--preset", "smoke", "--states", "1", "--quiet")
-        lines = _invoke("check", *options).stdout.splitlines()
+        lines = invoke("check", *options).stdout.splitlines()
         assert lines[0] == "3d-blocks, sen, untrained"
         names = [line.split("  ")[0].strip() for line in lines[3:11]]
         assert names[:4] == ["(1, 1)", "(1, 5 others)", "(r, 1)", "(r, 5 others)"]
@@ -160,16 +152,16 @@ class TestCheck:
     @pytest.mark.slow
     def test_all_elements_are_all(self) -> None:
         options = ("3d-blocks", "--model", "sen", "--preset", "smoke", "--states", "1", "--quiet")
-        result = _invoke("check", *options, "--all-elements", "--json")
+        result = invoke("check", *options, "--all-elements", "--json")
         assert result.exit_code == 0
         assert len(json.loads(result.stdout)[0]["elements"]) == 480
 
     def test_a_trained_model_is_checked_without_its_data(self, here: Path) -> None:
         run = ("run", "drift", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
-        assert _invoke(*run).exit_code == 0
+        assert invoke(*run).exit_code == 0
         (here / "data").rename(here / "elsewhere")
         folder = here / "runs/drift/train/mean/small/seed-0"
-        result = _invoke("check", "--run", str(folder))
+        result = invoke("check", "--run", str(folder))
         assert result.exit_code == 0, result.output
         assert "drift, mean, trained for 1 epochs" in result.stdout
         saved = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
@@ -180,7 +172,7 @@ class TestCheck:
     def test_a_folder_that_is_no_run_or_of_other_code_is_refused(self, here: Path) -> None:
         (here / "my_checked.py").write_text("from tests.own_models import Mean\nclass Mine(Mean): ...\n")
         run = ("run", "drift", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
-        assert _invoke(*run, "--model", "my_checked:Mine").exit_code == 0
+        assert invoke(*run, "--model", "my_checked:Mine").exit_code == 0
         folder = here / "runs/drift/train/my_checked-Mine/small/seed-0"
         (here / "my_checked.py").write_text("from tests.own_models import Mean\nclass Mine(Mean): pass\n")
         settings = (folder / "config.json").read_text()
@@ -191,7 +183,7 @@ class TestCheck:
             ("{", "cannot be read"),
         ):
             (folder / "config.json").write_text(text)
-            result = _invoke("check", "--run", str(folder))
+            result = invoke("check", "--run", str(folder))
             assert result.exit_code == 2
             assert message in result.stderr
 
@@ -206,7 +198,7 @@ class TestCheck:
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
-        result = _invoke("check", *arguments)
+        result = invoke("check", *arguments)
         assert result.exit_code == 2
         assert message in result.stderr
         assert "Traceback" not in result.output

@@ -9,37 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from sen_bench.baselines.decoder import Decoder
-from sen_bench.cli.main import main
 from sen_bench.pictures import _decode_twins, distinct_elements, weights_digest
 from sen_bench.run import Run
 from sen_bench.training import Checkpoint
-from tests.test_cli import TINY
+from tests.commands import done, refused
+from tests.presets import TINY
 
 CPU = torch.device("cpu")
-
-
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def _done(*arguments: str) -> Result:
-    result = _invoke(*arguments)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def _refused(*arguments: str) -> str:
-    result = _invoke(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "1",
             "--quiet",
         )
-        _done(*command, "--model", "sen", "--model", "none")
+        done(*command, "--model", "sen", "--model", "none")
     return folder
 
 
@@ -88,16 +66,16 @@ def test_a_folder_is_the_run_that_wrote_it(here: Path) -> None:
 
 def test_figures_are_written_and_are_the_same_a_second_time(here: Path) -> None:
     names = [f"{name}.{kind}" for name in ("learning-curve", "latents") for kind in ("png", "svg")]
-    first = _done("figures", SEN, "--device", "cpu")
+    first = done("figures", SEN, "--device", "cpu")
     assert first.stdout.splitlines() == [f"{SEN}/figures/{name}" for name in names]
-    _done("figures", SEN, "--device", "cpu", "--out", "again")
+    done("figures", SEN, "--device", "cpu", "--out", "again")
     for name in names:
         assert (here / SEN / "figures" / name).read_bytes() == (here / "again" / name).read_bytes()
 
 
 def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
     before = (here / SEN / "checkpoint.pt").read_bytes()
-    first = _done("decode", SEN, *QUICK)
+    first = done("decode", SEN, *QUICK)
     lines = first.stdout.splitlines()
     assert lines[0].startswith("decoder: 1 epochs")
     assert lines[1].startswith("mean squared error of frames: 0.")
@@ -105,10 +83,10 @@ def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
     assert lines[3:] == [f"{SEN}/figures/reconstructions.{kind}" for kind in ("png", "svg")]
     decoder = here / SEN / "decoder" / "checkpoint.pt"
     trained, picture = decoder.read_bytes(), (here / lines[3]).read_bytes()
-    assert _done("decode", SEN, *QUICK).stdout == first.stdout
+    assert done("decode", SEN, *QUICK).stdout == first.stdout
     assert (decoder.read_bytes(), (here / lines[3]).read_bytes()) == (trained, picture)
     assert (here / SEN / "checkpoint.pt").read_bytes() == before
-    forced = _done("decode", SEN, *QUICK, "--force", "--format", "svg")
+    forced = done("decode", SEN, *QUICK, "--force", "--format", "svg")
     assert forced.stdout.splitlines()[3:] == [f"{SEN}/figures/reconstructions.svg"]
     assert (here / SEN / "decoder.old-1" / "checkpoint.pt").read_bytes() == trained
     again, old = (
@@ -118,14 +96,14 @@ def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
 
 
 def test_a_decoder_of_other_frames_is_refused(here: Path) -> None:
-    _done("decode", SEN, *QUICK, "--frames", "7")
+    done("decode", SEN, *QUICK, "--frames", "7")
     trained = (here / SEN / "decoder" / "checkpoint.pt").read_bytes()
-    assert "its frames is 7, not 8" in _refused("decode", SEN, *QUICK, "--frames", "8")
+    assert "its frames is 7, not 8" in refused("decode", SEN, *QUICK, "--frames", "8")
     assert (here / SEN / "decoder" / "checkpoint.pt").read_bytes() == trained
 
 
 def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(here: Path) -> None:
-    result = _done("decode", NONE, *QUICK, "--format", "png")
+    result = done("decode", NONE, *QUICK, "--format", "png")
     assert "the group does not act on the latents of this model" in result.stderr
     assert "twins" not in result.stdout
     assert [path.name for path in (here / NONE / "figures").iterdir()] == ["reconstructions.png"]
@@ -133,10 +111,10 @@ def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(here: 
 
 @pytest.mark.parametrize("command", ["figures", "decode"])
 def test_what_is_no_finished_run_is_refused_in_one_line(here: Path, command: str) -> None:
-    assert "there is no device" in _refused(command, SEN, "--device", "cuda:99")
-    assert "nowhere is no folder of a run" in _refused(command, "nowhere", "--device", "cpu")
+    assert "there is no device" in refused(command, SEN, "--device", "cuda:99")
+    assert "nowhere is no folder of a run" in refused(command, "nowhere", "--device", "cpu")
     shutil.copytree(SEN, "moved")
-    assert "moved is not where its run belongs" in _refused(command, "moved", "--device", "cpu")
+    assert "moved is not where its run belongs" in refused(command, "moved", "--device", "cpu")
 
     config = here / SEN / "config.json"
     settings = json.loads(config.read_text())
@@ -147,26 +125,26 @@ def test_what_is_no_finished_run_is_refused_in_one_line(here: Path, command: str
     }
     for message, (key, value) in changes.items():
         config.write_text(json.dumps({**settings, "training": {**settings["training"], key: value}}))
-        assert message in _refused(command, SEN, "--device", "cpu")
+        assert message in refused(command, SEN, "--device", "cpu")
     config.write_text(json.dumps({key: value for key, value in settings.items() if key != "data"}))
-    assert "lacks 'data'" in _refused(command, SEN, "--device", "cpu")
+    assert "lacks 'data'" in refused(command, SEN, "--device", "cpu")
     config.write_text("{")
-    assert "cannot be read" in _refused(command, SEN, "--device", "cpu")
+    assert "cannot be read" in refused(command, SEN, "--device", "cpu")
     config.write_text(json.dumps({**settings, "data": {"train": {"episodes": 3}}}))
-    assert "generated with other settings" in _refused(command, SEN, "--device", "cpu")
+    assert "generated with other settings" in refused(command, SEN, "--device", "cpu")
 
     config.write_text(json.dumps(settings))
     (here / SEN / "checkpoint.pt").unlink()
-    assert "there is no checkpoint" in _refused(command, SEN, "--device", "cpu")
+    assert "there is no checkpoint" in refused(command, SEN, "--device", "cpu")
     assert not (here / SEN / "figures").exists()
     assert not (here / SEN / "decoder").exists()
 
 
 def test_the_decoder_of_a_run_that_was_trained_on_is_refused(here: Path) -> None:
-    _done("decode", SEN, *QUICK)
+    done("decode", SEN, *QUICK)
     (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
-    _done("train", "3d-blocks", "--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
-    message = _refused("decode", SEN, *QUICK)
+    done("train", "3d-blocks", "--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
+    message = refused("decode", SEN, *QUICK)
     assert "its weights is" in message
     assert "--force moves it aside" in message
 

@@ -11,10 +11,8 @@ import click
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 from sen_bench import device, placement
-from sen_bench.cli.main import main
 from sen_bench.cli.options import MemorySize
 from sen_bench.config import load_preset
 from sen_bench.device import free_memory
@@ -26,6 +24,7 @@ from sen_bench.placement import STREAMED_BYTES, Footprint, Placement
 from sen_bench.store import EpisodeBlocks, open_dataset
 from sen_bench.streaming import READER, StreamedTransitions
 from sen_bench.tasks import get_task
+from tests.commands import invoke
 from tests.datasets import SHARDED, SMALL, TALL
 
 CPU = torch.device("cpu")
@@ -156,18 +155,11 @@ models.none = { embedding_channels = 2, hidden = 4 }
 """
 
 
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
 def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(PRESET)
     run = ("run", "2d-shapes", "--preset", "tiny.toml", "--model", "none", "--device", "cpu")
-    first = _invoke(*run, "--data-memory", "5MiB")
+    first = invoke(*run, "--data-memory", "5MiB")
     assert first.exit_code == 0, first.output
     assert "training data: streamed, 260 transitions shuffled at a time, because its 7.5 MiB" in first.stderr
     settings = Path("runs/2d-shapes/train/none/tiny/seed-0/config.json")
@@ -176,35 +168,35 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
 
     # More epochs, and nothing said of memory.
     Path("tiny.toml").write_text(PRESET.replace("epochs = 1", "epochs = 2"))
-    longer = _invoke(*run)
+    longer = invoke(*run)
     assert longer.exit_code == 0, longer.output
     assert "streamed, 260 transitions shuffled at a time, as the run that was begun says" in longer.stderr
-    assert "already in" in _invoke(*run).stderr
+    assert "already in" in invoke(*run).stderr
 
     # Another memory means another order.
     before = settings.read_text()
     for memory in ("1GiB", "7MiB"):
-        other = _invoke(*run, "--data-memory", memory)
+        other = invoke(*run, "--data-memory", memory)
         assert other.exit_code == 2
         assert "is of another run: its settings" in other.stderr
     assert settings.read_text() == before
-    assert _invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
-    assert "training data: all in memory, as the run that was begun says" in _invoke("train", *run[1:]).stderr
+    assert invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
+    assert "training data: all in memory, as the run that was begun says" in invoke("train", *run[1:]).stderr
     rows = pd.read_csv("results/runs.csv")
     assert rows["config_digest"].nunique() == 3
     assert rows["transitions_seen"].tolist() == [1040, 2080, 2080]
 
     # What was begun does not decide about a new beginning.
     for command in (run, ("train", *run[1:])):
-        anew = _invoke(*command, "--force")
+        anew = invoke(*command, "--force")
         assert anew.exit_code == 0, anew.output
         assert "training data: all 7.5 MiB in memory, of which" in anew.stderr
         assert json.loads(settings.read_text())["training"]["shuffle_buffer"] is None
-        streamed = _invoke("train", *run[1:], "--data-memory", "5MiB", "--force")
+        streamed = invoke("train", *run[1:], "--data-memory", "5MiB", "--force")
         assert streamed.exit_code == 0, streamed.output
         assert json.loads(settings.read_text())["training"]["shuffle_buffer"] == 260
 
-    too_little = _invoke(*run, "--data-memory", "1MiB")
+    too_little = invoke(*run, "--data-memory", "1MiB")
     assert too_little.exit_code == 2
     assert "error: --data-memory 1.0 MiB is too little to stream" in too_little.stderr
     with StreamedTransitions(open_dataset("data/tiny/2d-shapes/train.zarr"), CPU, buffer=260) as stream:

@@ -18,8 +18,8 @@ from sen_bench.config import TrainingConfig
 from sen_bench.data import Transitions
 from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
 from sen_bench.training.compilation import compiled_loss
-from tests.test_cli import TINY
-from tests.test_training import CPU, IDENTITY, Affine, Recorder, small_sen
+from tests.presets import TINY
+from tests.trainings import CPU, IDENTITY, Affine, Recorder, small_sen
 
 EAGER = ["data", "embed", "encode", "transition", "loss", "backward", "optimiser"]
 

@@ -14,7 +14,7 @@ from sen_bench.config import load_preset
 from sen_bench.leaderboard import append_rows
 from sen_bench.tasks import get_task
 from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors
-from tests.test_leaderboard import make_row
+from tests.rows import make_row
 
 SEN = {
     "task": "3d-blocks",

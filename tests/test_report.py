@@ -29,7 +29,7 @@ from sen_bench.report.entries import METRIC, entries
 from sen_bench.report.worlds import WorldPictures
 from sen_bench.tasks import Task, get_task, task_names
 from tests.report_tables import STRANGE, report_rows, write_report_tables
-from tests.test_leaderboard import make_row
+from tests.rows import make_row
 
 VOID = {"meta", "link", "img", "br", "path", "input"}
 

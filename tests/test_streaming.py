@@ -20,8 +20,8 @@ from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, EpisodeBlocks, open_dataset
 from sen_bench.streaming import READER, StreamedTransitions
 from sen_bench.training import TrainingResult, train
-from tests.test_training import IDENTITY, Affine, Recorder, small_sen
 from tests.toy_dataset import one_line, write_dataset
+from tests.trainings import IDENTITY, Affine, Recorder, small_sen
 
 DEVICES = [
     torch.device("cpu"),

@@ -17,10 +17,9 @@ import distributed
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from filelock import FileLock
 
-from sen_bench.cli.main import main
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.config import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
@@ -29,42 +28,17 @@ from sen_bench.run import Run
 from sen_bench.sweep import Estimates, Selection, make_plan, select_runs, threads_per_job
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.tasks import get_task
+from tests.commands import invoke
 from tests.faulty_models import VARIABLE
-from tests.test_leaderboard import DEFAULTS
+from tests.presets import TWO_TASKS
+from tests.rows import DEFAULTS
 
-# Two tasks, two models each, one of the tasks with fewer actions too.
-PRESET = """
-description = "as small as it gets"
-[tasks.2d-shapes]
-data.train = { episodes = 8, horizon = 5 }
-data.eval = { episodes = 5, horizon = 3 }
-data.train-limited = { episodes = 40 }
-training = { epochs = 3, batch_size = 10 }
-evaluation = { horizons = [1, 3] }
-models.sen = { embedding_channels = 2, hidden = 4 }
-models.none = { embedding_channels = 2, hidden = 4 }
-[tasks.rush-hour]
-seeds = 2
-data.train = { episodes = 8, horizon = 5 }
-data.eval = { episodes = 5, horizon = 3 }
-training = { epochs = 3, batch_size = 10 }
-evaluation = { horizons = [1, 3] }
-models.sen = { embedding_channels = 2, hidden = 4 }
-models.none = { embedding_channels = 2, hidden = 4 }
-"""
 RUNS = 8
 """Models × (two splits of 2D Shapes, two seeds of Rush Hour)."""
 OPTIONS = ("--preset", "tiny.toml", "--models", "sen,none", "--device", "cpu", "--quiet")
 CPU = torch.device("cpu")
 
 Invoke = Callable[..., Result]
-
-
-def _invoke(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def _tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -81,7 +55,7 @@ def _timeless(table: pd.DataFrame) -> pd.DataFrame:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (tmp_path / "tiny.toml").write_text(PRESET)
+    (tmp_path / "tiny.toml").write_text(TWO_TASKS)
     return tmp_path
 
 
@@ -89,12 +63,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which all runs were done one after another, in one process with one thread."""
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "tiny.toml").write_text(PRESET)
+    (folder / "tiny.toml").write_text(TWO_TASKS)
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         torch.set_num_threads(1)
-        result = _invoke("run", "--all", *OPTIONS, "--workers", "1")
+        result = invoke("run", "--all", *OPTIONS, "--workers", "1")
         torch.set_num_threads(threads)
     assert result.exit_code == 0, result.output
     return folder
@@ -194,7 +168,7 @@ class TestSelection:
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
-        result = _invoke(*arguments)
+        result = invoke(*arguments)
         assert result.exit_code == 2
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
@@ -267,13 +241,13 @@ class TestPlan:
         assert plan.to_do == [full, none, sen]
 
     def test_a_dry_run_says_what_is_done_and_touches_nothing(self, alone: Path, here: Path) -> None:
-        output = _invoke("run", "--all", *OPTIONS, "--dry-run").stdout
+        output = invoke("run", "--all", *OPTIONS, "--dry-run").stdout
         assert f"{RUNS} runs: 0 done, {RUNS} to run on cpu" in output
         assert "datasets to generate: 5" in output
         assert "time: unknown, as the tables have no run of this preset on cpu" in output
         assert [path.name for path in here.iterdir()] == ["tiny.toml"]
         folders = [f"--{name}={alone / name}" for name in ("data", "runs", "results")]
-        output = _invoke("run", "--all", *OPTIONS, *folders, "--seeds", "0-2", "--dry-run").stdout
+        output = invoke("run", "--all", *OPTIONS, *folders, "--seeds", "0-2", "--dry-run").stdout
         # Three seeds of six rows; of 2D Shapes one is done, of Rush Hour two.
         assert "18 runs: 8 done, 10 to run on cpu" in output
         assert "time: about" in output
@@ -324,14 +298,14 @@ class TestQueue:
 
 
 def test_side_by_side_gives_the_rows_of_one_after_another(alone: Path, here: Path) -> None:
-    first = _invoke("run", "--all", *OPTIONS, "--jobs", "2")
+    first = invoke("run", "--all", *OPTIONS, "--jobs", "2")
     assert first.exit_code == 0, first.output
     for got, expected in zip(_tables(here), _tables(alone), strict=True):
         pd.testing.assert_frame_equal(got, expected)
     assert len(_tables(here)[0]) == RUNS * 2
     log = (here / "runs/2d-shapes/train/sen/tiny/seed-0/run.log").read_text()
     assert "epoch 3/3: loss" in log
-    again = _invoke("run", "--all", *OPTIONS, "--jobs", "2")
+    again = invoke("run", "--all", *OPTIONS, "--jobs", "2")
     assert again.stdout == first.stdout
     assert again.stderr.count("already in results/runs.csv") == RUNS
 
@@ -343,7 +317,7 @@ def test_runs_that_fail_do_not_stop_the_others(here: Path) -> None:
     broken.parent.mkdir(parents=True)
     broken.write_text("no checkpoint")
     options = ("--preset", "tiny.toml", "--models", faults, "--device", "cpu", "--quiet")
-    result = _invoke("run", "2d-shapes", *options, "--jobs", "2")
+    result = invoke("run", "2d-shapes", *options, "--jobs", "2")
     assert result.exit_code == 1
     assert set(pd.read_csv(here / "results/runs.csv")["model"]) == {"tests.faulty_models:Plain"}
     report = result.stderr.partition("3 of 4 runs failed; the same command tries them again:\n")[2]
@@ -360,7 +334,7 @@ def test_runs_that_fail_do_not_stop_the_others(here: Path) -> None:
 def test_one_after_another_too_a_run_that_fails_does_not_stop_the_others(here: Path) -> None:
     def do(models: str) -> Result:
         options = ("--preset", "tiny.toml", "--models", models, "--device", "cpu", "--quiet")
-        return _invoke("run", "2d-shapes", *options)
+        return invoke("run", "2d-shapes", *options)
 
     raising, plain = "tests.faulty_models:Raising", "tests.faulty_models:Plain"
     # The second time it is the only one that is left, but not the only one that was asked for.
@@ -405,7 +379,7 @@ def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
     signum: signal.Signals, code: int, here: Path
 ) -> None:
     """Ctrl-C reaches all processes of the terminal, SIGTERM the one it is sent to."""
-    (here / "tiny.toml").write_text(PRESET.replace("epochs = 3", "epochs = 100000"))
+    (here / "tiny.toml").write_text(TWO_TASKS.replace("epochs = 3", "epochs = 100000"))
     process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
     deadline = time.monotonic() + 200
     while len(list(here.glob("runs/**/checkpoint.pt"))) < 2:
@@ -488,7 +462,7 @@ def workers(poison: Path) -> Iterator[str]:
 @pytest.mark.slow
 class TestOnACluster:
     def test_the_rows_are_those_of_this_machine(self, workers: str, alone: Path, here: Path) -> None:
-        result = _invoke("run", "--all", *OPTIONS, "--cluster", workers)
+        result = invoke("run", "--all", *OPTIONS, "--cluster", workers)
         assert result.exit_code == 0, result.output
         for got, expected in zip(_tables(here), _tables(alone), strict=True):
             pd.testing.assert_frame_equal(got, expected)
@@ -499,11 +473,11 @@ class TestOnACluster:
     ) -> None:
         model = "tests.faulty_models:Mortal"
         options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--quiet")
-        expected = _invoke("run", "2d-shapes", *options, "--results", "undisturbed", "--runs", "undisturbed")
+        expected = invoke("run", "2d-shapes", *options, "--results", "undisturbed", "--runs", "undisturbed")
         assert expected.exit_code == 0, expected.output
         # Four batches an epoch, each embedded before and after: the second epoch.
         poison.write_text("12")
-        result = _invoke("run", "2d-shapes", *options, "--cluster", workers)
+        result = invoke("run", "2d-shapes", *options, "--cluster", workers)
         assert result.exit_code == 0, result.output
         assert not poison.exists()
         log = (here / "runs/2d-shapes/train/tests.faulty_models-Mortal/tiny/seed-0/run.log").read_text()
@@ -519,14 +493,14 @@ class TestOnACluster:
         model = "tests.faulty_models:Mortal"
         options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--cluster", workers)
         folder = here / "runs/2d-shapes/train/tests.faulty_models-Mortal/tiny/seed-0"
-        assert _invoke("run", "2d-shapes", *options, "--quiet").exit_code == 0
+        assert invoke("run", "2d-shapes", *options, "--quiet").exit_code == 0
         with FileLock(folder.with_name(".seed-0.lock")):
-            refused = _invoke("run", "2d-shapes", *options, "--quiet", "--force")
+            refused = invoke("run", "2d-shapes", *options, "--quiet", "--force")
             assert refused.exit_code == 1
             assert "another process is training" in refused.stderr
             assert not folder.with_name("seed-0.old-1").exists()
         poison.write_text("12")
-        assert _invoke("run", "2d-shapes", *options, "--quiet", "--force").exit_code == 0
+        assert invoke("run", "2d-shapes", *options, "--quiet", "--force").exit_code == 0
         assert not poison.exists()
         assert (folder / "run.log").read_text().count("epoch 1/3") == 1, "it went on from its checkpoint"
         assert folder.with_name("seed-0.old-1").exists()
@@ -535,7 +509,7 @@ class TestOnACluster:
     def test_a_run_that_fails_does_not_stop_the_others(self, workers: str, here: Path) -> None:
         models = "tests.faulty_models:Raising,tests.faulty_models:Plain"
         options = ("--preset", "tiny.toml", "--models", models, "--device", "cpu", "--quiet")
-        result = _invoke("run", "2d-shapes", *options, "--cluster", workers)
+        result = invoke("run", "2d-shapes", *options, "--cluster", workers)
         assert result.exit_code == 1
         assert set(pd.read_csv(here / "results/runs.csv")["model"]) == {"tests.faulty_models:Plain"}
         assert "IndexError: fell off the edge" in result.stderr

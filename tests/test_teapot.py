@@ -17,7 +17,7 @@ from sen_bench.envs.teapot import SMALL_ACTION_NAMES, RotationSpace, Teapot, sma
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import SO3
 from sen_bench.tasks import get_task
-from tests.test_teapot_renderer import orientations
+from tests.orientations import orientations
 
 
 def off_orthonormality(states: NDArray[np.float64]) -> float:

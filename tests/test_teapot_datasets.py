@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from sen_bench.envs import make_world
 from sen_bench.generators import generate
-from tests.test_generators import TEAPOT
+from tests.datasets import TEAPOT
 
 
 @pytest.fixture(scope="module")

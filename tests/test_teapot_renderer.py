@@ -17,16 +17,11 @@ from scipy.spatial.transform import Rotation
 from sen_bench.envs.teapot import Teapot, small_actions
 from sen_bench.envs.teapot_mesh import SEGMENTS, Mesh, control_points
 from sen_bench.envs.teapot_renderer import BACKGROUND, TeapotRenderer
-from sen_bench.symmetry import SO3
 from tests.oracles.teapot import bezier_point, cast_rays
+from tests.orientations import orientations
 
 PARTS = {"body": (0, 12), "handle": (12, 16), "spout": (16, 20), "lid": (20, 28), "bottom": (28, 32)}
 MIRROR = np.array([1.0, -1.0, 1.0])
-
-
-def orientations(count: int, seed: int = 0) -> NDArray[np.float64]:
-    rng = np.random.default_rng(seed)
-    return np.stack([SO3().sample(rng) for _ in range(count)])
 
 
 def as_sets(patches: NDArray[np.float64]) -> Counter[frozenset[tuple[float, ...]]]:
@@ -236,7 +231,7 @@ class TestPicture:
 def test_pixels_do_not_depend_on_how_the_code_is_compiled(settings: dict[str, str], frames: int) -> None:
     """A processor without fused or vector instructions draws the same bits, and so does the interpreter."""
     program = (
-        "import hashlib, sys; from tests.test_teapot_renderer import orientations;"
+        "import hashlib; from tests.orientations import orientations;"
         "from sen_bench.envs.teapot_renderer import TeapotRenderer;"
         f"print(hashlib.sha256(TeapotRenderer.shared().render(orientations({frames}))).hexdigest())"
     )

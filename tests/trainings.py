@@ -1,0 +1,109 @@
+"""Trainings of tiny models on a few frames, shared by the tests of training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines.objects import build_object_model
+from sen_bench.config import TrainingConfig
+from sen_bench.data import Transitions
+from sen_bench.envs.blocks3d import Blocks3D
+from sen_bench.training import Status, TrainingResult, train
+
+CPU = torch.device("cpu")
+IDENTITY = {"task": "test", "seed": "0"}
+
+
+class Recorder:
+    """A reporter that remembers, and can interrupt as Ctrl-C would."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.statuses: list[Status] = []
+        self.messages: list[str] = []
+        self._left = interrupt_after
+
+    def progress(self, status: Status) -> None:
+        self.statuses.append(status)
+        if self._left is not None and len(self.statuses) >= self._left:
+            raise KeyboardInterrupt
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+class Affine(WorldModel):
+    """The smallest world model: z is the mean of the image, times a weight; T adds the action."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(embedding_shape=(1,), latent_shape=(1,), equivariant=False)
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def embed(self, observation: Tensor) -> Tensor:
+        return observation.mean(dim=(1, 2, 3))[:, None]
+
+    def encode(self, embedding: Tensor) -> Tensor:
+        return embedding * self.weight
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        return latent + action[:, None].to(latent.dtype)
+
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent - other).square().sum(dim=1)
+
+    def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def small_sen() -> WorldModel:
+    symmetry = Blocks3D().symmetry
+    return build_object_model(
+        "sen", symmetry=symmetry, observation_shape=(6, 6, 3), embedding_channels=2, hidden=4
+    )
+
+
+def random_transitions() -> Transitions:
+    """42 transitions: six episodes of seven steps, in frames of noise."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (6, 8, 6, 6, 3), dtype=torch.uint8, generator=generator)
+    actions = torch.randint(0, 20, (6, 7), generator=generator)
+    return Transitions(frames, actions, CPU)
+
+
+def train_tiny(
+    folder: Path,
+    transitions: Transitions,
+    build: Callable[[], WorldModel] = small_sen,
+    reporter: Recorder | None = None,
+    *,
+    seed: int = 0,
+    identity: dict[str, str] = IDENTITY,
+    **settings: Any,
+) -> TrainingResult:
+    """Trains for three epochs in batches of 8, unless the settings say otherwise."""
+    config = TrainingConfig(**{"epochs": 3, "batch_size": 8, **settings})
+    return train(
+        build,
+        transitions,
+        config,
+        seed=seed,
+        folder=folder,
+        identity=identity,
+        reporter=reporter or Recorder(),
+    )
+
+
+def weights_of(result: TrainingResult) -> dict[str, Tensor]:
+    return dict(result.model.state_dict())
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the metrics log, without what differs from one time to the next."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
