@@ -55,7 +55,7 @@ class RunRow(BaseModel):
     )
     ee_embedding: Ratio = Field(description="EE(S): equivariance error of the embedding network")
     ee_latent: Ratio = Field(
-        description="EE(E∘S): equivariance error of the latents, where the group acts on them"
+        description="EE(E∘S): equivariance error of the latents, where E and T are equivariant"
     )
     die_embedding: Ratio = Field(description="DIE(S): distance invariance error of the embedding network")
     die_model: Ratio = Field(description="DIE(model): distance invariance error of the predictions")

@@ -20,7 +20,7 @@ NARROW = {"embedding_channels": 2, "hidden": 4}
 PAPER_BATCH = {"3d-blocks": 1024, "2d-shapes": 1024, "reacher": 256}
 """For a GPU."""
 CPU_BATCH = {"3d-blocks": 128, "2d-shapes": 128, "reacher": 16}
-"""Those of the preset `cpu`; fewer for Reacher, of which a plain step takes seconds at the paper's widths."""
+"""Fewer for Reacher, of which a plain step takes seconds at the paper's widths."""
 BOUNDS = {
     ("3d-blocks", "sen"): 3.0,
     ("3d-blocks", "none"): 2.5,
