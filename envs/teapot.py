@@ -203,7 +203,7 @@ class Teapot(World):
             WorldError: A state or action that is no rotation.
         """
         # The deviation from orthonormality squares in every step, so it does not add up over an episode.
-        return _SO3.nearest(_SO3.product(_rotations("action", actions), _rotations("state", states)))
+        return _SO3.nearest(_SO3.product(_rotations("an action", actions), _rotations("a state", states)))
 
     def render_states(self, states: NDArray[Any]) -> Pixels:
         """Draws states [..., 3, 3] as uint8 [..., 64, 64, 1].
@@ -212,16 +212,16 @@ class Teapot(World):
             WorldError: A state that is no rotation.
         """
         drawn = TeapotRenderer.shared() if self.engine == "raster" else _pybullet_renderer()
-        return drawn.render(_rotations("state", states))
+        return drawn.render(_rotations("a state", states))
 
     def transform_state(self, elements: Elements, states: NDArray[Any]) -> FloatArray:
         """The states g z, float64 [..., 3, 3]; leading axes of elements and states broadcast."""
-        return _SO3.product(_rotations("group element", elements), _rotations("state", states))
+        return _SO3.product(_rotations("a group element", elements), _rotations("a state", states))
 
     def transform_action(self, elements: Elements, actions: NDArray[Any]) -> FloatArray:
         """The actions g a gᵀ, float64 [..., 3, 3]; leading axes of elements and actions broadcast."""
-        g = _rotations("group element", elements)
-        return _SO3.product(g, _rotations("action", actions), _SO3.inverse(g))
+        g = _rotations("a group element", elements)
+        return _SO3.product(g, _rotations("an action", actions), _SO3.inverse(g))
 
     def negative_states(self, states: NDArray[Any]) -> FloatArray:
         """The six states one small action away, float64 [..., 6, 3, 3], whichever actions are drawn [ours].
@@ -246,4 +246,4 @@ def _rotations(what: str, matrices: Elements) -> FloatArray:
     try:
         return _SO3.check(np.asarray(matrices))
     except SymmetryError as error:
-        raise WorldError(f"not a {what}: {error}") from error
+        raise WorldError(f"not {what}: {error}") from error

@@ -186,7 +186,13 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         Raises:
             WorldError: Before the first `reset`, or for an action outside `action_space`.
         """
-        self._state = self.step_states(self._current_state(), np.asarray(action))
+        state, given = self._current_state(), np.asarray(action)
+        if given.ndim != len(self.action_axes):
+            raise WorldError(
+                f"the action to take has {given.ndim} axes; one action has {len(self.action_axes)}"
+                f" ({', '.join(self.action_axes) or 'a number'})"
+            )
+        self._state = self.step_states(state, given)
         return self.render_states(self._state), 0.0, False, False, {"state": self._state.copy()}
 
     def render(self) -> Pixels | None:

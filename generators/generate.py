@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,9 @@ def generate(
     staging = Staging(target, plan(recipe, world))
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
+        # Where nobody can write, nobody makes anything, and no lock can be taken.
+        if not force and target.exists() and not os.access(target.parent, os.W_OK):
+            return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target, waiting=notice if wait else None):
             if staging.settle():

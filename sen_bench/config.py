@@ -21,7 +21,12 @@ Schedule = Literal["constant", "cosine"]
 
 ModelOption = bool | int | float | str | list[bool | int | float | str]
 
-BatchSize = Annotated[int, Field(ge=2)]
+Count = Annotated[int, Field(gt=0, strict=True)]
+
+BatchSize = Annotated[int, Field(ge=2, strict=True)]
+
+SEED_LIMIT = 2**63
+"""One more than the largest seed that all generators take."""
 
 #: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
 ModelOptions = dict[str, ModelOption]
@@ -37,6 +42,13 @@ def _name(name: str) -> str:
     return name
 
 
+def _distinct(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuses numbers of which one stands twice: each makes a row of its own in the tables of results."""
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("each may stand there once")
+    return numbers
+
+
 class _Strict(BaseModel):
     """Settings are immutable, and a key that is not known is an error rather than ignored."""
 
@@ -46,8 +58,8 @@ class _Strict(BaseModel):
 class SplitSize(_Strict):
     """How much of a split a preset uses; what is not given is as in the paper."""
 
-    episodes: Annotated[int, Field(gt=0)] | None = None
-    horizon: Annotated[int, Field(gt=0)] | None = None
+    episodes: Count | None = None
+    horizon: Count | None = None
 
 
 class TrainingConfig(_Strict):
@@ -68,13 +80,13 @@ class TrainingConfig(_Strict):
         on_collapse: What follows when all latents have become equal.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 100
+    epochs: Count = 100
     batch_size: BatchSize = 1024
     batch_size_from_epoch: dict[Annotated[int, Field(ge=2)], BatchSize] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
     schedule: Schedule = "constant"
-    hinge: Annotated[float, Field(gt=0)] = 1.0
-    shuffle_buffer: Annotated[int, Field(gt=0)] | None = None
+    hinge: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    shuffle_buffer: Count | None = None
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
 
@@ -83,12 +95,12 @@ class EvaluationConfig(_Strict):
     """How a model is scored.
 
     Attributes:
-        horizons: Numbers of steps ahead that are predicted and ranked.
+        horizons: Numbers of steps ahead that are predicted and ranked, each once.
         seed: Draws the random pairs of the distance invariance errors.
     """
 
-    horizons: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (1, 5, 10)
-    seed: Annotated[int, Field(ge=0)] = 0
+    horizons: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct)] = (1, 5, 10)
+    seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT, strict=True)] = 0
 
 
 class TaskPreset(_Strict):
@@ -106,7 +118,7 @@ class TaskPreset(_Strict):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     models: dict[str, ModelOptions] = Field(default_factory=dict)
-    seeds: Annotated[int, Field(gt=0)] = 1
+    seeds: Count = 1
 
 
 class Preset(_Strict):
@@ -194,6 +206,11 @@ def preset_names() -> list[str]:
     )
 
 
+def _text_of(name: str) -> str:
+    """The TOML of a preset that comes with the package."""
+    return (resources.files("sen_bench.presets") / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_preset(name_or_path: str) -> Preset:
     """Reads a preset by its name, or from a TOML file of the user's own.
 
@@ -202,7 +219,8 @@ def load_preset(name_or_path: str) -> Preset:
 
     Raises:
         UnknownNameError: If there is no preset of that name.
-        ConfigError: If the file cannot be read, is no TOML, or has a key or value that is not allowed.
+        ConfigError: If the file cannot be read, is no TOML, or has a key or value that is not allowed; or if
+            it has the name of a preset that comes with the package, for which its results would be taken.
     """
     if name_or_path.endswith(".toml"):
         path = Path(name_or_path)
@@ -211,13 +229,18 @@ def load_preset(name_or_path: str) -> Preset:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the preset {path}: {error}") from error
+        if name in preset_names() and text != _text_of(name):
+            raise ConfigError(f"preset {path}: {name} is a preset of sen-bench; give the file another name")
     elif name_or_path in preset_names():
         name = name_or_path
-        text = (resources.files("sen_bench.presets") / f"{name}.toml").read_text(encoding="utf-8")
+        text = _text_of(name)
     else:
         raise UnknownNameError("preset", name_or_path, preset_names())
     try:
-        return Preset.model_validate({"name": name, **tomllib.loads(text)})
+        settings = tomllib.loads(text)
+        if "name" in settings:
+            raise ConfigError(f"preset {name_or_path}: name: it is that of the file; remove the key")
+        return Preset.model_validate({"name": name, **settings})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error
     except ValidationError as error:

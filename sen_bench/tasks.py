@@ -234,7 +234,8 @@ class Task:
         """The resolved settings of a run.
 
         Raises:
-            UnknownNameError: If the task has no such model or split, or the preset names one it has not.
+            UnknownNameError: If the task has no such model or training split, or the preset names one it
+                has not.
             ExtensionError: If the model is one of others, and cannot be imported.
             ConfigError: If the preset gives the model an option that it does not have, or a horizon is longer
                 than the episodes it is measured on.
@@ -242,7 +243,9 @@ class Task:
         self.check_models([model, *preset.models])
         builder, options = self.builder(model), preset.models.get(model, {})
         self._check_options(model, builder, options)
-        for split in (train_split, *preset.data):
+        if train_split not in self.train_splits:
+            raise UnknownNameError(f"training split of {self.name}", train_split, self.train_splits)
+        for split in preset.data:
             self.split(split)
         self._check_horizons(preset.evaluation, preset.data.get("eval"))
         return RunConfig(

@@ -151,7 +151,8 @@ def assert_equivariant(
             if tensor.is_floating_point() and tensor.dtype != torch.float64:
                 raise ValueError(f"{name} is {tensor.dtype}; equivariance is checked in float64 (.double())")
         errors = [_error(function, inputs, output, actions, transform_output, element) for element in tried]
-    failures = sum(error > tolerance for error in errors)
+    # Whatever is compared with a tolerance that is no number fails.
+    failures = sum(not error <= tolerance for error in errors)
     worst = max(range(len(errors)), key=errors.__getitem__)
     if failures:
         raise AssertionError(
@@ -298,7 +299,7 @@ def broken_claims(
         worst, element = max(
             ((e, g) for e, g in measured if e is not None), default=(0.0, ""), key=lambda pair: pair[0]
         )
-        if worst > tolerance:
+        if not worst <= tolerance:  # also where the tolerance is no number
             lines.append(
                 f"{name} of {type(model).__name__} is not equivariant, as it claims: off by {worst:.3g} at"
                 f" {element} (tolerance {tolerance:g})"

@@ -19,15 +19,9 @@ from tests.trainings import (
     CPU,
     Recorder,
     log_of,
-    random_transitions,
     train_tiny,
     weights_of,
 )
-
-
-@pytest.fixture(scope="module")
-def transitions() -> Transitions:
-    return random_transitions()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -228,6 +228,7 @@ def test_other_settings_are_refused_and_force_trains_anew(here: Path) -> None:
         (("run", "3d-blocks", "--preset", "none.toml"), "cannot read the preset none.toml"),
         (("run", "3d-blocks", "--model", "nune", "--preset", "smoke"), "did you mean 'none'?"),
         (("run", "3d-blocks", "--train-split", "trian", "--preset", "smoke"), "did you mean 'train'?"),
+        (("run", "3d-blocks", "--train-split", "eval", "--preset", "tiny.toml"), "unknown training split"),
         (("run", "3d-blocks", "--device", "gpu9", "--preset", "smoke"), "'gpu9' is no device"),
         (("train", "3d-blocks", "--preset", "smoke"), "there is no dataset data/smoke/3d-blocks/train.zarr"),
         (("leaderboard",), "no results at results/runs.csv"),
@@ -251,9 +252,14 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     ("change", "message"),
     [
         (("epochs = 2", "epochs = 0"), "tasks.3d-blocks.training.epochs"),
+        (("epochs = 2", "epochs = true"), "tasks.3d-blocks.training.epochs"),
+        (("epochs = 2", "hinge = inf"), "tasks.3d-blocks.training.hinge"),
         (("epochs = 2", "epoch = 2"), "tasks.3d-blocks.training.epoch: Extra inputs are not permitted"),
         (("batch_size = 10", "batch_size = 1"), "training.batch_size"),
         (("batch_size = 10", "batch_size_from_epoch = { 1 = 10 }"), "training.batch_size_from_epoch.1"),
+        (("[1, 3]", "[1, 1]"), "evaluation.horizons: each may stand there once"),
+        (("[1, 3] }", f"[1, 3], seed = {2**63} }}"), "tasks.3d-blocks.evaluation.seed"),
+        (("description", 'name = "paper"\ndescription'), "name: it is that of the file"),
         (("[1, 3]", "[1, 4]"), "evaluated 4 steps ahead, but its eval episodes have 3"),
         (("models.none", "models.nine"), "unknown model of 3d-blocks 'nine'"),
         (("hidden = 4 }\nmodels.none", "depth = 4 }\nmodels.none"), "model 'sen' of 3d-blocks"),
@@ -268,6 +274,11 @@ def test_presets_with_mistakes_are_refused_by_key(here: Path, change: tuple[str,
     command = ("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1")
     assert message in refused(*command)
     assert not (here / "results").exists()
+
+
+def test_a_preset_cannot_pass_for_one_of_ours(here: Path) -> None:
+    (here / "paper.toml").write_text(TINY)
+    assert "paper is a preset of sen-bench" in refused("run", "3d-blocks", "--preset", "paper.toml")
 
 
 @pytest.mark.parametrize("seeds", ["a", "2-1", "", "1,,2", "-1"])

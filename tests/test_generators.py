@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections import Counter
@@ -179,6 +180,28 @@ class TestWhatIsAlreadyThere:
         assert (first.created, second.created) == (True, False)
         assert second.dataset.content_digest == first.dataset.content_digest
         assert (target / "manifest.json").stat().st_mtime_ns == written
+
+    def test_it_is_taken_from_a_folder_in_which_nobody_can_write(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on a shared disk that is mounted for reading; whoever is root could write anywhere else."""
+        target = tmp_path / "a.zarr"
+        generate(SMALL, target)
+
+        def read_only(path: Any, _mode: int) -> bool:
+            return Path(path) != tmp_path
+
+        def no_lock(*_: Any, **__: Any) -> Any:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr("os.access", read_only)
+        monkeypatch.setattr(sys.modules["sen_bench.generators.generate"], "alone", no_lock)
+        assert not generate(SMALL, target).created
+        with pytest.raises(DatasetError, match="seed 0 instead of 1"):
+            generate(replace(SMALL, seed=1), target)
+        for name, force in (("b.zarr", False), ("a.zarr", True)):
+            with pytest.raises(DatasetError, match="Permission denied"):
+                generate(SMALL, tmp_path / name, force=force)
 
     @pytest.mark.parametrize(
         ("change", "says"),

@@ -18,15 +18,9 @@ from tests.trainings import (
     CPU,
     Affine,
     Recorder,
-    random_transitions,
     train_tiny,
     weights_of,
 )
-
-
-@pytest.fixture(scope="module")
-def transitions() -> Transitions:
-    return random_transitions()
 
 
 class Steady(Affine):

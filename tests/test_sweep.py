@@ -147,6 +147,8 @@ class TestSelection:
             select_runs(_selection(models=("nune",)))
         with pytest.raises(UnknownNameError, match="unknown split 'trian'; did you mean 'train'"):
             select_runs(_selection(train_split="trian"))
+        with pytest.raises(UnknownNameError, match="unknown split 'eval'; known: train"):
+            select_runs(_selection(train_split="eval"))
         with pytest.raises(ConfigError, match="nothing is left to run"):
             select_runs(_selection(models=("tfn",), train_split="train-limited"))
 

@@ -147,16 +147,16 @@ class TestMistakes:
     def test_what_is_no_rotation_is_refused(self, wrong: NDArray[np.float64]) -> None:
         world, right = Teapot(), np.eye(3)
         calls: list[tuple[str, Any]] = [
-            ("state", lambda: world.step_states(wrong, right)),
-            ("action", lambda: world.step_states(right, wrong)),
-            ("state", lambda: world.render_states(wrong)),
-            ("state", lambda: world.transform_state(right, wrong)),
-            ("action", lambda: world.transform_action(right, wrong)),
-            ("group element", lambda: world.transform_state(wrong, right)),
-            ("group element", lambda: world.transform_action(wrong, right)),
+            ("a state", lambda: world.step_states(wrong, right)),
+            ("an action", lambda: world.step_states(right, wrong)),
+            ("a state", lambda: world.render_states(wrong)),
+            ("a state", lambda: world.transform_state(right, wrong)),
+            ("an action", lambda: world.transform_action(right, wrong)),
+            ("a group element", lambda: world.transform_state(wrong, right)),
+            ("a group element", lambda: world.transform_action(wrong, right)),
         ]
         for what, call in calls:
-            with pytest.raises(WorldError, match=f"not a {what}: ") as error:
+            with pytest.raises(WorldError, match=f"not {what}: ") as error:
                 call()
             assert "\n" not in str(error.value)
 

@@ -138,6 +138,10 @@ class TestAssertEquivariant:
         ) as caught:
             assert_equivariant(function, x, group=C4, transform_inputs=TURN, transform_output=TURN)
         assert "off by 2.5e-07 of the output's largest entry (tolerance 1e-09)" in str(caught.value)
+        with pytest.raises(AssertionError, match="tolerance nan"):
+            assert_equivariant(
+                function, x, group=C4, transform_inputs=TURN, transform_output=TURN, tolerance=math.nan
+            )
         error = assert_equivariant(
             function, x, group=C4, transform_inputs=TURN, transform_output=TURN, tolerance=1e-6
         )
@@ -251,6 +255,8 @@ class TestWorldModels:
         (line,) = broken_claims(broken, [identity, flip])
         assert message in line
         assert line.endswith("at r (tolerance 1e-06)")
+        assert broken_claims(broken, [identity, flip], tolerance=10) == []
+        assert broken_claims(broken, [identity, flip], tolerance=math.nan)
 
     def test_the_error_of_s_is_that_of_states_rendered_anew(self) -> None:
         model, samples = _drift(Mean)

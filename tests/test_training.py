@@ -19,16 +19,10 @@ from tests.trainings import (
     Affine,
     Recorder,
     log_of,
-    random_transitions,
     small_sen,
     train_tiny,
     weights_of,
 )
-
-
-@pytest.fixture(scope="module")
-def transitions() -> Transitions:
-    return random_transitions()
 
 
 def test_transitions_are_neighbouring_frames_of_one_episode(transitions: Transitions) -> None:

@@ -165,6 +165,16 @@ class TestEveryWorld:
         with pytest.raises(WorldError, match="unknown reset option 'start'"):
             world.reset(options={"start": state})
 
+    def test_it_takes_one_action_at_a_time(self, world_id: str) -> None:
+        world = make_world(world_id)
+        observation, info = world.reset(seed=1)
+        action = world.sample_action(np.random.default_rng(8))
+        with pytest.raises(WorldError, match="the action to take has"):
+            world.step(np.stack([action, action, action]))
+        after, *_, told = world.step(action)
+        assert after.shape == observation.shape
+        np.testing.assert_array_equal(told["state"], world.step_states(info["state"], action))
+
     def test_it_says_when_it_was_not_reset(self, world_id: str) -> None:
         world = make_world(world_id, render_mode="rgb_array")
         with pytest.raises(WorldError, match=r"call reset\(\) first"):

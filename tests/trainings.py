@@ -68,14 +68,6 @@ def small_sen() -> WorldModel:
     )
 
 
-def random_transitions() -> Transitions:
-    """42 transitions: six episodes of seven steps, in frames of noise."""
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (6, 8, 6, 6, 3), dtype=torch.uint8, generator=generator)
-    actions = torch.randint(0, 20, (6, 7), generator=generator)
-    return Transitions(frames, actions, CPU)
-
-
 def train_tiny(
     folder: Path,
     transitions: Transitions,

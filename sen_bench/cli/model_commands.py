@@ -18,7 +18,7 @@ from sen_bench.budget import count_parameters
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
-from sen_bench.config import ModelOptions, Preset, load_preset
+from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.run import Run
 from sen_bench.samples import Samples
@@ -151,7 +151,11 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     help="Largest error that counts as none.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and states."
+    "--seed",
+    type=click.IntRange(min=0, max=SEED_LIMIT - 1),
+    default=0,
+    show_default=True,
+    help="Seed of weights and states.",
 )
 @_json_option
 @quiet_option

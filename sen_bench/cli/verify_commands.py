@@ -23,7 +23,9 @@ from sen_bench.verification import verify
     metavar="N",
     help="Also generate N random episodes again, and compare.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="From which they are drawn.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="From which they are drawn."
+)
 @quiet_option
 @click.pass_context
 def verify_command(

@@ -101,7 +101,7 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
     for name in selection.models:
         if name not in models and not is_object_name(name):
             raise UnknownNameError("model", name, models)
-    splits = dict.fromkeys(name for task in tasks for name in task.splits)
+    splits = dict.fromkeys(name for task in tasks for name in task.train_splits)
     if selection.train_split is not None and selection.train_split not in splits:
         raise UnknownNameError("split", selection.train_split, splits)
 
@@ -114,7 +114,7 @@ def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) ->
         if names and not (names := [n for n in names if is_object_name(n) or n in task.model_names()]):
             notice(f"{task.name} is skipped: it has no such model")
             return
-        if not (splits := [split for split in splits if split in task.splits]):
+        if not (splits := [split for split in splits if split in task.train_splits]):
             notice(f"{task.name} is skipped: it has no split {selection.train_split}")
             return
     # First, because no preset says anything about a task without models.
