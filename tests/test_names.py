@@ -66,13 +66,19 @@ def test_ours_are_good() -> None:
         assert is_plain_name(name)
 
 
-@pytest.mark.parametrize(("file", "inside"), [("2024.toml", ""), ("ok.toml", 'name = "../up"\n')])
+@pytest.mark.parametrize(
+    ("file", "inside", "message"),
+    [
+        ("2024.toml", "", r"name: rows and folders need a name of letters.*\(got '"),
+        ("ok.toml", 'name = "../up"\n', r"ok\.toml: name: it is that of the file; remove the key"),
+    ],
+)
 def test_a_preset_that_cannot_be_recorded_is_refused_before_anything_is_done(
-    tmp_path: Path, file: str, inside: str
+    tmp_path: Path, file: str, inside: str, message: str
 ) -> None:
     path = tmp_path / file
     path.write_text(f'{inside}description = "mine"\n[tasks.3d-blocks]\n')
-    with pytest.raises(ConfigError, match=r"name: rows and folders need a name of letters.*\(got '") as error:
+    with pytest.raises(ConfigError, match=message) as error:
         load_preset(str(path))
     assert "\n" not in str(error.value)
     path.rename(tmp_path / "mine.toml").write_text('description = "mine"\n[tasks.3d-blocks]\n')
