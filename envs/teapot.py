@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from sen_bench.envs.teapot_renderer import IMAGE_SIZE, TeapotRenderer
@@ -65,40 +67,68 @@ def teapot_symmetry() -> Symmetry[SO3, SO3Representation]:
 
 
 class RotationSpace(gymnasium.spaces.Box):
-    """Rotations as matrices, float64 [3, 3].
+    """Rotations as matrices, float64 [3, 3], or so many at once, [count, 3, 3].
 
     Args:
         choices: [N, 3, 3], of which samples are drawn; None to draw uniformly from SO(3). Every rotation is
             in the space in any case, for turning the world turns the actions too.
         seed: Seed of the samples.
+        count: How many rotations at once, as environments side by side take them.
     """
 
-    def __init__(self, choices: FloatArray | None = None, seed: int | None = None) -> None:
-        super().__init__(-1.0, 1.0, (3, 3), np.float64, seed)
+    def __init__(
+        self,
+        choices: FloatArray | None = None,
+        seed: int | np.random.Generator | None = None,
+        count: int | None = None,
+    ) -> None:
+        super().__init__(-1.0, 1.0, (3, 3) if count is None else (count, 3, 3), np.float64, seed)
         self.choices = choices
+        self.count = count
 
     def __repr__(self) -> str:
         drawn = "uniform" if self.choices is None else f"{len(self.choices)} choices"
-        return f"RotationSpace({drawn})"
+        return f"RotationSpace({drawn})" if self.count is None else f"RotationSpace({drawn}, {self.count})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another space has the same rotations, drawn alike."""
+        if not isinstance(other, RotationSpace) or self.count != other.count:
+            return False
+        if self.choices is None or other.choices is None:
+            return self.choices is other.choices
+        return np.array_equal(self.choices, other.choices)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every space: it can be changed
 
     def sample(self, mask: Any = None, probability: Any = None) -> FloatArray:  # noqa: ANN401 — as gymnasium has it
-        """One rotation, float64 [3, 3].
+        """A member of the space, float64 [3, 3] or [count, 3, 3].
 
         Raises:
             WorldError: A mask or probabilities are given, for which there is no use here.
         """
         if mask is not None or probability is not None:
             raise WorldError("rotations are sampled without a mask and without probabilities")
+        drawn = [self._draw() for _ in range(1 if self.count is None else self.count)]
+        return drawn[0] if self.count is None else np.stack(drawn)
+
+    def _draw(self) -> FloatArray:
+        """One rotation, float64 [3, 3]."""
         if self.choices is None:
             return _SO3.sample(self.np_random)
         return np.array(self.choices[self.np_random.integers(len(self.choices))])
 
     def contains(self, x: Any) -> bool:  # noqa: ANN401 — as gymnasium has it
-        """Whether something is a rotation."""
+        """Whether something is a rotation, or so many."""
         try:
-            return _SO3.check(x).shape == (3, 3)
+            return _SO3.check(x).shape == self.shape
         except (SymmetryError, TypeError, ValueError):
             return False
+
+
+@batch_space.register(RotationSpace)
+def _batch_of_rotations(space: RotationSpace, n: int = 1) -> RotationSpace:
+    """The space of the actions of environments side by side: without it, a box whose members are none."""
+    return RotationSpace(space.choices, seed=deepcopy(space.np_random), count=n)
 
 
 class Teapot(World):

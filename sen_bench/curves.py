@@ -14,11 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sen_bench.errors import ResultsError
 from sen_bench.leaderboard import RunRow
 from sen_bench.tables import Amount, Count, CountIfAny, Digest, Text, frame_of, merge_rows, read_rows, values
+from sen_bench.training.loss import LOSS_TERMS
 
 POINTS: Final = 100
 """Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""
-
-_TERMS: Final = ("loss", "positive", "negative", "separation")
 
 _DIGITS: Final = 6
 
@@ -81,7 +80,7 @@ def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str,
     steps = np.diff(ends, prepend=0)
     for start in range(0, len(lines), size):
         part, weights = lines[start : start + size], steps[start : start + size]
-        means = {name: np.average([line[name] for line in part], weights=weights) for name in _TERMS}
+        means = {name: np.average([line[name] for line in part], weights=weights) for name in LOSS_TERMS}
         yield {
             "attempt": part[-1]["attempt"],
             "epoch": part[-1]["epoch"],

@@ -222,6 +222,20 @@ def load_frames(
     return frames
 
 
+def first_frames(dataset: Dataset, name: str, count: int) -> NDArray[np.uint8]:
+    """What a model is shown first of each of the first ``count`` episodes, or of all where there are fewer.
+
+    Returns:
+        ``[N, S, H, W, C]``, S frames being shown at once.
+
+    Raises:
+        DatasetError: There is no such array, or a file of it is gone or damaged.
+    """
+    episodes = np.arange(min(count, dataset.episodes))
+    frames = np.broadcast_to(np.arange(dataset.frame_stack), (len(episodes), dataset.frame_stack))
+    return load_frames(dataset, name, episodes, frames)
+
+
 class Episodes:
     """The episodes of an evaluation split and their twins, as far as they are shown.
 

@@ -118,8 +118,8 @@ class _Turned:
             )
         self._world: World = make_world(str(dataset.recipe["world_id"]), **dataset.world_options)
         self._element = element
-        first = self._world.render_states(np.asarray(dataset.array("state")[0]))
-        if dataset.renderer == "exact" and not np.array_equal(first, dataset.array("observation")[0]):
+        first = self._world.render_states(dataset.read("state", 0, 1))
+        if dataset.renderer == "exact" and not np.array_equal(first, dataset.read("observation", 0, 1)):
             raise DatasetError(
                 f"{dataset.path} was drawn otherwise than this sen-bench draws {dataset.world_id}; generate"
                 " it again"
@@ -137,13 +137,13 @@ class _Turned:
 
 def _write(file: Any, dataset: Dataset, turned: _Turned | None, progress: Callable[[int, int], None]) -> None:  # noqa: ANN401
     """Writes block after block of episodes."""
-    arrays = [dataset.array(name) for name in EXPORTED]
-    chunk = arrays[0].chunks[0]
-    block = chunk * max(1, _BLOCK_BYTES * dataset.episodes // (arrays[0].nbytes * chunk))
+    frames = dataset.array(EXPORTED[0])
+    chunk = frames.chunks[0]
+    block = chunk * max(1, _BLOCK_BYTES * dataset.episodes // (frames.nbytes * chunk))
     progress(0, dataset.episodes)
     for start in range(0, dataset.episodes, block):
         stop = min(start + block, dataset.episodes)
-        observation, action, state = (np.asarray(array[start:stop]) for array in arrays)
+        observation, action, state = (dataset.read(name, start, stop) for name in EXPORTED)
         if turned is not None:
             observation, action, state = turned.block(action, state)
         for name, rows in _converted(dataset, observation, action, state).items():

@@ -149,8 +149,8 @@ def _one_line(failure: str) -> Iterator[None]:
         yield
     except SenBenchError:
         raise
-    # Whatever it is: code of others may raise anything, and must break nothing else.
-    except Exception as error:
+    # Whatever it is: code of others may raise anything, or call sys.exit, and must break nothing else.
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         # Neither this file nor Python's own import system is where the mistake is.
         frames = traceback.extract_tb(error.__traceback__)

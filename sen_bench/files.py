@@ -16,12 +16,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces a file in one step that survives a crash.
 
     Args:
-        path: The file.
+        path: The file; of a symbolic link, what it points to.
         write: Writes the new contents to the path it is given, a temporary file in the same folder.
 
     Raises:
         OSError: As ``write`` or the file system raises it; the old file is then untouched.
     """
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         write(temporary)

@@ -16,7 +16,7 @@ from torch import nn
 
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Transitions, shown_frames
+from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.errors import DatasetError
 from sen_bench.figures.curve import draw_learning_curve
 from sen_bench.figures.irreps import point_group
@@ -29,7 +29,7 @@ from sen_bench.run import Run
 from sen_bench.run_log import Console
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
-from sen_bench.training import Checkpoint, read_metrics, train_decoder
+from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder
 from sen_bench.view import element_label
 
 #: Passes of the decoder over its frames, and how many of the training split these are at most, unless other
@@ -72,10 +72,9 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
     model, checkpoint = run.trained_model()
     dataset = run.data.open("eval")
     title = _title(run, checkpoint)
+    lines = read_metrics(run.folder / "metrics.jsonl", LOSS_TERMS)
     with style():
-        curve = draw_learning_curve(
-            read_metrics(run.folder / "metrics.jsonl"), title=title, hinge=run.config.training.hinge
-        )
+        curve = draw_learning_curve(lines, title=title, hinge=run.config.training.hinge)
         latents = draw_latents(model, dataset, run.device, title=title, narrow=_narrow(run))
         return [
             *_save(curve, out / "learning-curve", formats),
@@ -162,10 +161,9 @@ class _Pictures:
 
 def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Run) -> _Pictures:
     """Decodes latents of first frames as they are, and as the group transforms them."""
-    count, stack = _EPISODES, dataset.frame_stack
-    frames = np.asarray(dataset.array("observation")[:count, :stack])
-    twins = np.asarray(dataset.array("twin/observation")[:count, :stack])
-    elements = np.asarray(dataset.array("twin/element")[:count])
+    count = _EPISODES
+    frames, twins = (first_frames(dataset, name, count) for name in ("observation", "twin/observation"))
+    elements = dataset.read("twin/element", 0, count)
     rows = distinct_elements(elements, _ROWS)
     kept: dict[str, list[NDArray[np.float64]]] = {}
     squares: dict[str, float] = {}
@@ -186,7 +184,7 @@ def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Ru
             inside = [row - begin for row in sorted(rows) if begin <= row < begin + CHUNK]
             for name, image in images.items():
                 # Of several frames shown at once, the last.
-                last = image[inside, -(image.shape[1] // stack) :].permute(0, 2, 3, 1)
+                last = image[inside, -(image.shape[1] // dataset.frame_stack) :].permute(0, 2, 3, 1)
                 kept.setdefault(name, []).append(last.double().clamp(0, 1).cpu().numpy())
     means = {name: total / len(frames) for name, total in squares.items()}
     group = dataset.symmetry.group

@@ -31,6 +31,7 @@ from sen_bench.store import Dataset
 from sen_bench.streaming import StreamedTransitions
 from sen_bench.tasks import Task, get_task
 from sen_bench.training import (
+    LOSS_TERMS,
     OTHER_RUN,
     Checkpoint,
     Profile,
@@ -283,7 +284,7 @@ class Run:
                 f"the code of model {name} has changed since {self.name} was trained; restore it"
             )
         model = self.task.build_model(name, self.config.model_options).to(self.device)
-        model.load_state_dict(checkpoint.model)
+        checkpoint.put_into(model, self.folder / "checkpoint.pt")
         return model.eval()
 
     def evaluate(self, console: Console) -> list[RunRow]:
@@ -409,7 +410,8 @@ class Run:
     def record(self, rows: list[RunRow]) -> None:
         """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
         # The curve first: a run that stands in the table of runs is done, and never recorded again.
-        record_curve(self.folders.curves_csv, rows[0], read_metrics(self.folder / "metrics.jsonl"))
+        lines = read_metrics(self.folder / "metrics.jsonl", LOSS_TERMS)
+        record_curve(self.folders.curves_csv, rows[0], lines)
         append_rows(self.folders.runs_csv, rows)
         self.place.recorded()
         write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)

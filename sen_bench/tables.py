@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,6 +196,7 @@ def locked(path: Path) -> Iterator[None]:
         ResultsError: It stays locked, or the system refuses to write there.
     """
     try:
+        path = Path(os.path.realpath(path))  # who comes by a link and who does not must meet at one lock
         path.parent.mkdir(parents=True, exist_ok=True)
         # One lock of a name in a process: who holds it may take it again.
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS, is_singleton=True):

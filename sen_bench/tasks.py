@@ -199,7 +199,7 @@ class Task:
         Raises:
             UnknownNameError: If there is no such model.
             ExtensionError: If it is one of others, and cannot be imported or is no `WorldModel`.
-            ConfigError: If the model has no such option.
+            ConfigError: If the model has no such option, or cannot be built with it.
         """
         builder = self.builder(name)
         self._check_options(name, builder, options)
@@ -210,10 +210,17 @@ class Task:
             "observation_shape": (height, width, channels * world.frame_stack),
             **options,
         }
-        model = builder(**given)
+        what = f"model {name!r} of {self.name}"
+        try:
+            model = builder(**given)
+        except (RuntimeError, TypeError) as error:  # as torch says that no memory holds such tensors
+            if name not in self.models:
+                raise  # the mistake is in code of others, who need to see where
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ConfigError(f"{what} cannot be built with {dict(options)}: {reason}") from error
         if not isinstance(model, WorldModel):
             raise ExtensionError(
-                f"model {name!r} of {self.name} is a {type(model).__name__}; it must be a subclass of"
+                f"{what} is a {type(model).__name__}; it must be a subclass of"
                 " sen_bench.baselines.model.WorldModel"
             )
         return model
@@ -225,8 +232,11 @@ class Task:
                     raise ConfigError(
                         f"model {name!r} of {self.name}: {option} must be a whole number, not {value!r}"
                     )
+        given = dict.fromkeys(("symmetry", "observation_shape"))
+        for option in given.keys() & options.keys():
+            raise ConfigError(f"model {name!r} of {self.name}: {option} is the world's, and no option")
         try:
-            inspect.signature(builder).bind(symmetry=None, observation_shape=None, **options)
+            inspect.signature(builder).bind(**given, **options)
         except TypeError as error:
             raise ConfigError(f"model {name!r} of {self.name}: {error}") from error
 

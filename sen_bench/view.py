@@ -123,7 +123,7 @@ def _rows(
             raise DatasetError(f"{dataset.path} has no episode {episode}; it has 0 to {dataset.episodes - 1}")
         rows.append((f"episode {episode}", *_trajectory(dataset, "", episode)))
         if twin:
-            element = np.asarray(dataset.array("twin/element")[episode])
+            element = dataset.read("twin/element", episode, episode + 1)[0]
             title = f"twin of {episode} by\n{element_label(dataset.symmetry.group, element)}"
             rows.append((title, *_trajectory(dataset, "twin/", episode)))
     return rows
@@ -131,7 +131,7 @@ def _rows(
 
 def _trajectory(dataset: Dataset, prefix: str, episode: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     frames, actions = (
-        np.asarray(dataset.array(f"{prefix}{name}")[episode]) for name in ("observation", "action")
+        dataset.read(f"{prefix}{name}", episode, episode + 1)[0] for name in ("observation", "action")
     )
     return frames, actions
 

@@ -40,3 +40,12 @@ def tree(root: Path) -> dict[str, bytes]:
 def left_behind(folder: Path) -> list[str]:
     """What lies in a folder but locks, which are empty files."""
     return sorted(f.name for f in folder.iterdir() if not f.name.endswith(".lock"))
+
+
+def damage(array: Path) -> None:
+    """Overwrites the middle of every file of an array; sizes stay."""
+    for file in (array / "c").rglob("*"):
+        if file.is_file():
+            data = bytearray(file.read_bytes())
+            data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+            file.write_bytes(data)

@@ -13,7 +13,7 @@ import torch
 
 from sen_bench.data import Transitions
 from sen_bench.errors import CheckpointError
-from sen_bench.training import Checkpoint
+from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics
 from sen_bench.training.log import MetricsLog
 from tests.trainings import (
     CPU,
@@ -65,7 +65,9 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path: Path, transiti
         train_tiny(tmp_path, transitions, identity={"task": "test", "seed": "7"})
 
 
-@pytest.mark.parametrize("damage", ["truncate", "garbage", "foreign", "version"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "garbage", "foreign", "version", "code", "kind", "model", "optimizer"]
+)
 def test_damaged_checkpoints_are_refused_in_one_line(
     tmp_path: Path, transitions: Transitions, damage: str
 ) -> None:
@@ -77,11 +79,20 @@ def test_damaged_checkpoints_are_refused_in_one_line(
         path.write_bytes(b"not a checkpoint")
     elif damage == "foreign":
         torch.save({"format_version": 1, "weights": torch.zeros(2)}, path)
+    elif damage == "code":
+        torch.save(Path("anywhere"), path)
     else:
         contents = torch.load(path, weights_only=True)
-        torch.save({**contents, "format_version": 99}, path)
+        other: dict[str, dict[str, Any]] = {
+            "version": {"format_version": 99},
+            "kind": {"epoch": "1"},
+            "model": {"model": {"weight": torch.zeros(2)}},
+            "optimizer": {"optimizer": {"state": {}, "param_groups": []}},
+        }
+        torch.save({**contents, **other[damage]}, path)
     with pytest.raises(CheckpointError) as caught:
         train_tiny(tmp_path, transitions)
+    assert "weights_only" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -134,3 +145,32 @@ def test_log_drops_what_comes_after_the_checkpoint_and_a_line_cut_off(tmp_path: 
         log.add(attempt=1, epoch=2, step=2, loss=0.5)
     kept = [json.loads(line) for line in path.read_text().splitlines()]
     assert kept == [*lines[:2], {"attempt": 1, "epoch": 2, "step": 2, "loss": 0.5}]
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "[]", "{}", '{"event": "steps", "attempt": 0, "epoch": "one", "step": 1}']
+)
+def test_a_log_with_lines_that_are_none_is_refused_by_its_number(
+    tmp_path: Path, transitions: Transitions, line: str
+) -> None:
+    train_tiny(tmp_path, transitions, epochs=1)
+    path = tmp_path / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text(f"{line}\n{whole}")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl, line 1, is none of a metrics log"):
+        train_tiny(tmp_path, transitions, epochs=2)
+    assert path.read_text() == f"{line}\n{whole}"
+
+
+def test_a_log_that_lacks_a_term_is_refused_to_whom_wants_it(
+    tmp_path: Path, transitions: Transitions
+) -> None:
+    train_tiny(tmp_path, transitions, epochs=1)
+    path = tmp_path / "metrics.jsonl"
+    lines = read_metrics(path, LOSS_TERMS)
+    assert lines[0]["event"] == "steps"
+    del lines[0]["positive"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_metrics(path) == lines
+    with pytest.raises(CheckpointError, match="line 1, is none"):
+        read_metrics(path, LOSS_TERMS)

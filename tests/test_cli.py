@@ -288,6 +288,12 @@ def test_seeds_that_are_none_are_refused(seeds: str) -> None:
     assert "is no seed or range of seeds" in result.stderr
 
 
+def test_more_seeds_than_anybody_means_are_refused_at_once() -> None:
+    result = invoke("run", "3d-blocks", "--preset", "tiny.toml", "--seeds", "0-999999999999")
+    assert result.exit_code == 2
+    assert "too many seeds; at most 10000" in result.stderr
+
+
 def test_a_store_of_another_format_version_is_refused(here: Path) -> None:
     invoke("generate", "3d-blocks", "--split", "train", "--episodes", "2", "--horizon", "2", "--workers", "1")
     path = here / "data/3d-blocks/train.zarr/zarr.json"

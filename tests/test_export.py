@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sen_bench.export import export_hdf5
 from sen_bench.generators import generate
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks import get_task
+from tests.datasets import damage
 
 EPISODES = 12
 
@@ -190,6 +192,15 @@ class TestRefusals:
         assert "\n" not in str(caught.value)
         assert [file.name for file in tmp_path.iterdir()] == ["out.h5"]
         assert target.read_text() == "mine"
+
+    def test_damaged_pixels(self, blocks: Dataset, tmp_path: Path) -> None:
+        copy = open_dataset(shutil.copytree(blocks.path, tmp_path / "eval.zarr"))
+        damage(copy.path / "observation")
+        for element in (None, 1):
+            with pytest.raises(DatasetError, match="observation is damaged") as caught:
+                export_hdf5(copy, tmp_path / "out.h5", element=element)
+            assert "\n" not in str(caught.value)
+        assert not (tmp_path / "out.h5").exists()
 
     def test_without_h5py(self, blocks: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "h5py", None)

@@ -265,7 +265,27 @@ class TestModelsOfOthers:
         assert listed.exit_code == 0
         assert "Mean" in listed.stdout
         assert "drift raising cannot be used: " in listed.stdout
-        assert "raising" in refused("models", "drift")
+        of_task = invoke("models", "drift", "--preset", "small.toml", "--quiet")
+        assert of_task.exit_code == 0
+        assert of_task.stdout.splitlines()[:3] == listed.stdout.splitlines()[:3]
+        assert "drift raising cannot be used: " in of_task.stdout
+        assert "raising" in refused("models", "drift", "--model", "raising")
+
+    @pytest.mark.usefixtures("drift")
+    @pytest.mark.parametrize(
+        ("source", "options", "message"),
+        [
+            ("import sys\nsys.exit(3)", {}, r"cannot be imported: SystemExit: 3 .*line 2"),
+            ("def Model(**given): ...", {"symmetry": 1}, "symmetry is the world's, and no option"),
+        ],
+    )
+    def test_one_of_the_users_own_that_cannot_be_used_is_refused_in_one_line(
+        self, plug: Install, source: str, options: dict[str, int], message: str
+    ) -> None:
+        plug({}, name="own", own=source)
+        with pytest.raises(ConfigError, match=message) as caught:
+            get_task("drift").build_model("own:Model", options)
+        assert "\n" not in str(caught.value)
 
     @pytest.mark.usefixtures("drift")
     def test_a_name_of_another_form_is_refused(self, plug: Install) -> None:

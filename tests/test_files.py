@@ -43,3 +43,14 @@ def test_moving_aside_takes_the_first_free_name(tmp_path: Path) -> None:
         (path / "which").write_text(str(number))
         assert move_aside(path) == tmp_path / f"run.old-{number}"
     assert [(tmp_path / f"run.old-{n}/which").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
+
+
+def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    real, link = tmp_path / "shared" / "table.csv", tmp_path / "table.csv"
+    real.parent.mkdir()
+    real.write_text("old")
+    link.symlink_to(real)
+    write_atomically(link, lambda part: part.write_text("new"))
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert [path.name for path in real.parent.iterdir()] == ["table.csv"]

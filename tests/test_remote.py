@@ -244,6 +244,21 @@ class TestWhatGoesWrong:
     def test_protocols_that_cannot_be_read_here(self, url: str) -> None:
         assert url.partition(":")[0] in refused(url)
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://[bad",
+            "http://localhost:99999/eval.zarr",
+            "zip://eval.zarr::nowhere.zip",
+            "data://eval.zarr",
+            "reference://eval.zarr",
+            "dir://eval.zarr",
+            "generic://eval.zarr",
+        ],
+    )
+    def test_urls_that_their_file_system_does_not_understand(self, url: str) -> None:
+        assert url in refused(url)
+
 
 class TestOffline:
     def test_what_was_fetched_can_be_read(

@@ -226,6 +226,8 @@ def test_blocks_cover_every_episode_once(episodes: int, episode_bytes: int) -> N
 def test_an_episode_too_large_to_store_is_refused() -> None:
     with pytest.raises(ConfigError, match="shorter horizon") as error:
         EpisodeBlocks.for_episodes(1, 2**30 + 1)
+    with pytest.raises(ConfigError, match=r"^1000000000000 episodes are too many; at most \d+ of this size"):
+        EpisodeBlocks.for_episodes(10**12, 7500)
     one_line(error)
 
 

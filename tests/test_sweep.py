@@ -158,6 +158,12 @@ class TestSelection:
         assert {run.config.task for run in runs} == {"2d-shapes", "rush-hour"}
         assert "reacher is skipped: preset 'tiny' says nothing about it" in said
 
+    def test_a_section_of_no_task_is_said(self, here: Path) -> None:
+        (here / "slip.toml").write_text('description = "x"\n[tasks.2d-shapes]\n[tasks.3d-block]\n')
+        said: list[str] = []
+        select_runs(_selection(preset=load_preset(str(here / "slip.toml"))), said.append)
+        assert "3d-block is skipped: preset 'slip' has sizes for it, but there is no such task" in said
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

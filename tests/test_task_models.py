@@ -14,6 +14,7 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.cli.console import Terminal
 from sen_bench.config import Preset, SplitSize, TaskPreset, TrainingConfig, load_preset, preset_names
 from sen_bench.data import Transitions
+from sen_bench.errors import ConfigError
 from sen_bench.folders import Folders
 from sen_bench.run import Run
 from sen_bench.store import open_dataset
@@ -76,6 +77,13 @@ def test_the_preset_paper_trains_as_the_paper(task: str) -> None:
 def test_the_models_of_a_task_have_the_same_budget(task: str) -> None:
     counts = [parameter_count(get_task(task).build_model(model, {})) for model in get_task(task).models]
     assert max(counts) <= 1.1 * min(counts)
+
+
+@pytest.mark.parametrize("width", [10**11, 10**30])
+def test_widths_that_no_memory_holds_are_refused_in_one_line(width: int) -> None:
+    with pytest.raises(ConfigError, match=r"'none' of 2d-shapes cannot be built with \{'hidden': ") as caught:
+        get_task("2d-shapes").build_model("none", {"hidden": width})
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("task", "model"), MODELS)

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -111,6 +112,32 @@ class TestActions:
             assert wrong not in space
         with pytest.raises(WorldError, match="without a mask"):
             space.sample(mask=1)
+
+    def test_spaces_are_equal_if_they_draw_alike(self) -> None:
+        small, large = RotationSpace(small_actions()), RotationSpace()
+        assert small == RotationSpace(small_actions())
+        assert large == RotationSpace()
+        assert small != large
+        assert large != small
+        assert large != RotationSpace(count=2)
+        assert large != gymnasium.spaces.Box(-1.0, 1.0, (3, 3), np.float64)
+
+    @pytest.mark.parametrize("mode", ["sync", "async"])
+    @pytest.mark.parametrize("actions", ["small", "large"])
+    def test_environments_side_by_side_take_what_their_space_draws(self, actions: str, mode: str) -> None:
+        envs = gymnasium.make_vec("sen_bench/Teapot-v0", num_envs=3, vectorization_mode=mode, actions=actions)
+        try:
+            envs.reset(seed=0)
+            envs.action_space.seed(0)
+            drawn = envs.action_space.sample()
+            assert drawn.shape == (3, 3, 3)
+            assert drawn in envs.action_space
+            assert not np.array_equal(drawn[0], drawn[1])
+            assert np.eye(3)[None] * np.ones((3, 1, 1)) * 0.5 not in envs.action_space
+            _, _, _, _, about = envs.step(drawn)
+            assert about
+        finally:
+            envs.close()
 
 
 class TestNegatives:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image
 
 from sen_bench.errors import DatasetError
 from sen_bench.generators import Recipe, generate
-from sen_bench.store import Dataset
+from sen_bench.store import Dataset, open_dataset
 from sen_bench.symmetry import Group
 from sen_bench.view import _LABEL, _MARGIN, _numbers, animation, contact_sheet, save_view
+from tests.datasets import damage
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,15 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, dataset: Dataset) -> No
     recipe = Recipe("3d-blocks", "train", "sen_bench/Blocks3D-v0", episodes=1, horizon=1)
     with pytest.raises(DatasetError, match="no twins"):
         contact_sheet(generate(recipe, tmp_path / "train.zarr").dataset, [0], twin=True)
+
+
+def test_damaged_pixels_are_refused_in_one_line(tmp_path: Path, dataset: Dataset) -> None:
+    copy = open_dataset(shutil.copytree(dataset.path, tmp_path / "eval.zarr"))
+    damage(copy.path / "observation")
+    with pytest.raises(DatasetError, match="observation is damaged") as caught:
+        save_view(copy, [0], tmp_path / "view.png")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "view.png").exists()
 
 
 def test_names_of_group_elements() -> None:

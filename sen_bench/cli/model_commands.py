@@ -86,7 +86,7 @@ def models_command(
             try:
                 rows.append(_row(get_task(name), model, loaded))
             except ExtensionError as error:
-                if task is not None:
+                if models:
                     raise
                 rows.append({"task": name, "model": model, "error": str(error)})
             advance(number, len(selected))
@@ -98,7 +98,8 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
     if task is not None:
         chosen = get_task(task)
         _options(preset, chosen)
-        return [(task, model) for model in chosen.check_models(list(models) or chosen.model_names())]
+        offered = [] if models else chosen.model_names()
+        return [(task, model) for model in offered or chosen.check_models(list(models))]
     pairs = []
     for name in task_names():
         if preset is not None and name not in preset.tasks:
@@ -138,7 +139,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
 @click.option("--all-elements", "everything", is_flag=True, help="Try every element of a finite group.")
 @click.option(
     "--states",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=10_000),
     default=8,
     show_default=True,
     help="States to try, each with an action.",

@@ -18,6 +18,10 @@ from sen_bench.store import is_url
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+# More are a slip of the pen, and would take the memory of this machine before anything is said.
+_MOST_SEEDS = 10_000
+
+
 def available_cores() -> int:
     """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -41,6 +45,8 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
             match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
             if match is None or int(match[2] or match[1]) < int(match[1]):
                 self.fail(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9", param, ctx)
+            if int(match[2] or match[1]) - int(match[1]) >= _MOST_SEEDS:
+                self.fail(f"{part!r} are too many seeds; at most {_MOST_SEEDS} can be asked for", param, ctx)
             seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
         return tuple(sorted(seeds))
 

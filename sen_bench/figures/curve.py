@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sen_bench.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, new_figure
 from sen_bench.training.collapse import SEPARATION_SHARE
+from sen_bench.training.loss import LOSS_TERMS
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,6 @@ class Attempt:
     collapses: tuple[tuple[int, int], ...]
 
 
-_TERMS = ("loss", "positive", "negative", "separation")
-
-
 def read_attempts(lines: Sequence[dict[str, Any]]) -> list[Attempt]:
     """The attempts in the lines of a metrics log."""
     attempts, before = [], 0
@@ -48,7 +46,7 @@ def read_attempts(lines: Sequence[dict[str, Any]]) -> list[Attempt]:
         attempts.append(
             Attempt(
                 before + np.array([line["step"] for line in rows], dtype=np.float64),
-                {name: np.array([line[name] for line in rows], dtype=np.float64) for name in _TERMS},
+                {name: np.array([line[name] for line in rows], dtype=np.float64) for name in LOSS_TERMS},
                 tuple(before + line["step"] for line in mine if line["event"] == "epoch"),
                 tuple((before + start, before + end) for start, end in spans),
             )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Transitions, shown_frames
+from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.envs import make_world
 from sen_bench.errors import NonFiniteError, UnknownNameError
 from sen_bench.figures.irreps import PointGroup
@@ -97,14 +97,13 @@ def sample_latents(
     Raises:
         NonFiniteError: One of them is NaN or infinite.
     """
-    stack = dataset.frame_stack
-    frames = np.asarray(dataset.array("observation")[:count, :stack])
+    frames = first_frames(dataset, "observation", count)
     with inference(device, narrow):
         latents = [
             encode(model, shown_frames(frames[i : i + CHUNK]).to(device)).cpu().double()
             for i in range(0, len(frames), CHUNK)
         ]
-    states = np.asarray(dataset.array("state")[:count, stack - 1])
+    states = dataset.read("state", 0, count)[:, dataset.frame_stack - 1]
     return LatentSample(torch.cat(latents).numpy(), states, frames[:, -1])
 
 

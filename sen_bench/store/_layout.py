@@ -27,6 +27,8 @@ _FEWEST_SHARDS = 8
 _WHOLE_CHUNK_BYTES = 4_000_000
 # numcodecs cannot compress a buffer of 2 GiB, and a writer holds a few shards in memory.
 _LARGEST_EPISODE_BYTES = 1 << 30
+# Forty terabytes of pixels; who asks for more has slipped, and a list of more shards takes all memory.
+_MOST_SHARDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class EpisodeBlocks:
             episode_bytes: Decoded size of the observations of one episode.
 
         Raises:
-            ConfigError: An episode is too large to be one chunk.
+            ConfigError: An episode is too large to be one chunk, or there are too many.
         """
         if episode_bytes > _LARGEST_EPISODE_BYTES:
             raise ConfigError(
@@ -91,7 +93,12 @@ class EpisodeBlocks:
             )
         chunk = min(episodes, max(1, _CHUNK_BYTES // episode_bytes))
         chunks = min(_SHARD_BYTES // (chunk * episode_bytes), -(-episodes // (chunk * _FEWEST_SHARDS)))
-        return cls(episodes, chunk, chunk * max(1, chunks))
+        shard = chunk * max(1, chunks)
+        if episodes > _MOST_SHARDS * shard:
+            raise ConfigError(
+                f"{episodes} episodes are too many; at most {_MOST_SHARDS * shard} of this size can be stored"
+            )
+        return cls(episodes, chunk, shard)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """The half-open ranges of episodes, one per shard."""

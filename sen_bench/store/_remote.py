@@ -218,7 +218,6 @@ class _Source:
         self._url = url
         protocol = url.partition("://")[0]
         options: dict[str, Any] = {}
-        self._errors: tuple[type[Exception], ...] = (OSError,)
         try:
             if protocol in {"http", "https"}:
                 import aiohttp  # noqa: PLC0415 — an optional package
@@ -226,7 +225,6 @@ class _Source:
                 # Its own limit is five minutes for a whole file, too little for a slow line.
                 timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE, sock_read=_PATIENCE)
                 options = {"client_kwargs": {"timeout": timeout}}
-                self._errors = (OSError, aiohttp.ClientError)
             self._files, self._root = fsspec.core.url_to_fs(url, **options)
         except ImportError as error:
             if protocol in {"http", "https"}:
@@ -234,8 +232,9 @@ class _Source:
             # fsspec says which package.
             hint = " ".join(str(error).split())
             raise DatasetError(f"{protocol}:// needs a package that is not installed: {hint}") from error
-        except ValueError as error:
-            raise DatasetError(f"{url} cannot be read: {error}") from error
+        # Each file system is another package's, and says in its own way that a URL is none of its own.
+        except Exception as error:
+            raise DatasetError(f"{url} cannot be read: {_reason(error)}") from error
 
     def read(self, name: str) -> bytes:
         """The contents of one file.
@@ -248,9 +247,14 @@ class _Source:
             return bytes(self._files.cat_file(f"{self._root}/{name}"))
         except FileNotFoundError:
             raise
-        except self._errors as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+        except Exception as error:
+            reason = _reason(error)
             raise DatasetError(f"{self._url}/{name} cannot be reached ({reason}); try again") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _last_copy(url: str) -> Path:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import io
+import pickle
+from collections import OrderedDict
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sen_bench.errors import CheckpointError
 from sen_bench.files import write_atomically
 
 #: Raised when the contents change; a checkpoint of another version is refused.
 FORMAT_VERSION = 1
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("identity", "optimizer"), (dict,)),
+    "model": (dict, OrderedDict),
+    **dict.fromkeys(("epoch", "attempt", "step", "transitions_seen", "streak"), (int,)),
+    "seconds": (int, float),
+    **dict.fromkeys(("collapsed", "stopped", "compiled"), (bool,)),
+}
 
 
 @dataclass
@@ -80,7 +92,12 @@ class Checkpoint:
             raise
         # A damaged file is read as a program of another meaning, which may raise anything.
         except Exception as error:
-            why = next(iter(str(error).splitlines()), type(error).__name__)
+            # What torch says of a file with code in it is how to run that code all the same.
+            why = (
+                "it is damaged, or holds more than tensors and plain values"
+                if isinstance(error, pickle.UnpicklingError)
+                else next(iter(str(error).splitlines()), type(error).__name__)
+            )
             raise CheckpointError(
                 f"the checkpoint {path} cannot be read ({why}); move it away to train anew"
             ) from error
@@ -88,9 +105,33 @@ class Checkpoint:
         if version != FORMAT_VERSION:
             raise CheckpointError(f"the checkpoint {path} has format {version}, not {FORMAT_VERSION}")
         contents.setdefault("compiled", False)  # of checkpoints older than --compile
-        if set(contents) != {f.name for f in fields(cls)}:
-            raise CheckpointError(f"{path} is no checkpoint of sen-bench")
+        if set(contents) != set(_TYPES) or not all(type(contents[name]) in _TYPES[name] for name in _TYPES):
+            raise CheckpointError(f"{path} is no checkpoint of sen-bench; move it away to train anew")
         return cls(**contents)
+
+    def put_into(self, model: nn.Module, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Gives a model, and what trains it, the state that is stored.
+
+        Args:
+            model: A model built with the settings of the run.
+            path: Where the checkpoint is.
+            optimizer: What trains it.
+
+        Raises:
+            CheckpointError: If the state is that of another model.
+        """
+        try:
+            model.load_state_dict(self.model)
+            if optimizer is not None:
+                optimizer.load_state_dict(self.optimizer)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        # The file is somebody's who changed it; each kind of value that is none fails in its own way.
+        except Exception as error:
+            why = " ".join(str(error).split())[:200] or type(error).__name__
+            raise CheckpointError(
+                f"the checkpoint {path} does not fit its model ({why}); move it away to train anew"
+            ) from error
 
     def check_identity(self, identity: dict[str, str], path: Path, *, remedy: str) -> None:
         """Refuses to go on with a run that is another one.

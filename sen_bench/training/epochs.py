@@ -191,8 +191,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """
         checkpoint.check_identity(self._identity, self._path, remedy=self.remedy)
         self.begin(checkpoint.attempt)
-        self.network.load_state_dict(checkpoint.model)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        checkpoint.put_into(self.network, self._path, self.optimizer)
         self.epoch, self.step, self.stopped = checkpoint.epoch, checkpoint.step, checkpoint.stopped
         self.samples_seen, self.seconds = checkpoint.transitions_seen, checkpoint.seconds
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sen_bench.errors import ConfigError
+from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.files import write_atomically
+
+# Every line says where in the training it was written.
+_PLACE = ("attempt", "epoch", "step")
 
 
 class MetricsLog:
@@ -22,6 +26,7 @@ class MetricsLog:
         tensorboard: A folder to write TensorBoard events to as well.
 
     Raises:
+        CheckpointError: If the file that is there is no metrics log.
         ConfigError: If TensorBoard is asked for and not installed.
     """
 
@@ -38,7 +43,7 @@ class MetricsLog:
                 raise ConfigError(
                     "--tensorboard needs the tensorboard package: pip install 'sen-bench[tensorboard]'"
                 ) from None
-            steps = [line["step"] for line in kept if "step" in line]
+            steps = [line["step"] for line in kept]
             self._board = SummaryWriter(str(tensorboard), purge_step=max(steps, default=0) + 1)
 
     def add(self, **values: float | str | bool) -> None:
@@ -62,14 +67,36 @@ class MetricsLog:
             self._board.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log, none where there is none; a last line cut off by a crash is left out."""
+def read_metrics(path: Path, terms: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The whole lines of a log, none where there is none; a last line cut off by a crash is left out.
+
+    Args:
+        path: The file.
+        terms: What every line about steps must have, such as `LOSS_TERMS`.
+
+    Raises:
+        CheckpointError: It is no metrics log.
+    """
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}; move it away") from error
+    for number, text in enumerate(texts, start=1):
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except json.JSONDecodeError:
             break
+        if not _is_line(line, terms):
+            raise CheckpointError(f"{path}, line {number}, is none of a metrics log; move the file away")
+        lines.append(line)
     return lines
+
+
+def _is_line(line: object, terms: Sequence[str]) -> bool:
+    """Whether something has what every line of a log has."""
+    if not isinstance(line, dict) or not all(type(line.get(name)) is int for name in _PLACE):
+        return False
+    return line.get("event") != "steps" or all(type(line.get(term)) in {int, float} for term in terms)

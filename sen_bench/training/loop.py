@@ -19,13 +19,13 @@ from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
 from sen_bench.training.epochs import EpochTraining, Pace, Reporter
 from sen_bench.training.log import MetricsLog
-from sen_bench.training.loss import LossFunction, LossTerms, contrastive_loss
+from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
 from sen_bench.training.profile import Stages
 
 #: How often training is restarted at most under ``on_collapse = "restart"``.
 MAX_RESTARTS = 5
 #: What to do about a checkpoint that is of another run.
-OTHER_RUN = "choose another --runs folder, or --force to move the old run aside"
+OTHER_RUN = "choose another --runs folder, or train with --force, which moves the old run aside"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -117,7 +117,7 @@ def train(
 class _Run(EpochTraining[WorldModel]):
     """The training of a world model, which is watched for collapse."""
 
-    terms = ("loss", "positive", "negative", "separation")
+    terms = LOSS_TERMS
     unit = "transitions"
     remedy = OTHER_RUN
     divergence_remedy = 'lower it or use precision = "float32"'

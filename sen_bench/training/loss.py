@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +27,10 @@ class LossTerms(NamedTuple):
     positive: Tensor
     negative: Tensor
     separation: Tensor
+
+
+LOSS_TERMS: Final = ("loss", *LossTerms._fields[1:])
+"""The names that `LossTerms` have in the metrics log."""
 
 
 class LossFunction(Protocol):
