@@ -190,7 +190,7 @@ class Run:
         """Trains the model, or goes on training it.
 
         Args:
-            console: Is told how it goes.
+            console: Is told how it goes; what a person should read is kept in the run's log too.
             tensorboard: Whether to write TensorBoard events too.
             force: Whether to move an existing run aside and begin anew.
             profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
@@ -198,9 +198,21 @@ class Run:
         dataset = self.data.open(self.config.train_split)
         if force:
             self.place.begin_anew(console.message)
+        self.place.make()
+        with RunLog(self.log, console) as log:
+            return self._train(dataset, log, tensorboard=tensorboard, profiled=profiled)
+
+    def _train(
+        self,
+        dataset: Dataset,
+        console: Console,
+        *,
+        tensorboard: bool,
+        profiled: Callable[[Profile], None] | None,
+    ) -> TrainingResult:
+        """Trains the model on a dataset, in the folder that is there."""
         identity = self.identity(dataset.content_digest)
         path = self.folder / "checkpoint.pt"
-        self.place.make()
         profiler = None if profiled is None else StepProfiler(self.folder, self.device, profiled)
         with (
             self.place.alone(),
@@ -402,9 +414,8 @@ class Run:
         """
         if not again and self.scored():
             return []
-        self.place.make()
+        self.train(console, tensorboard=tensorboard)
         with RunLog(self.log, console) as log:
-            self.train(log, tensorboard=tensorboard)
             return self.evaluate(log)
 
     def record(self, rows: list[RunRow]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,11 @@ def test_train_then_evaluate_equals_run(here: Path) -> None:
     pd.testing.assert_frame_equal(got.drop(columns=times), expected.drop(columns=times))
     curves = [(here / f"{name}/curves.csv").read_bytes() for name in ("results", "other-results")]
     assert curves[0] == curves[1]
+    logs = [next((here / name).rglob("run.log")).read_text() for name in ("runs", "other-runs")]
+    # What was said, without when; how fast an epoch was is no more the same than its time.
+    said = [re.sub(r"(?m)^\S+ |, \d+ transitions/s", "", log).splitlines() for log in logs]
+    assert any(line.startswith("epoch 1/") for line in said[1])
+    assert said[0] == [*said[1], "evaluate sen"]
 
 
 def test_training_on_another_split_is_a_result_of_its_own(here: Path) -> None:
