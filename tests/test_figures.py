@@ -18,6 +18,7 @@ from torch import Tensor
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.config import SplitSize
+from sen_bench.data import first_frames
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import NonFiniteError, ResultsError
 from sen_bench.figures.curve import draw_learning_curve, read_attempts
@@ -360,6 +361,12 @@ class Rotations(Mixing):
 def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     recipe = get_task(request.param).recipe("eval", SplitSize(episodes=12, horizon=1))
     return generate(recipe, tmp_path_factory.mktemp("figures") / f"{request.param}.zarr").dataset
+
+
+@pytest.mark.parametrize("count", [3, 10**6])
+def test_first_frames_are_what_a_model_is_shown_first(dataset: Dataset, count: int) -> None:
+    expected = dataset.load("observation")[:count, : dataset.frame_stack]
+    np.testing.assert_array_equal(first_frames(dataset, "observation", count), expected)
 
 
 def _pixels(dataset: Dataset) -> int:
