@@ -79,7 +79,7 @@ def test_the_models_of_a_task_have_the_same_budget(task: str) -> None:
     assert max(counts) <= 1.1 * min(counts)
 
 
-@pytest.mark.parametrize("width", [10**11, 10**30])
+@pytest.mark.parametrize("width", [10**18, 10**30])
 def test_widths_that_no_memory_holds_are_refused_in_one_line(width: int) -> None:
     with pytest.raises(ConfigError, match=r"'none' of 2d-shapes cannot be built with \{'hidden': ") as caught:
         get_task("2d-shapes").build_model("none", {"hidden": width})

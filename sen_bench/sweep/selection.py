@@ -79,7 +79,7 @@ def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task
     if selection.tasks is not None:
         yield from map(get_task, dict.fromkeys(selection.tasks))
         return
-    for name in selection.preset.tasks.keys() - set(task_names()):
+    for name in sorted(selection.preset.tasks.keys() - set(task_names())):
         notice(
             f"{name} is skipped: preset {selection.preset.name!r} has sizes for it, but there is no such task"
         )
