@@ -78,7 +78,7 @@ def _discard(_: object) -> None:
 class Runner:
     """A form in a process of its own, with one thread, which steps when it is told to.
 
-    Only ours is prepared as our training prepares a process (`prepare_device`).
+    Only ours is prepared as our training prepares a process (`prepare_device`); float32 is float32 in both.
 
     Args:
         pipe: To that process.
@@ -124,7 +124,9 @@ def _serve(form: Form, pipe: Connection) -> None:
     """Steps as often as is asked for, until none are."""
     torch.set_num_threads(1)
     device = torch.device(form.device)
-    if form.code != "plain":
+    if form.code == "plain":
+        torch.backends.cudnn.allow_tf32 = False  # as in ours, or a GPU would compute with fewer digits for it
+    else:
         prepare_device(device)
     step = training_step(form)
     while count := pipe.recv():
