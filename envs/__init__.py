@@ -15,7 +15,7 @@ import gymnasium
 
 from sen_bench.envs.world import World as World
 from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.extensions import call_plugin
+from sen_bench.system.plugins import call_plugin
 
 WORLDS: dict[str, str] = {}
 """Id -> "module:Class" of every registered world."""

@@ -11,7 +11,7 @@ import numpy as np
 from sen_bench.envs import World
 from sen_bench.envs.world import Action, State
 from sen_bench.errors import ConfigError
-from sen_bench.extensions import import_object, is_object_name
+from sen_bench.system.plugins import import_object, is_object_name
 
 UNIFORM = "uniform"
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from sen_bench.errors import DatasetError
-from sen_bench.files import move_aside, sync
 from sen_bench.generators.recipe import differences
 from sen_bench.generators.shards import Plan
 from sen_bench.store import (
@@ -37,6 +36,7 @@ from sen_bench.store import (
     sync_rows,
     write_rows,
 )
+from sen_bench.system.files import move_aside, sync
 
 _JOURNAL = "journal.jsonl"
 _JOURNAL_VERSION = 1

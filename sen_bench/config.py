@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.names import is_plain_name
+from sen_bench.system.names import is_plain_name
 
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]

@@ -24,7 +24,7 @@ from typing import Literal
 
 from sen_bench._version import __version__
 from sen_bench.errors import SenBenchError
-from sen_bench.processor import processor
+from sen_bench.system.processor import processor
 
 State = Literal["works", "missing", "broken", "fact"]
 

@@ -16,10 +16,8 @@ from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config import Preset, RunConfig
 from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
-from sen_bench.device import device_name, precision_notice
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
-from sen_bench.extensions import source_digest
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
@@ -29,6 +27,8 @@ from sen_bench.run_log import Console, RunLog
 from sen_bench.run_settings import Settings
 from sen_bench.store import Dataset
 from sen_bench.streaming import StreamedTransitions
+from sen_bench.system.device import device_name, precision_notice
+from sen_bench.system.plugins import source_digest
 from sen_bench.tasks import Task, get_task
 from sen_bench.training import (
     LOSS_TERMS,

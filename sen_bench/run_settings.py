@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sen_bench import __version__
 from sen_bench.config import Preset, RunConfig, TaskPreset, first_problem
 from sen_bench.errors import CheckpointError, ConfigError
-from sen_bench.files import write_atomically
+from sen_bench.system.files import write_atomically
 
 _FILE = "config.json"
 

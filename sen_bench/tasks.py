@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sen_bench import extensions
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import (
     BLOCKS_3D,
@@ -24,6 +23,7 @@ from sen_bench.config import EvaluationConfig, ModelOption, RunConfig, SplitSize
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import Policy, Recipe
+from sen_bench.system import plugins
 
 #: Builds an untrained model: called with the world's ``symmetry``, the ``observation_shape`` of what a model
 #: is shown at once (height, width and the channels of all stacked frames), and the width options.
@@ -107,7 +107,7 @@ class Task:
 
         A plugin adds a model by an entry point ``TASK.MODEL`` in the group ``sen_bench.models``.
         """
-        added = (name.partition(".") for name in extensions.plugin_names(extensions.MODELS))
+        added = (name.partition(".") for name in plugins.plugin_names(plugins.MODELS))
         return list(dict.fromkeys([*self.models, *(model for task, _, model in added if task == self.name)]))
 
     def check_models(self, names: list[str]) -> list[str]:
@@ -124,7 +124,7 @@ class Task:
             )
         known = self.model_names()
         for name in names:
-            if name not in known and not extensions.is_object_name(name):
+            if name not in known and not plugins.is_object_name(name):
                 raise UnknownNameError(f"model of {self.name}", name, known)
         chosen = [name for name in known if name in names] if names else list(self.models)
         for name in chosen:
@@ -145,9 +145,9 @@ class Task:
         if model in self.models:
             return self.models[model]
         built: Any = (
-            extensions.import_object(model, "model")
-            if extensions.is_object_name(model)
-            else extensions.load_plugin(extensions.MODELS, f"{self.name}.{model}")
+            plugins.import_object(model, "model")
+            if plugins.is_object_name(model)
+            else plugins.load_plugin(plugins.MODELS, f"{self.name}.{model}")
         )
         if not callable(built):
             raise ExtensionError(f"model {model!r} of {self.name} is neither a class nor a function")
@@ -155,7 +155,7 @@ class Task:
         return builder
 
     def _check_one_meaning(self, model: str) -> None:
-        origins = extensions.plugin_origins(extensions.MODELS, f"{self.name}.{model}")
+        origins = plugins.plugin_origins(plugins.MODELS, f"{self.name}.{model}")
         if model in self.models and origins:
             raise ExtensionError(
                 f"model {model!r} of {self.name} is one of the task's own, and {' and '.join(origins)} offers"
@@ -263,7 +263,7 @@ class Task:
             train_split=train_split,
             model=model,
             model_options=options,
-            model_code=extensions.source_digest(builder),
+            model_code=plugins.source_digest(builder),
             training=preset.training,
             evaluation=preset.evaluation,
         )
@@ -372,7 +372,7 @@ def task_names() -> list[str]:
     A plugin adds a task by an entry point in the group ``sen_bench.tasks``, a `Task` or a function that makes
     it; the entry point's name is the task's.
     """
-    return list(dict.fromkeys([*_TASKS, *extensions.plugin_names(extensions.TASKS)]))
+    return list(dict.fromkeys([*_TASKS, *plugins.plugin_names(plugins.TASKS)]))
 
 
 def get_task(name: str) -> Task:
@@ -384,7 +384,7 @@ def get_task(name: str) -> Task:
     """
     if name not in task_names():
         raise UnknownNameError("task", name, task_names())
-    origins = extensions.plugin_origins(extensions.TASKS, name)
+    origins = plugins.plugin_origins(plugins.TASKS, name)
     if name not in _TASKS:
         return _plugged_task(name, " and ".join(origins))
     if origins:
@@ -401,9 +401,9 @@ def _plugged_task(name: str, origin: str) -> Task:
     Raises:
         ExtensionError: If it cannot be imported, is no task, or is called otherwise.
     """
-    task = extensions.load_plugin(extensions.TASKS, name)
+    task = plugins.load_plugin(plugins.TASKS, name)
     if not isinstance(task, Task) and callable(task):
-        task = extensions.call_plugin(f"task {name!r} of {origin}", task)
+        task = plugins.call_plugin(f"task {name!r} of {origin}", task)
     if not isinstance(task, Task):
         raise ExtensionError(
             f"task {name!r} of {origin} is a {type(task).__name__}; it must be a sen_bench.tasks.Task"

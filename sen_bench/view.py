@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
-from sen_bench.files import write_atomically
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
+from sen_bench.system.files import write_atomically
 
 #: Frames are enlarged by a whole factor to at least so many pixels.
 _CELL = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sen_bench import device
-from sen_bench.device import device_name, precision_notice, prepare_device, resolve_device
 from sen_bench.errors import DeviceError
+from sen_bench.system import device
+from sen_bench.system.device import device_name, precision_notice, prepare_device, resolve_device
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from click.testing import Result
 
-from sen_bench import extensions
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.data_commands import _chosen_tasks
@@ -22,6 +21,7 @@ from sen_bench.config import RunConfig, TaskPreset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.leaderboard import aggregate, append_rows
 from sen_bench.report import usable_tasks
+from sen_bench.system import plugins
 from sen_bench.tasks import get_task, task_names
 from tests.commands import invoke, refused
 from tests.own_models import Mean
@@ -58,7 +58,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 @pytest.fixture
 def drift(plug: Install) -> None:
     """The task drift, by a plugin."""
-    plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=TASK)
+    plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=TASK)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def _run(*more: str) -> Result:
 
 class TestImports:
     def test_an_object_is_found_by_its_name(self) -> None:
-        assert extensions.import_object("tests.own_models:Mean", "model") is Mean
+        assert plugins.import_object("tests.own_models:Mean", "model") is Mean
 
     @pytest.mark.parametrize(
         ("name", "message"),
@@ -105,19 +105,19 @@ class TestImports:
             needing_code="\nimport no_such_package",
         )
         with pytest.raises(ExtensionError, match=message) as caught:
-            extensions.import_object(name, "model")
+            plugins.import_object(name, "model")
         assert "\n" not in str(caught.value)
 
     def test_code_is_told_apart_by_its_file_and_ours_by_its_version(self, plug: Install) -> None:
         plug({}, one="def f(): ...\ndef g(): ...\n", two="def f(): ...\n")
-        one, two = (extensions.import_object(f"{name}:f", "model") for name in ("one", "two"))
-        assert extensions.source_digest(one) != extensions.source_digest(two)
-        assert extensions.source_digest(one) == extensions.source_digest(sys.modules["one"].g)
-        assert extensions.source_digest(build_object_model) is None
+        one, two = (plugins.import_object(f"{name}:f", "model") for name in ("one", "two"))
+        assert plugins.source_digest(one) != plugins.source_digest(two)
+        assert plugins.source_digest(one) == plugins.source_digest(sys.modules["one"].g)
+        assert plugins.source_digest(build_object_model) is None
         nowhere: dict[str, Any] = {"__name__": "nowhere"}
         exec("def f(): ...", nowhere)  # noqa: S102 - a function that no file defines
         with pytest.raises(ExtensionError, match="not defined in a file"):
-            extensions.source_digest(nowhere["f"])
+            plugins.source_digest(nowhere["f"])
 
 
 class TestTasksOfOthers:
@@ -125,7 +125,7 @@ class TestTasksOfOthers:
     def test_a_task_or_a_function_that_makes_it_is_used_like_our_own(
         self, plug: Install, here: Path, point: str
     ) -> None:
-        plug({extensions.TASKS: {"drift": f"drift_task:{point}"}}, drift_task=TASK)
+        plug({plugins.TASKS: {"drift": f"drift_task:{point}"}}, drift_task=TASK)
         assert task_names() == [*BUILT_IN, "drift"]
         assert "drift   Drift" in invoke("tasks").stdout
         _run()
@@ -138,7 +138,7 @@ class TestTasksOfOthers:
         self, plug: Install, here: Path
     ) -> None:
         bare = TASK.replace('models={"mean": Mean}', "models={}")
-        plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=bare)
+        plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=bare)
         assert "models  none of its own" in invoke("tasks").stdout
         small = ("--preset", "small.toml")
         for command in (("run", *small), ("train", *small), ("evaluate", *small), ("check",), ("models",)):
@@ -172,7 +172,7 @@ class TestTasksOfOthers:
     def test_a_broken_one_is_refused_by_one_line_and_breaks_nothing_else(
         self, plug: Install, capsys: pytest.CaptureFixture[str], source: str, message: str
     ) -> None:
-        plug({extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=source)
+        plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=source)
         with pytest.raises(ExtensionError, match=message):
             get_task("drift")
         assert "drift" in refused("generate", "drift")
@@ -190,9 +190,7 @@ class TestTasksOfOthers:
 
     def test_one_whose_world_cannot_be_imported_breaks_nothing_else(self, plug: Install, here: Path) -> None:
         source = TASK.replace("world_id=DRIFT", 'world_id="drift_world:plug/Drift-v0"')
-        plug(
-            {extensions.TASKS: {"drift": "drift_task:drift"}}, drift_task=source, drift_world="import no_such"
-        )
+        plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=source, drift_world="import no_such")
         why = "importing drift_world failed: ModuleNotFoundError: No module named 'no_such'"
         assert why in refused("generate", "drift")
         assert f"drift   cannot be used: {why}" in invoke("tasks").stdout
@@ -213,12 +211,12 @@ class TestTasksOfOthers:
 
     @pytest.mark.parametrize("name", ["1e5", "nan", "a/b", "Drift", "two words"])
     def test_names_that_no_folder_or_table_can_have_are_refused(self, plug: Install, name: str) -> None:
-        plug({extensions.TASKS: {name: "drift_task:drift"}}, drift_task=TASK)
+        plug({plugins.TASKS: {name: "drift_task:drift"}}, drift_task=TASK)
         with pytest.raises(ExtensionError, match="a name there has the form TASK"):
             get_task(name)
 
     def test_a_name_of_ours_is_refused_when_asked_for(self, plug: Install) -> None:
-        plug({extensions.TASKS: {"3d-blocks": "drift_task:drift"}}, drift_task=TASK)
+        plug({plugins.TASKS: {"3d-blocks": "drift_task:drift"}}, drift_task=TASK)
         assert task_names() == BUILT_IN
         with pytest.raises(ExtensionError, match=r"sen-bench's own, and plug 1\.0 offers another"):
             get_task("3d-blocks")
@@ -226,7 +224,7 @@ class TestTasksOfOthers:
 
     @pytest.mark.usefixtures("drift")
     def test_a_name_of_two_plugins_is_refused(self, plug: Install) -> None:
-        plug({extensions.TASKS: {"drift": "drift_task:drift"}}, name="other")
+        plug({plugins.TASKS: {"drift": "drift_task:drift"}}, name="other")
         with pytest.raises(
             ExtensionError, match=r"offered by other 1\.0 and plug 1\.0; uninstall all but one"
         ):
@@ -236,7 +234,7 @@ class TestTasksOfOthers:
 class TestModelsOfOthers:
     @pytest.mark.usefixtures("drift")
     def test_a_plugins_model_is_listed_and_used_by_its_name(self, plug: Install, here: Path) -> None:
-        plug({extensions.MODELS: {"drift.shifted": "tests.own_models:ShiftedEncoder"}}, name="more")
+        plug({plugins.MODELS: {"drift.shifted": "tests.own_models:ShiftedEncoder"}}, name="more")
         task = get_task("drift")
         assert task.model_names() == ["mean", "shifted"]
         # Installing something does not change what a command without --model trains.
@@ -248,7 +246,7 @@ class TestModelsOfOthers:
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("shifted").all()
 
     def test_a_name_of_the_tasks_own_is_refused_when_asked_for(self, plug: Install) -> None:
-        plug({extensions.MODELS: {"3d-blocks.sen": "tests.own_models:Mean"}})
+        plug({plugins.MODELS: {"3d-blocks.sen": "tests.own_models:Mean"}})
         task = get_task("3d-blocks")
         with pytest.raises(
             ExtensionError, match=r"'sen' of 3d-blocks is one of the task's own, and plug 1\.0"
@@ -258,7 +256,7 @@ class TestModelsOfOthers:
 
     @pytest.mark.usefixtures("drift", "here")
     def test_a_broken_one_breaks_nothing_else(self, plug: Install) -> None:
-        plug({extensions.MODELS: {"drift.raising": "raising:Model"}}, name="more", raising="1 / 0")
+        plug({plugins.MODELS: {"drift.raising": "raising:Model"}}, name="more", raising="1 / 0")
         with pytest.raises(ExtensionError, match=r"'drift.raising' of more 1.0 cannot be imported"):
             get_task("drift").builder("raising")
         listed = invoke("models", "--preset", "small.toml", "--quiet")
@@ -289,7 +287,7 @@ class TestModelsOfOthers:
 
     @pytest.mark.usefixtures("drift")
     def test_a_name_of_another_form_is_refused(self, plug: Install) -> None:
-        plug({extensions.MODELS: {"drift.1e5": "tests.own_models:Mean"}}, name="more")
+        plug({plugins.MODELS: {"drift.1e5": "tests.own_models:Mean"}}, name="more")
         with pytest.raises(ExtensionError, match=r"form TASK\.MODEL"):
             get_task("drift").builder("1e5")
 
@@ -308,9 +306,7 @@ class TestOwnModels:
         assert rows["run_id"].eq("drift/train/my_own-Mean/small/seed-0").all()
         settings = json.loads((here / "runs/drift/train/my_own-Mean/small/seed-0/config.json").read_text())
         assert settings["model_options"] == {"gain": 0.5}
-        assert settings["model_code"] == extensions.source_digest(
-            extensions.import_object("my_own:Mean", "model")
-        )
+        assert settings["model_code"] == plugins.source_digest(plugins.import_object("my_own:Mean", "model"))
         # Evaluated alone, it gives the rows that it gave.
         again = invoke(
             "evaluate", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_own:Mean"
@@ -400,8 +396,8 @@ def test_an_installed_distribution_is_found_by_the_command_line(tmp_path: Path) 
         tmp_path,
         "plug",
         {
-            extensions.TASKS: {"drift": "drift_task:drift"},
-            extensions.MODELS: {"drift.shifted": "tests.own_models:ShiftedEncoder"},
+            plugins.TASKS: {"drift": "drift_task:drift"},
+            plugins.MODELS: {"drift.shifted": "tests.own_models:ShiftedEncoder"},
         },
         {"drift_task": TASK},
     )

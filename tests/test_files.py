@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sen_bench.files import move_aside, write_atomically
+from sen_bench.system.files import move_aside, write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from sen_bench import extensions
 from sen_bench.baselines.model import parameter_count
 from sen_bench.budget import budget_ratio, count_parameters
 from sen_bench.envs import make_world
 from sen_bench.run import Run
 from sen_bench.samples import Samples
+from sen_bench.system import plugins
 from sen_bench.tasks import get_task
 from tests.commands import invoke
 from tests.fake_worlds import DRIFT
@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     site = install(
         tmp_path / "site",
         "plug",
-        {extensions.TASKS: {"drift": "drift_task_of_commands:drift"}},
+        {plugins.TASKS: {"drift": "drift_task_of_commands:drift"}},
         {"drift_task_of_commands": TASK},
     )
     monkeypatch.syspath_prepend(site)

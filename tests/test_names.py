@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sen_bench.config import load_preset, preset_names
 from sen_bench.errors import ConfigError
-from sen_bench.names import is_plain_name
+from sen_bench.system.names import is_plain_name
 from sen_bench.tables import Text
 from sen_bench.tasks import get_task, task_names
 

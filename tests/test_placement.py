@@ -12,10 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from sen_bench import device, placement
+from sen_bench import placement
 from sen_bench.cli.options import MemorySize
 from sen_bench.config import TaskPreset, TrainingConfig, load_preset
-from sen_bench.device import free_memory
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError
 from sen_bench.generators import Recipe
@@ -23,6 +22,8 @@ from sen_bench.generators.shards import plan
 from sen_bench.placement import STREAMED_BYTES, Footprint, Placement
 from sen_bench.store import EpisodeBlocks, open_dataset
 from sen_bench.streaming import READER, StreamedTransitions
+from sen_bench.system import device
+from sen_bench.system.device import free_memory
 from sen_bench.tasks import get_task
 from tests.commands import invoke
 from tests.datasets import SHARDED, SMALL, TALL

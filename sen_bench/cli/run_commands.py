@@ -17,11 +17,11 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
-from sen_bench.device import prepare_device, resolve_device
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import aggregate, read_runs
 from sen_bench.run import Run
 from sen_bench.sweep import Selection, select_runs
+from sen_bench.system.device import prepare_device, resolve_device
 from sen_bench.tasks import get_task
 
 

@@ -22,7 +22,6 @@ from sen_bench.cli.options import (
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import print_leaderboard, selection_of
 from sen_bench.cluster import SlurmOptions, connected
-from sen_bench.device import device_name, prepare_device, resolve_device, resolve_devices
 from sen_bench.errors import ConfigError
 from sen_bench.run import Run
 from sen_bench.sweep import (
@@ -35,6 +34,7 @@ from sen_bench.sweep import (
     side_by_side,
     threads_per_job,
 )
+from sen_bench.system.device import device_name, prepare_device, resolve_device, resolve_devices
 from sen_bench.tasks import task_names
 
 

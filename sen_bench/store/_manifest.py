@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import DatasetError
-from sen_bench.files import write_atomically
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION
+from sen_bench.system.files import write_atomically
 
 MANIFEST = "manifest.json"
 DIGEST_BYTES = 32

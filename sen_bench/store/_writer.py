@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from sen_bench.errors import DatasetError
-from sen_bench.files import sync_all, write_atomically
 from sen_bench.store._croissant import CROISSANT, describe
 from sen_bench.store._layout import FORMAT, FORMAT_VERSION, ArraySpec
 from sen_bench.store._manifest import (
@@ -26,6 +25,7 @@ from sen_bench.store._manifest import (
     row_digests,
 )
 from sen_bench.store._shard import decoded_chunks
+from sen_bench.system.files import sync_all, write_atomically
 
 _METADATA = "zarr.json"
 

@@ -17,13 +17,13 @@ from typing import Final
 
 import torch
 
-from sen_bench.device import prepare_device
 from sen_bench.errors import SenBenchError
 from sen_bench.leaderboard import RunRow
-from sen_bench.processes import heed_parent, interrupts_held
 from sen_bench.run_log import Advance
 from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import Count, first_line
+from sen_bench.system.device import prepare_device
+from sen_bench.system.processes import heed_parent, interrupts_held
 from sen_bench.training import Status
 
 # Seconds between two reports of where a piece of work stands.

@@ -25,7 +25,7 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
         backend: Of torch.compile.
     """
     torch.compiler.reset()
-    # What float32 means is decided in `sen_bench.device`.
+    # What float32 means is decided in `sen_bench.system.device`.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
     return cast(
         "LossFunction", torch.compile(contrastive_loss, fullgraph=True, dynamic=False, backend=backend)

@@ -18,7 +18,7 @@ import click
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from sen_bench.errors import SenBenchError
-from sen_bench.files import write_atomically
+from sen_bench.system.files import write_atomically
 from tests.benchmarks.calibration import combined, least
 from tests.reports import plain_table, run_program
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from sen_bench.device import device_name, resolve_device
+from sen_bench.system.device import device_name, resolve_device
 
 
 @dataclass(frozen=True)

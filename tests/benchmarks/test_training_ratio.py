@@ -11,7 +11,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sen_bench.device import device_name
+from sen_bench.system.device import device_name
 from tests.benchmarks.ratios import Ratio
 from tests.benchmarks.training_forms import Code, Form, Precision, Runner, running, training_step
 

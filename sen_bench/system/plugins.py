@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sen_bench.errors import ExtensionError, SenBenchError
-from sen_bench.names import is_plain_name
+from sen_bench.system.names import is_plain_name
 
 TASKS = "sen_bench.tasks"
 """Group of entry points, each a task or a function that makes it; the entry point's name is the task's."""

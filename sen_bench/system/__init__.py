@@ -1,0 +1,1 @@
+"""What this machine is: files, names, processes, devices, plugins, progress."""
