@@ -228,7 +228,7 @@ def _try_worlds() -> str:
 
 
 def _try_datasets() -> str:
-    from sen_bench.config import SplitSize  # noqa: PLC0415
+    from sen_bench.config.presets import SplitSize  # noqa: PLC0415
     from sen_bench.generators import generate  # noqa: PLC0415
     from sen_bench.tasks import get_task  # noqa: PLC0415
 

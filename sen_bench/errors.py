@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
 
 
 class SenBenchError(Exception):
@@ -76,3 +80,11 @@ class NonFiniteError(SenBenchError):
 
 class ResultsError(SenBenchError):
     """A result table that cannot be read or does not have the documented columns."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of a validation error, in one line, with the key it is about."""
+    problem: dict[str, Any] = dict(error.errors()[0])
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message} (got {reprlib.repr(problem['input'])})"

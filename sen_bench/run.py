@@ -13,7 +13,8 @@ import torch
 
 from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
-from sen_bench.config import Preset, RunConfig
+from sen_bench.config.presets import Preset
+from sen_bench.config.settings import RunConfig
 from sen_bench.curves import record_curve
 from sen_bench.data import Episodes, TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.config import Preset
+from sen_bench.config.presets import Preset
 from sen_bench.errors import DatasetError
 from sen_bench.folders import dataset_path
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate

@@ -19,7 +19,8 @@ from sen_bench.baselines.objects import (
 )
 from sen_bench.baselines.reacher import build_reacher_model
 from sen_bench.baselines.teapot import build_teapot_model
-from sen_bench.config import EvaluationConfig, ModelOption, RunConfig, SplitSize, TaskPreset
+from sen_bench.config.presets import SplitSize, TaskPreset
+from sen_bench.config.settings import EvaluationConfig, ModelOption, RunConfig
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import Policy, Recipe

@@ -20,7 +20,8 @@ from torch import Tensor
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import KINDS, build_object_model
 from sen_bench.cli.main import main
-from sen_bench.config import TrainingConfig, load_preset
+from sen_bench.config.presets import load_preset
+from sen_bench.config.settings import TrainingConfig
 from sen_bench.data import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError

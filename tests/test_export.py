@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from sen_bench.cli.main import main
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.envs import make_world
 from sen_bench.envs.reacher_physics import load_model, load_mujoco
 from sen_bench.errors import DatasetError, MissingExtraError

@@ -17,7 +17,8 @@ from click.testing import Result
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.data_commands import _chosen_tasks
-from sen_bench.config import RunConfig, TaskPreset, load_preset
+from sen_bench.config.presets import TaskPreset, load_preset
+from sen_bench.config.settings import RunConfig
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.leaderboard import aggregate, append_rows
 from sen_bench.report import usable_tasks

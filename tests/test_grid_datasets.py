@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.envs.grid import DIRECTIONS
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate

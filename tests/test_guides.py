@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import open_dataset
 from sen_bench.tasks import get_task

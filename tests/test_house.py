@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sen_bench
-from sen_bench.config import load_preset, preset_names
+from sen_bench.config.presets import load_preset, preset_names
 from sen_bench.tasks import get_task, task_names
 
 ROOT = Path(__file__).parent.parent

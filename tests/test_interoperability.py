@@ -15,7 +15,7 @@ import zarr
 import zarrs  # noqa: F401 — registers its codecs with zarr
 from numpy.typing import NDArray
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import (
     CROISSANT,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sen_bench.config import load_preset, preset_names
+from sen_bench.config.presets import load_preset, preset_names
 from sen_bench.errors import ConfigError
 from sen_bench.system.names import is_plain_name
 from sen_bench.tables import Text

@@ -14,7 +14,8 @@ import torch
 
 from sen_bench import placement
 from sen_bench.cli.options import MemorySize
-from sen_bench.config import TaskPreset, TrainingConfig, load_preset
+from sen_bench.config.presets import TaskPreset, load_preset
+from sen_bench.config.settings import TrainingConfig
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError
 from sen_bench.generators import Recipe

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sen_bench.config import load_preset
+from sen_bench.config.presets import load_preset
 from sen_bench.leaderboard import append_rows
 from sen_bench.tasks import get_task
 from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors

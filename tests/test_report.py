@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sen_bench.cli.main import main
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.errors import ResultsError
 from sen_bench.generators.episodes import draw_elements, render, roll_out, twin_of
 from sen_bench.leaderboard import append_rows, read_runs

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.config import RunConfig, TaskPreset, TrainingConfig
+from sen_bench.config.presets import TaskPreset
+from sen_bench.config.settings import RunConfig, TrainingConfig
 from sen_bench.data import Batch, Transitions
 from sen_bench.tasks import get_task
 from tests.trainings import (

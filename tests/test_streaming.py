@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.config import TrainingConfig
+from sen_bench.config.settings import TrainingConfig
 from sen_bench.data import Batch, Transitions
 from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, EpisodeBlocks, open_dataset

@@ -21,7 +21,7 @@ from click.testing import Result
 from filelock import FileLock
 
 from sen_bench.cli.plan_table import format_plan
-from sen_bench.config import load_preset
+from sen_bench.config.presets import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.folders import Folders
 from sen_bench.run import Run

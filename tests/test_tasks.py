@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.shards import plan

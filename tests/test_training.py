@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.config import TrainingConfig
+from sen_bench.config.settings import TrainingConfig
 from sen_bench.data import Batch, Transitions
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.training import contrastive_loss, train

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.envs import World
 from sen_bench.generators import Policy
 from sen_bench.generators.episodes import roll_out

@@ -13,7 +13,7 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.folders import dataset_path
 from sen_bench.generators import RunShards, generate

@@ -18,7 +18,8 @@ from sen_bench.budget import count_parameters
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
-from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
+from sen_bench.config.presets import Preset, load_preset
+from sen_bench.config.settings import SEED_LIMIT, ModelOptions
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.run import Run
 from sen_bench.samples import Samples

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ByteSize, TypeAdapter
 
-from sen_bench.config import preset_names
+from sen_bench.config.presets import preset_names
 from sen_bench.figures.style import FORMATS
 from sen_bench.store import is_url
 

@@ -16,7 +16,7 @@ from sen_bench.cli.options import (
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
-from sen_bench.config import load_preset
+from sen_bench.config.presets import load_preset
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import aggregate, read_runs
 from sen_bench.run import Run

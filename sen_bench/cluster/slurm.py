@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sen_bench.config import first_problem
-from sen_bench.errors import ClusterError, ConfigError
+from sen_bench.errors import ClusterError, ConfigError, first_problem
 
 if TYPE_CHECKING:
     from dask_jobqueue import SLURMCluster

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from sen_bench.config import load_preset
+from sen_bench.config.presets import load_preset
 from sen_bench.errors import ExtensionError
 from sen_bench.leaderboard import GROUP
 from sen_bench.report.tables import Tables

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.generators.episodes import draw_elements, leading_frames, render, roll_out, twin_of
 from sen_bench.tasks import Task
 from sen_bench.view import action_label, element_label

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sen_bench.config import Preset, TaskPreset
+from sen_bench.config.presets import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.folders import Folders
 from sen_bench.run import Run

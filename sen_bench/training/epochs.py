@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sen_bench.config import Schedule
+from sen_bench.config.settings import Schedule
 from sen_bench.errors import NonFiniteError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log import MetricsLog

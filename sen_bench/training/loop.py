@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.config import TrainingConfig
+from sen_bench.config.settings import TrainingConfig
 from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.training.checkpoint import Checkpoint

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sen_bench.config import SplitSize
+from sen_bench.config.presets import SplitSize
 from sen_bench.data import Batch, Episodes
 from sen_bench.evaluation import evaluate
 from sen_bench.generators import generate

@@ -1,0 +1,1 @@
+"""Presets and resolved settings: TOML in, validated models out."""

@@ -1,0 +1,116 @@
+"""Presets: named sizes of the tasks, from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from sen_bench.config.settings import Count, EvaluationConfig, ModelOptions, TrainingConfig, _Strict
+from sen_bench.errors import ConfigError, UnknownNameError, first_problem
+from sen_bench.system.names import is_plain_name
+
+
+def _name(name: str) -> str:
+    """Refuses a name that folders of runs or tables of results cannot have."""
+    if not is_plain_name(name):
+        raise ValueError(
+            "rows and folders need a name of letters, digits, '_', '.' and '-' that is no number and no word"
+            " such as true or None"
+        )
+    return name
+
+
+class SplitSize(_Strict):
+    """How much of a split a preset uses; what is not given is as in the paper."""
+
+    episodes: Count | None = None
+    horizon: Count | None = None
+
+
+class TaskPreset(_Strict):
+    """What a preset says about one task.
+
+    Attributes:
+        data: The sizes of splits, where they are not the paper's.
+        training: How its models are trained.
+        evaluation: How they are scored.
+        models: Options of its models.
+        seeds: With how many seeds each is trained, from 0 on, unless the user says which.
+    """
+
+    data: dict[str, SplitSize] = Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    models: dict[str, ModelOptions] = Field(default_factory=dict)
+    seeds: Count = 1
+
+
+class Preset(_Strict):
+    """A named set of sizes for the tasks it mentions."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    description: str
+    tasks: dict[str, TaskPreset]
+
+    def for_task(self, task: str) -> TaskPreset:
+        """What the preset says about a task.
+
+        Raises:
+            ConfigError: If it says nothing.
+        """
+        if task not in self.tasks:
+            raise ConfigError(f"preset {self.name!r} has no section [tasks.{task}]")
+        return self.tasks[task]
+
+
+def preset_names() -> list[str]:
+    """The names of the presets that come with the package."""
+    folder = resources.files("sen_bench.presets")
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def _text_of(name: str) -> str:
+    """The TOML of a preset that comes with the package."""
+    return (resources.files("sen_bench.presets") / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_preset(name_or_path: str) -> Preset:
+    """Reads a preset by its name, or from a TOML file of the user's own.
+
+    Args:
+        name_or_path: A name of :func:`preset_names`, or a path that ends in ``.toml``.
+
+    Raises:
+        UnknownNameError: If there is no preset of that name.
+        ConfigError: If the file cannot be read, is no TOML, or has a key or value that is not allowed; or if
+            it has the name of a preset that comes with the package, for which its results would be taken.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        name = path.stem
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the preset {path}: {error}") from error
+        if name in preset_names() and text != _text_of(name):
+            raise ConfigError(f"preset {path}: {name} is a preset of sen-bench; give the file another name")
+    elif name_or_path in preset_names():
+        name = name_or_path
+        text = _text_of(name)
+    else:
+        raise UnknownNameError("preset", name_or_path, preset_names())
+    try:
+        settings = tomllib.loads(text)
+        if "name" in settings:
+            raise ConfigError(f"preset {name_or_path}: name: it is that of the file; remove the key")
+        return Preset.model_validate({"name": name, **settings})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"preset {name_or_path}: {first_problem(error)}") from error
