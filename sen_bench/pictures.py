@@ -28,9 +28,9 @@ from sen_bench.run import Run
 from sen_bench.run_log import Console
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
+from sen_bench.symmetry._labels import element_label
 from sen_bench.system.files import move_aside
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder
-from sen_bench.view import element_label
 
 #: Passes of the decoder over its frames, and how many of the training split these are at most, unless other
 #: numbers are asked for [ours].
