@@ -16,7 +16,8 @@ from torch import nn
 
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Transitions, first_frames, shown_frames
+from sen_bench.data.frames import first_frames, shown_frames
+from sen_bench.data.transitions import Transitions
 from sen_bench.errors import DatasetError
 from sen_bench.figures.curve import draw_learning_curve
 from sen_bench.figures.irreps import point_group

@@ -16,7 +16,9 @@ from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config.presets import Preset
 from sen_bench.config.settings import RunConfig
 from sen_bench.curves import record_curve
-from sen_bench.data import Episodes, TrainingData, Transitions
+from sen_bench.data.episodes import Episodes
+from sen_bench.data.streaming import StreamedTransitions
+from sen_bench.data.transitions import TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.folders import Folders
@@ -27,7 +29,6 @@ from sen_bench.run_folder import RunFolder
 from sen_bench.run_log import Console, RunLog
 from sen_bench.run_settings import Settings
 from sen_bench.store import Dataset
-from sen_bench.streaming import StreamedTransitions
 from sen_bench.system.device import device_name, precision_notice
 from sen_bench.system.plugins import source_digest
 from sen_bench.tasks import Task, get_task

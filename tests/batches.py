@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.data import Batch
+from sen_bench.data.transitions import Batch
 from sen_bench.tasks import get_task
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics
 from sen_bench.training.log import MetricsLog

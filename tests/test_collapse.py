@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.training import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from tests.trainings import (

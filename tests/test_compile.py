@@ -22,7 +22,7 @@ from sen_bench.baselines.objects import KINDS, build_object_model
 from sen_bench.cli.main import main
 from sen_bench.config.presets import load_preset
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Batch, Transitions
+from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError
 from sen_bench.samples import Samples

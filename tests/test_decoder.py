@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines.decoder import Decoder
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.training import DecoderResult, train_decoder
 from tests.trainings import Recorder

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sen_bench import evaluation
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Episodes
+from sen_bench.data.episodes import Episodes
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.evaluation import HorizonScores, evaluate
 from sen_bench.generators import Recipe, generate

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from sen_bench.cli.main import main
 from sen_bench.config.presets import SplitSize
+from sen_bench.data.hdf5 import export_hdf5
 from sen_bench.envs import make_world
 from sen_bench.envs.reacher_physics import load_model, load_mujoco
 from sen_bench.errors import DatasetError, MissingExtraError
-from sen_bench.export import export_hdf5
 from sen_bench.generators import generate
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks import get_task
@@ -108,7 +108,7 @@ class TestLayout:
         self, blocks: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = exported(blocks, tmp_path)
-        monkeypatch.setattr("sen_bench.export._BLOCK_BYTES", 1)
+        monkeypatch.setattr("sen_bench.data.hdf5._BLOCK_BYTES", 1)
         assert export_hdf5(blocks, tmp_path / "small.h5") is None
         for name, values in read(tmp_path / "small.h5").items():
             np.testing.assert_array_equal(values, whole[name])
@@ -186,7 +186,7 @@ class TestRefusals:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("sen_bench.export._converted", full)
+        monkeypatch.setattr("sen_bench.data.hdf5._converted", full)
         with pytest.raises(DatasetError, match="could not be written: No space left") as caught:
             export_hdf5(blocks, target, force=True)
         assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ from torch import Tensor
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.config.presets import SplitSize
-from sen_bench.data import first_frames
+from sen_bench.data.frames import first_frames
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import NonFiniteError, ResultsError
 from sen_bench.figures.curve import draw_learning_curve, read_attempts

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.data import Batch
+from sen_bench.data.transitions import Batch
 from sen_bench.tasks import get_task
 from sen_bench.training.loss import contrastive_loss
 from tests.batches import world_batch

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from sen_bench.cli.main import main
 from sen_bench.cli.profile_table import OPERATORS, format_profile
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
 from sen_bench.training.compilation import compiled_loss
 from tests.presets import TINY

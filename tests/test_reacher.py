@@ -14,7 +14,8 @@ import zarr
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 from numpy.typing import NDArray
 
-from sen_bench.data import Episodes, Transitions
+from sen_bench.data.episodes import Episodes
+from sen_bench.data.transitions import Transitions
 from sen_bench.envs.reacher import GOAL, Reacher
 from sen_bench.errors import ConfigError, WorldError
 from sen_bench.generators import Policy, Recipe, generate

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Batch, Transitions
+from sen_bench.data.streaming import READER, StreamedTransitions
+from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, EpisodeBlocks, open_dataset
-from sen_bench.streaming import READER, StreamedTransitions
 from sen_bench.training import TrainingResult, train
 from tests.toy_dataset import one_line, write_dataset
 from tests.trainings import IDENTITY, Affine, Recorder, small_sen

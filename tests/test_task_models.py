@@ -17,7 +17,7 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.cli.console import Terminal
 from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset, preset_names
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
 from sen_bench.folders import Folders
 from sen_bench.run import Run

@@ -17,7 +17,7 @@ from sen_bench import testing
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel
 from sen_bench.config.presets import load_preset
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.errors import ConfigError, NonFiniteError

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Batch, Transitions
+from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.training import contrastive_loss, train
 from tests.trainings import (

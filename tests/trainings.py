@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.training import Status, TrainingResult, train
 

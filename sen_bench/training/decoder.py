@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sen_bench.baselines.decoder import Decoder
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
 from sen_bench.training.epochs import EpochTraining, Pace, Reporter
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.config.settings import TrainingConfig
-from sen_bench.data import TrainingData
+from sen_bench.data.transitions import TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector

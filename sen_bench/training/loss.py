@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.data import Batch
+from sen_bench.data.transitions import Batch
 
 
 class LossTerms(NamedTuple):

@@ -10,11 +10,11 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from sen_bench.baselines.objects import build_object_model
-from sen_bench.data import TrainingData, Transitions
+from sen_bench.data.streaming import StreamedTransitions
+from sen_bench.data.transitions import TrainingData, Transitions
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset
-from sen_bench.streaming import StreamedTransitions
 from sen_bench.system.device import device_name
 from sen_bench.training import contrastive_loss
 

@@ -13,7 +13,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from sen_bench.config.presets import SplitSize
-from sen_bench.data import Batch, Episodes
+from sen_bench.data.episodes import Episodes
+from sen_bench.data.transitions import Batch
 from sen_bench.evaluation import evaluate
 from sen_bench.generators import generate
 from sen_bench.metrics import rank_predictions

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sen_bench.data import Transitions
+from sen_bench.data.transitions import Transitions
 from sen_bench.envs import make_world
 from sen_bench.generators import Recipe
 from sen_bench.generators.episodes import roll_out

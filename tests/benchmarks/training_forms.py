@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from sen_bench.data import Batch
+from sen_bench.data.transitions import Batch
 from sen_bench.system.device import prepare_device
 from sen_bench.tasks import get_task
 from sen_bench.training.compilation import compiled_loss

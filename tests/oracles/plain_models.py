@@ -31,7 +31,7 @@ from sen_bench.baselines.reacher_networks import (
     SteerableTransition,
 )
 from sen_bench.baselines.steerable import SteerableEmbedding, SteerablePatchEmbedding
-from sen_bench.data import Batch
+from sen_bench.data.transitions import Batch
 from tests.oracles.dense_layers import e2cnn_embedding, textbook_encoder, textbook_interaction
 from tests.oracles.e2cnn_networks import e2cnn_stack, field_type
 

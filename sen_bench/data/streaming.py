@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 import torch
 from torch import Tensor
 
-from sen_bench.data import Batch, Transitions
+from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.store import Dataset
 
 #: How the name of the thread that reads begins.

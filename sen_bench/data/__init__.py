@@ -1,0 +1,1 @@
+"""Datasets as tensors on a device."""

@@ -1,0 +1,145 @@
+"""Whole episodes on a device, chunk by chunk, as evaluation reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sen_bench.data.frames import _pixels, load_frames
+from sen_bench.errors import DatasetError
+from sen_bench.store import Dataset
+
+
+class Episodes:
+    """The episodes of an evaluation split and their twins, as far as they are shown.
+
+    Args:
+        dataset: A split that has a twin.
+        device: Where the tensors that are asked for go.
+        times: Which of the ``T+1`` times are asked for; None: all of them. Other frames are not kept.
+        memory: Bytes of frames that may be on the device; more stay on the host and are copied batch by
+            batch. None: any number.
+
+    Raises:
+        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once;
+            or is not whole.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        *,
+        times: Sequence[int] | None = None,
+        memory: int | None = None,
+    ) -> None:
+        if not dataset.has_twin:
+            raise DatasetError(f"{dataset.path} has no twin, which evaluation needs: use an eval split")
+        with_negatives = "negative/observation" in dataset.arrays
+        if with_negatives and dataset.frame_stack > 1:
+            raise DatasetError(
+                f"{dataset.path} has negatives, which are single frames, but a model is shown"
+                f" {dataset.frame_stack} at once; they cannot be scored"
+            )
+        self.device = device
+        self._stack = dataset.frame_stack
+        times = range(dataset.horizon + 1) if times is None else sorted(set(times))
+        shown = sorted({time + later for time in times for later in range(self._stack)})
+        steps = [time - 1 for time in times if time > 0]
+        self._place_of_frame = {frame: place for place, frame in enumerate(shown)}
+        self._place_of_step = {step: place for place, step in enumerate(steps)}
+        self._frames = {
+            twin: _all_episodes(dataset, f"{prefix}observation", shown) for twin, prefix in _TWIN.items()
+        }
+        self._negatives = _all_episodes(dataset, "negative/observation", steps) if with_negatives else None
+        held = [*self._frames.values(), *([] if self._negatives is None else [self._negatives])]
+        if memory is None or sum(frames.nbytes for frames in held) <= memory:
+            self._frames = {twin: frames.to(device) for twin, frames in self._frames.items()}
+            self._negatives = None if self._negatives is None else self._negatives.to(device)
+        self._actions = {
+            twin: torch.from_numpy(dataset.load(f"{prefix}action")).to(device)
+            for twin, prefix in _TWIN.items()
+        }
+        self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
+
+    def __len__(self) -> int:
+        """How many episodes there are."""
+        return len(self._elements)
+
+    @property
+    def horizon(self) -> int:
+        """How many steps an episode has."""
+        return int(self._actions[False].shape[1])
+
+    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
+        """What a model is shown of some episodes at one time: one frame, or the last few.
+
+        Args:
+            index: Which episodes.
+            frame: Which of the ``T+1`` times.
+            twin: Whether to take the twins' frames.
+
+        Returns:
+            float32 ``[B, C, H, W]`` in [0, 1] on the device.
+        """
+        frames = self._frames[twin]
+        episodes = index.to(frames.device)
+        places = [self._place_of_frame[frame + later] for later in range(self._stack)]
+        return _pixels(self._on_device(torch.cat([frames[episodes, place] for place in places], dim=-1)))
+
+    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
+        """The actions of some episodes, ``[B, T, …]`` on the device."""
+        return self._actions[twin][index]
+
+    def elements(self, index: slice) -> Tensor:
+        """The group elements that lead from the episodes to their twins, on the device.
+
+        Returns:
+            int64 ``[B]``, or float64 ``[B, 3, 3]`` where the group is SO(3).
+        """
+        return self._elements[index]
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether there are hard negatives of every step."""
+        return self._negatives is not None
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        """Observations of the states near that of one time.
+
+        Args:
+            index: Which episodes.
+            frame: Which time, 1 … T.
+
+        Returns:
+            float32 ``[B, K, C, H, W]`` in [0, 1] on the device.
+
+        Raises:
+            DatasetError: If the dataset has no negatives.
+        """
+        if self._negatives is None:
+            raise DatasetError("this dataset has no hard negatives")
+        episodes = index.to(self._negatives.device)
+        frames = self._on_device(self._negatives[episodes, self._place_of_step[frame - 1]])
+        pixels = _pixels(frames.flatten(0, 1))
+        return pixels.view(*frames.shape[:2], *pixels.shape[1:])
+
+    def _on_device(self, frames: Tensor) -> Tensor:
+        """Gathered frames on the device; on the way to a GPU, from memory that it copies without the CPU."""
+        if frames.device == self.device:
+            return frames
+        return frames.pin_memory().to(self.device, non_blocking=True)
+
+
+_TWIN = {False: "", True: "twin/"}
+
+
+def _all_episodes(dataset: Dataset, name: str, frames: Sequence[int]) -> Tensor:
+    """Some frames of every episode."""
+    episodes = np.arange(dataset.episodes)
+    return torch.from_numpy(
+        load_frames(dataset, name, episodes, np.tile(np.asarray(frames, np.int64), (len(episodes), 1)))
+    )
