@@ -20,7 +20,7 @@ from sen_bench.data.episodes import Episodes
 from sen_bench.data.streaming import StreamedTransitions
 from sen_bench.data.transitions import TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
-from sen_bench.evaluation import HorizonScores, default_memory, evaluate
+from sen_bench.evaluation.protocol import HorizonScores, default_memory, evaluate
 from sen_bench.folders import Folders
 from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement

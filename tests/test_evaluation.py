@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench import evaluation
 from sen_bench.baselines.model import WorldModel
 from sen_bench.data.episodes import Episodes
 from sen_bench.errors import ConfigError, NonFiniteError
-from sen_bench.evaluation import HorizonScores, evaluate
+from sen_bench.evaluation import protocol as evaluation
+from sen_bench.evaluation.metrics import random_order, twin_pairs
+from sen_bench.evaluation.protocol import HorizonScores, evaluate
 from sen_bench.generators import Recipe, generate
-from sen_bench.metrics import random_order, twin_pairs
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3
 from tests.fake_worlds import WIDE

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from sen_bench.errors import NonFiniteError
-from sen_bench.metrics import (
+from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
     EquivarianceError,
     Ties,

@@ -21,8 +21,8 @@ from sen_bench.data.transitions import Transitions
 from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.errors import ConfigError, NonFiniteError
+from sen_bench.evaluation.metrics import equivariance_error
 from sen_bench.generators import Recipe, generate
-from sen_bench.metrics import equivariance_error
 from sen_bench.samples import Samples
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
 from sen_bench.tasks import Task, get_task, task_names

@@ -13,7 +13,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from sen_bench.metrics import rank_predictions
+from sen_bench.evaluation.metrics import rank_predictions
 from tests.benchmarks.ratios import Ratio
 
 EPISODES = 10_000

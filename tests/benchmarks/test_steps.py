@@ -15,9 +15,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sen_bench.config.presets import SplitSize
 from sen_bench.data.episodes import Episodes
 from sen_bench.data.transitions import Batch
-from sen_bench.evaluation import evaluate
+from sen_bench.evaluation.metrics import rank_predictions
+from sen_bench.evaluation.protocol import evaluate
 from sen_bench.generators import generate
-from sen_bench.metrics import rank_predictions
 from sen_bench.tasks import get_task
 from sen_bench.training.loss import contrastive_loss
 

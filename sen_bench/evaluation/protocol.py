@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.errors import ConfigError
-from sen_bench.metrics import (
+from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
     EquivarianceError,
     distance_invariance_error,

@@ -1,0 +1,1 @@
+"""How well a model does: the protocol, and its metrics."""
