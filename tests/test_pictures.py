@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sen_bench.baselines.decoder import Decoder
-from sen_bench.pictures import _decode_twins, distinct_elements, weights_digest
+from sen_bench.figures.run_figures import _decode_twins, distinct_elements, weights_digest
 from sen_bench.run import Run
 from sen_bench.training import Checkpoint
 from tests.commands import done, refused
@@ -169,8 +169,8 @@ def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = [3, 0, 4]
-    monkeypatch.setattr("sen_bench.pictures.CHUNK", 2)
-    monkeypatch.setattr("sen_bench.pictures.distinct_elements", lambda *_: rows)
+    monkeypatch.setattr("sen_bench.figures.run_figures.CHUNK", 2)
+    monkeypatch.setattr("sen_bench.figures.run_figures.distinct_elements", lambda *_: rows)
     run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
     model, _ = run.trained_model()
     dataset = run.data.open("eval")

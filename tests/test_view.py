@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from sen_bench.errors import DatasetError
+from sen_bench.figures.contact_sheet import _LABEL, _MARGIN, animation, contact_sheet, save_view
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.symmetry import Group
 from sen_bench.symmetry._labels import _numbers
-from sen_bench.view import _LABEL, _MARGIN, animation, contact_sheet, save_view
 from tests.datasets import damage
 
 

@@ -15,11 +15,11 @@ from sen_bench.cli.options import cluster_options, quiet_option, store_argument,
 from sen_bench.cluster import SlurmOptions
 from sen_bench.config.presets import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
+from sen_bench.figures.contact_sheet import save_view
 from sen_bench.folders import dataset_path
 from sen_bench.generators import RunShards, generate
 from sen_bench.generators.cluster import on_cluster
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
-from sen_bench.view import save_view
 
 
 @click.command("tasks")
