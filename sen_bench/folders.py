@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.leaderboard import write_leaderboard
+from sen_bench.results.leaderboard import write_leaderboard
 from sen_bench.tasks import Task
 
 

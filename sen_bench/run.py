@@ -15,15 +15,16 @@ from sen_bench import __version__
 from sen_bench.baselines.model import WorldModel, parameter_count
 from sen_bench.config.presets import Preset
 from sen_bench.config.settings import RunConfig
-from sen_bench.curves import record_curve
 from sen_bench.data.episodes import Episodes
 from sen_bench.data.streaming import StreamedTransitions
 from sen_bench.data.transitions import TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation.protocol import HorizonScores, default_memory, evaluate
 from sen_bench.folders import Folders
-from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
 from sen_bench.placement import Footprint, Placement
+from sen_bench.results.curves import record_curve
+from sen_bench.results.leaderboard import write_leaderboard
+from sen_bench.results.rows import RunRow, append_rows, read_runs
 from sen_bench.run_data import RunData
 from sen_bench.run_folder import RunFolder
 from sen_bench.run_log import Console, RunLog

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sen_bench.curves import CurveRow, curve_of
-from sen_bench.leaderboard import RunRow, append_rows
-from sen_bench.published import PublishedRow
-from sen_bench.tables import frame_of, write_table
+from sen_bench.results.csv_tables import frame_of, write_table
+from sen_bench.results.curves import CurveRow, curve_of
+from sen_bench.results.published import PublishedRow
+from sen_bench.results.rows import RunRow, append_rows
 from tests.rows import make_row
 
 STRANGE = "<script>alert('x')</script>&\"runs\""

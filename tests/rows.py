@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sen_bench.leaderboard import RunRow
+from sen_bench.results.rows import RunRow
 
 DEFAULTS: dict[str, Any] = {
     "run_id": "3d-blocks/train/sen/smoke/seed-0",

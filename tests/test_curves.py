@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sen_bench.curves import CURVE_COLUMNS, POINTS, curve_of, read_curves, record_curve
 from sen_bench.errors import ResultsError
+from sen_bench.results.curves import CURVE_COLUMNS, POINTS, curve_of, read_curves, record_curve
 from tests.rows import make_seed
 
 RUN = make_seed(0)

@@ -20,8 +20,9 @@ from sen_bench.cli.data_commands import _chosen_tasks
 from sen_bench.config.presets import TaskPreset, load_preset
 from sen_bench.config.settings import RunConfig
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.leaderboard import aggregate, append_rows
 from sen_bench.report import usable_tasks
+from sen_bench.results.leaderboard import aggregate
+from sen_bench.results.rows import append_rows
 from sen_bench.system import plugins
 from sen_bench.tasks import get_task, task_names
 from tests.commands import invoke, refused

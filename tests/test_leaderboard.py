@@ -17,20 +17,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sen_bench.cli.leaderboard_table import format_table
-from sen_bench.curves import CurveRow
 from sen_bench.errors import ResultsError
-from sen_bench.leaderboard import (
-    COLUMNS,
-    GROUP,
-    LEADERBOARD_COLUMNS,
-    METRICS,
-    RunRow,
-    aggregate,
-    append_rows,
-    read_runs,
-    write_leaderboard,
-)
-from sen_bench.published import PublishedRow
+from sen_bench.results.curves import CurveRow
+from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS, METRICS, aggregate, write_leaderboard
+from sen_bench.results.published import PublishedRow
+from sen_bench.results.rows import COLUMNS, GROUP, RunRow, append_rows, read_runs
 from tests.rows import DEFAULTS, make_row, make_seed
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +80,7 @@ def test_same_result_is_replaced_and_any_other_kept(table: Path) -> None:
 _APPEND_MANY = """
 import sys
 from pathlib import Path
-from sen_bench.leaderboard import append_rows
+from sen_bench.results.leaderboard import append_rows
 from tests.rows import make_seed
 for seed in range(8):
     append_rows(Path(sys.argv[1]), [make_seed(seed, run_id=f"run-{sys.argv[2]}-{seed}")])
@@ -113,7 +104,7 @@ def test_processes_that_append_at_once_lose_nothing(table: Path) -> None:
 _DIE = """
 import os, signal, sys
 from pathlib import Path
-from sen_bench.leaderboard import append_rows
+from sen_bench.results.leaderboard import append_rows
 from tests.rows import make_seed
 Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 append_rows(Path(sys.argv[1]), [make_seed(1)])
@@ -157,7 +148,7 @@ def test_a_result_that_stands_in_the_table_twice_is_refused(table: Path) -> None
 
 
 def test_lock_held_for_long_is_reported(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sen_bench.tables.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("sen_bench.results.csv_tables.LOCK_SECONDS", 0.05)
     append_rows(table, [make_seed(0)])
     holder = (
         "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "

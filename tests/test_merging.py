@@ -15,12 +15,13 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 
 from sen_bench.cli.main import main
-from sen_bench.curves import record_curve
 from sen_bench.errors import ResultsError
 from sen_bench.folders import Folders
-from sen_bench.leaderboard import RunRow, append_rows, read_runs, write_leaderboard
-from sen_bench.merging import Merged, merge_results
-from sen_bench.tables import locked
+from sen_bench.results.csv_tables import locked
+from sen_bench.results.curves import record_curve
+from sen_bench.results.leaderboard import write_leaderboard
+from sen_bench.results.merge import Merged, merge_results
+from sen_bench.results.rows import RunRow, append_rows, read_runs
 from tests.rows import make_seed
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")
@@ -132,7 +133,7 @@ def test_what_is_recorded_at_the_same_time_is_not_replaced_unasked(
                 waiting.set()
             return super().acquire(*args, **options)
 
-    monkeypatch.setattr("sen_bench.tables.FileLock", Lock)
+    monkeypatch.setattr("sen_bench.results.csv_tables.FileLock", Lock)
     with ThreadPoolExecutor(1) as pool:
         with locked(table):
             merging = pool.submit(merge_results, [there], here)

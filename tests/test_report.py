@@ -22,11 +22,11 @@ from sen_bench.cli.main import main
 from sen_bench.config.presets import SplitSize
 from sen_bench.errors import ResultsError
 from sen_bench.generators.episodes import draw_elements, render, roll_out, twin_of
-from sen_bench.leaderboard import append_rows, read_runs
 from sen_bench.report import Page, build_page, draw_world, read_tables, render_page, write_page
 from sen_bench.report.charts import MARKS, Points, Row, dot_chart, line_chart, mark_path
 from sen_bench.report.entries import METRIC, entries
 from sen_bench.report.worlds import WorldPictures
+from sen_bench.results.rows import append_rows, read_runs
 from sen_bench.tasks import Task, get_task, task_names
 from tests.report_tables import STRANGE, report_rows, write_report_tables
 from tests.rows import make_row

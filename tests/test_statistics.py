@@ -13,7 +13,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sen_bench.statistics import (
+from sen_bench.results.statistics import (
     FEWEST_RUNS,
     UNKNOWN,
     Interval,

@@ -11,8 +11,8 @@ import pandas as pd
 
 from sen_bench.config.presets import load_preset
 from sen_bench.errors import ExtensionError
-from sen_bench.leaderboard import GROUP
 from sen_bench.report.tables import Tables
+from sen_bench.results.rows import GROUP
 from sen_bench.tasks import Task, get_task, task_names
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from sen_bench.curves import CURVE_COLUMNS, read_curves
-from sen_bench.leaderboard import aggregate, read_runs
-from sen_bench.published import PUBLISHED_CSV, read_published
+from sen_bench.results.curves import CURVE_COLUMNS, read_curves
+from sen_bench.results.leaderboard import aggregate
+from sen_bench.results.published import PUBLISHED_CSV, read_published
+from sen_bench.results.rows import read_runs
 
 
 @dataclass(frozen=True)

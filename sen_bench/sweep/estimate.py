@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sen_bench.errors import SenBenchError
-from sen_bench.leaderboard import KEY, read_runs
+from sen_bench.results.rows import KEY, read_runs
 from sen_bench.run import Run
 
 # From the nearest relatives of a run to the farthest: which columns they share with it.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sen_bench.cluster import Token, new_token
 from sen_bench.errors import ClusterError, SenBenchError
 from sen_bench.generators.cluster import shards_on
-from sen_bench.leaderboard import RunRow
+from sen_bench.results.rows import RunRow
 from sen_bench.run import Run
 from sen_bench.run_log import Advance, Console
 from sen_bench.sweep.outcome import Outcome, first_line

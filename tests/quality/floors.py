@@ -18,7 +18,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sen_bench.errors import SenBenchError
-from sen_bench.leaderboard import METRICS, read_runs
+from sen_bench.results.leaderboard import METRICS
+from sen_bench.results.rows import read_runs
 from tests.reports import plain_table, run_program
 
 FLOORS: Final = Path(__file__).with_name("floors.csv")

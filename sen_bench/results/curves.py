@@ -12,8 +12,18 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from sen_bench.errors import ResultsError
-from sen_bench.leaderboard import RunRow
-from sen_bench.tables import Amount, Count, CountIfAny, Digest, Text, frame_of, merge_rows, read_rows, values
+from sen_bench.results.csv_tables import (
+    Amount,
+    Count,
+    CountIfAny,
+    Digest,
+    Text,
+    frame_of,
+    merge_rows,
+    read_rows,
+    values,
+)
+from sen_bench.results.rows import RunRow
 from sen_bench.training.loss import LOSS_TERMS
 
 POINTS: Final = 100

@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from sen_bench.errors import ResultsError
-from sen_bench.leaderboard import METRICS
-from sen_bench.tables import Amount, Ratio, Text, TextIfAny, frame_of, read_rows
+from sen_bench.results.csv_tables import Amount, Ratio, Text, TextIfAny, frame_of, read_rows
+from sen_bench.results.leaderboard import METRICS
 
 PUBLISHED_CSV: Final = Path(__file__).with_name("published.csv")
 """The table that comes with the package; `results/published.csv` of the repository is a link to it."""

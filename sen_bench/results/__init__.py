@@ -1,0 +1,1 @@
+"""Result tables: rows, statistics over seeds, learning curves, the published numbers."""
