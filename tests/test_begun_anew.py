@@ -11,8 +11,8 @@ import pytest
 from filelock import FileLock
 
 from sen_bench.errors import CheckpointError
-from sen_bench.run import Run
-from sen_bench.run_folder import RunFolder
+from sen_bench.runs.folder import RunFolder
+from sen_bench.runs.run import Run
 from tests.commands import invoke
 from tests.presets import TWO_TASKS
 
@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which the run is done."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("sen_bench.run_folder._RELEASE_SECONDS", 0.1)
+    monkeypatch.setattr("sen_bench.runs.folder._RELEASE_SECONDS", 0.1)
     Path("tiny.toml").write_text(TWO_TASKS)
     assert invoke("run", *RUN).exit_code == 0
     return tmp_path

@@ -16,12 +16,12 @@ from filelock import FileLock
 
 from sen_bench.cli.main import main
 from sen_bench.errors import ResultsError
-from sen_bench.folders import Folders
 from sen_bench.results.csv_tables import locked
 from sen_bench.results.curves import record_curve
 from sen_bench.results.leaderboard import write_leaderboard
 from sen_bench.results.merge import Merged, merge_results
 from sen_bench.results.rows import RunRow, append_rows, read_runs
+from sen_bench.runs.workspace import Folders
 from tests.rows import make_seed
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")

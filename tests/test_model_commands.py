@@ -12,7 +12,7 @@ import torch
 from sen_bench.baselines.model import parameter_count
 from sen_bench.budget import budget_ratio, count_parameters
 from sen_bench.envs import make_world
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 from sen_bench.samples import Samples
 from sen_bench.system import plugins
 from sen_bench.tasks import get_task

@@ -12,7 +12,7 @@ import torch
 
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.figures.run_figures import _decode_twins, distinct_elements, weights_digest
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 from sen_bench.training import Checkpoint
 from tests.commands import done, refused
 from tests.presets import TINY

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from sen_bench import placement
 from sen_bench.cli.options import MemorySize
 from sen_bench.config.presets import TaskPreset, load_preset
 from sen_bench.config.settings import TrainingConfig
@@ -21,7 +20,8 @@ from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError
 from sen_bench.generators import Recipe
 from sen_bench.generators.shards import plan
-from sen_bench.placement import STREAMED_BYTES, Footprint, Placement
+from sen_bench.runs import placement
+from sen_bench.runs.placement import STREAMED_BYTES, Footprint, Placement
 from sen_bench.store import EpisodeBlocks, open_dataset
 from sen_bench.system import device
 from sen_bench.system.device import free_memory

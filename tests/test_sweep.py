@@ -23,8 +23,8 @@ from filelock import FileLock
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.config.presets import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.folders import Folders
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Folders
 from sen_bench.sweep import Estimates, Selection, make_plan, select_runs, threads_per_job
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.tasks import get_task
@@ -497,7 +497,7 @@ class TestOnACluster:
     def test_begun_anew_it_is_moved_aside_once_however_many_workers_die_over_it(
         self, workers: str, poison: Path, here: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sen_bench.run_folder._RELEASE_SECONDS", 0.1)
+        monkeypatch.setattr("sen_bench.runs.folder._RELEASE_SECONDS", 0.1)
         model = "tests.faulty_models:Mortal"
         options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--cluster", workers)
         folder = here / "runs/2d-shapes/train/tests.faulty_models-Mortal/tiny/seed-0"

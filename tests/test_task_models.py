@@ -19,8 +19,8 @@ from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset,
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.folders import Folders
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Folders
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
 from sen_bench.tasks import get_task, task_names

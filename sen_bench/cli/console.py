@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sen_bench.run_log import Advance
+from sen_bench.runs.log import Advance
 from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Count
 from sen_bench.training import Status

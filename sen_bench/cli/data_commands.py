@@ -16,9 +16,9 @@ from sen_bench.cluster import SlurmOptions
 from sen_bench.config.presets import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.figures.contact_sheet import save_view
-from sen_bench.folders import dataset_path
 from sen_bench.generators import RunShards, generate
 from sen_bench.generators.cluster import on_cluster
+from sen_bench.runs.workspace import dataset_path
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 
 

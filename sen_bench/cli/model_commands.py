@@ -21,7 +21,7 @@ from sen_bench.cli.options import quiet_option
 from sen_bench.config.presets import Preset, load_preset
 from sen_bench.config.settings import SEED_LIMIT, ModelOptions
 from sen_bench.errors import ConfigError, ExtensionError
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 from sen_bench.samples import Samples
 from sen_bench.tasks import Task, get_task, task_names
 from sen_bench.testing import (

@@ -10,7 +10,7 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
 from sen_bench.figures.run_figures import DECODER_EPOCHS, DECODER_FRAMES, decode, draw_figures
 from sen_bench.figures.style import FORMATS, Format
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 from sen_bench.system.device import prepare_device, resolve_device
 
 

@@ -17,10 +17,10 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config.presets import load_preset
-from sen_bench.folders import Folders
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import read_runs
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Folders
 from sen_bench.sweep import Selection, select_runs
 from sen_bench.system.device import prepare_device, resolve_device
 from sen_bench.tasks import get_task

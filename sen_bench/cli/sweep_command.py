@@ -23,7 +23,7 @@ from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import print_leaderboard, selection_of
 from sen_bench.cluster import SlurmOptions, connected
 from sen_bench.errors import ConfigError
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 from sen_bench.sweep import (
     Means,
     Outcome,

@@ -25,8 +25,8 @@ from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
 from sen_bench.figures.style import Format, save_figure, style
-from sen_bench.run import Run
-from sen_bench.run_log import Console
+from sen_bench.runs.log import Console
+from sen_bench.runs.run import Run
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
 from sen_bench.symmetry._labels import element_label

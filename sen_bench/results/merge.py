@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sen_bench.errors import ResultsError
-from sen_bench.folders import Folders
 from sen_bench.results.csv_tables import locked, values
 from sen_bench.results.curves import CURVE_KEY, CurveRow, append_curves, read_curve_rows
 from sen_bench.results.rows import KEY, RunRow, append_rows, read_run_rows
+from sen_bench.runs.workspace import Folders
 
 
 @dataclass(frozen=True)

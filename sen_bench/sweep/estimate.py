@@ -6,7 +6,7 @@ import pandas as pd
 
 from sen_bench.errors import SenBenchError
 from sen_bench.results.rows import KEY, read_runs
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
 
 # From the nearest relatives of a run to the farthest: which columns they share with it.
 _KIN = (

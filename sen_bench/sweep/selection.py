@@ -9,8 +9,8 @@ import torch
 
 from sen_bench.config.presets import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.folders import Folders
-from sen_bench.run import Run
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Folders
 from sen_bench.system.plugins import is_object_name
 from sen_bench.tasks import Task, get_task, task_names
 

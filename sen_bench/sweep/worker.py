@@ -19,7 +19,7 @@ import torch
 
 from sen_bench.errors import SenBenchError
 from sen_bench.results.rows import RunRow
-from sen_bench.run_log import Advance
+from sen_bench.runs.log import Advance
 from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import Count, first_line
 from sen_bench.system.device import prepare_device

@@ -20,15 +20,15 @@ from sen_bench.data.streaming import StreamedTransitions
 from sen_bench.data.transitions import TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation.protocol import HorizonScores, default_memory, evaluate
-from sen_bench.folders import Folders
-from sen_bench.placement import Footprint, Placement
 from sen_bench.results.curves import record_curve
 from sen_bench.results.leaderboard import write_leaderboard
 from sen_bench.results.rows import RunRow, append_rows, read_runs
-from sen_bench.run_data import RunData
-from sen_bench.run_folder import RunFolder
-from sen_bench.run_log import Console, RunLog
-from sen_bench.run_settings import Settings
+from sen_bench.runs.datasets import RunData
+from sen_bench.runs.folder import RunFolder
+from sen_bench.runs.log import Console, RunLog
+from sen_bench.runs.placement import Footprint, Placement
+from sen_bench.runs.settings import Settings
+from sen_bench.runs.workspace import Folders
 from sen_bench.store import Dataset
 from sen_bench.system.device import device_name, precision_notice
 from sen_bench.system.plugins import source_digest
