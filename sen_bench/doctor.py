@@ -230,7 +230,7 @@ def _try_worlds() -> str:
 def _try_datasets() -> str:
     from sen_bench.config.presets import SplitSize  # noqa: PLC0415
     from sen_bench.generators import generate  # noqa: PLC0415
-    from sen_bench.tasks import get_task  # noqa: PLC0415
+    from sen_bench.tasks.registry import get_task  # noqa: PLC0415
 
     recipe = get_task("2d-shapes").recipe("eval", SplitSize(episodes=2, horizon=1))
     with tempfile.TemporaryDirectory() as folder:

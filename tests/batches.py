@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.data.transitions import Batch
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 
 def world_batch(task: str, count: int, *, seed: int) -> tuple[Batch, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TASK = """
-from sen_bench.tasks import Split, Task
+from sen_bench.tasks.paper import Split, Task
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean
 

@@ -26,7 +26,7 @@ from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError
 from sen_bench.samples import Samples
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training.compilation import compiled_loss
 from tests.presets import TINY

@@ -21,7 +21,7 @@ from sen_bench.envs.reacher_physics import load_model, load_mujoco
 from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.generators import generate
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.datasets import damage
 
 EPISODES = 12

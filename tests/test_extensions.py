@@ -24,7 +24,7 @@ from sen_bench.report import usable_tasks
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import append_rows
 from sen_bench.system import plugins
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 from tests.commands import invoke, refused
 from tests.own_models import Mean
 from tests.plugins import TASK, forget, install

@@ -40,7 +40,7 @@ from sen_bench.figures.style import FORMATS, Format, cell_colours, save_figure, 
 from sen_bench.generators import generate
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, Representation
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 CPU = torch.device("cpu")
 GROUPS = [*(Group.cyclic(n) for n in range(1, 7)), *(Group.dihedral(n) for n in range(1, 7))]

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from sen_bench.cli.main import main
 from sen_bench.generators import generate as write_dataset
 from sen_bench.store import open_dataset
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 
 TINY = ("--episodes", "2", "--horizon", "2", "--workers", "1", "--quiet")
 

@@ -14,7 +14,7 @@ from sen_bench.envs.grid import DIRECTIONS
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.episodes import roll_out
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 
 TASKS = ("2d-shapes", "3d-blocks", "rush-hour")
 SMALL = SplitSize(episodes=40, horizon=4)

@@ -20,7 +20,7 @@ import pytest
 from sen_bench.config.presets import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import open_dataset
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.commands import invoke
 from tests.plugins import forget, install
 

@@ -13,7 +13,7 @@ import pytest
 
 import sen_bench
 from sen_bench.config.presets import load_preset, preset_names
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 
 ROOT = Path(__file__).parent.parent
 

@@ -28,7 +28,7 @@ from sen_bench.store import (
     write_rows,
 )
 from sen_bench.symmetry import Group, Representation, Symmetry
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 ROWS, SHARD, CHUNK = 7, 4, 2
 

@@ -15,7 +15,7 @@ from sen_bench.envs import make_world
 from sen_bench.runs.run import Run
 from sen_bench.samples import Samples
 from sen_bench.system import plugins
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.commands import invoke
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean

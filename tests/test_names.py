@@ -13,7 +13,7 @@ from sen_bench.config.presets import load_preset, preset_names
 from sen_bench.errors import ConfigError
 from sen_bench.results.csv_tables import Text
 from sen_bench.system.names import is_plain_name
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 
 GOOD = ["paper", "mine-2", "v1.5b", "A_b", "3d-blocks", "none", "e3", "x1e3", "9.1.2"]
 BAD = [

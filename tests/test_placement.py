@@ -25,7 +25,7 @@ from sen_bench.runs.placement import STREAMED_BYTES, Footprint, Placement
 from sen_bench.store import EpisodeBlocks, open_dataset
 from sen_bench.system import device
 from sen_bench.system.device import free_memory
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.commands import invoke
 from tests.datasets import SHARDED, SMALL, TALL
 

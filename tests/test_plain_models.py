@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.data.transitions import Batch
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from sen_bench.training.loss import contrastive_loss
 from tests.batches import world_batch
 from tests.oracles.plain_models import HINGE, LEARNING_RATE, PlainTraining, plain_model

@@ -11,7 +11,7 @@ import pytest
 from sen_bench.errors import ResultsError
 from sen_bench.results.leaderboard import HIGHER_IS_BETTER
 from sen_bench.results.published import PUBLISHED_CSV, read_published
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 ROOT = Path(__file__).parents[1]
 

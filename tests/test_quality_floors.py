@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from sen_bench.config.presets import load_preset
 from sen_bench.results.rows import append_rows
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors
 from tests.rows import make_row
 

@@ -21,7 +21,7 @@ from sen_bench.errors import ConfigError, WorldError
 from sen_bench.generators import Policy, Recipe, generate
 from sen_bench.generators.episodes import roll_out
 from sen_bench.store import Dataset
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 EVAL = Recipe(
     task="reacher",

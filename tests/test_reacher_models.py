@@ -30,7 +30,7 @@ from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.reacher import Reacher, reacher_symmetry
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import Representation
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.oracles.dense_layers import contrastive_loss
 from tests.oracles.e2cnn_networks import e2cnn_change, e2cnn_stack, field_type, run
 

@@ -27,7 +27,8 @@ from sen_bench.report.charts import MARKS, Points, Row, dot_chart, line_chart, m
 from sen_bench.report.entries import METRIC, entries
 from sen_bench.report.worlds import WorldPictures
 from sen_bench.results.rows import append_rows, read_runs
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 from tests.report_tables import STRANGE, report_rows, write_report_tables
 from tests.rows import make_row
 

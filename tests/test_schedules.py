@@ -14,7 +14,7 @@ from torch import Tensor
 from sen_bench.config.presets import TaskPreset
 from sen_bench.config.settings import RunConfig, TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.trainings import (
     CPU,
     Affine,

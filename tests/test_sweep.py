@@ -27,7 +27,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Folders
 from sen_bench.sweep import Estimates, Selection, make_plan, select_runs, threads_per_job
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.commands import invoke
 from tests.faulty_models import VARIABLE
 from tests.presets import TWO_TASKS

@@ -23,7 +23,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Folders
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 from sen_bench.training import contrastive_loss
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from sen_bench.envs import make_world
 from sen_bench.envs.teapot import SMALL_ACTION_NAMES, RotationSpace, Teapot, small_actions
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import SO3
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.orientations import orientations
 
 

@@ -19,7 +19,7 @@ from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.teapot import Teapot, teapot_symmetry
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import SO3
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 TASKS = ("teapot-small", "teapot-large")
 EQUIVARIANT = ("matmul", "tfn")

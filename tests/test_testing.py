@@ -25,7 +25,8 @@ from sen_bench.evaluation.metrics import equivariance_error
 from sen_bench.generators import Recipe, generate
 from sen_bench.samples import Samples
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 from sen_bench.testing import (
     ElementErrors,
     action_of,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from tests.world_pages import DOCS, PICTURED, facts, page_with_facts, pages, picture
 
 PAGES = pages()

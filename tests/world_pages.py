@@ -21,7 +21,8 @@ from sen_bench.envs import World
 from sen_bench.generators import Policy
 from sen_bench.generators.episodes import roll_out
 from sen_bench.symmetry import Group
-from sen_bench.tasks import Task, get_task
+from sen_bench.tasks.registry import get_task
+from sen_bench.tasks.task import Task
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURED = ("2d-shapes", "rush-hour")

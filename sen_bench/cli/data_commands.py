@@ -19,7 +19,8 @@ from sen_bench.figures.contact_sheet import save_view
 from sen_bench.generators import RunShards, generate
 from sen_bench.generators.cluster import on_cluster
 from sen_bench.runs.workspace import dataset_path
-from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import DEFAULT_DATA_SEED, Task
 
 
 @click.command("tasks")

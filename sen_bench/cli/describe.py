@@ -17,7 +17,7 @@ from sen_bench.errors import SenBenchError
 from sen_bench.generators.policy import UNIFORM
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
 from sen_bench.testing import ElementErrors
 
 

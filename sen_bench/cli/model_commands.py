@@ -23,7 +23,8 @@ from sen_bench.config.settings import SEED_LIMIT, ModelOptions
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.runs.run import Run
 from sen_bench.samples import Samples
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 from sen_bench.testing import (
     TOLERANCE,
     ElementErrors,

@@ -23,7 +23,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Folders
 from sen_bench.sweep import Selection, select_runs
 from sen_bench.system.device import prepare_device, resolve_device
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 
 
 def selection_of(

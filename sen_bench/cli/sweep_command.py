@@ -35,7 +35,7 @@ from sen_bench.sweep import (
     threads_per_job,
 )
 from sen_bench.system.device import device_name, prepare_device, resolve_device, resolve_devices
-from sen_bench.tasks import task_names
+from sen_bench.tasks.registry import task_names
 
 
 @click.command("run")

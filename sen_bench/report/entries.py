@@ -13,7 +13,8 @@ from sen_bench.config.presets import load_preset
 from sen_bench.errors import ExtensionError
 from sen_bench.report.tables import Tables
 from sen_bench.results.rows import GROUP
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 
 
 @dataclass(frozen=True)

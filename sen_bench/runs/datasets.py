@@ -11,7 +11,7 @@ from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.runs.log import Console
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.tasks import Task
+from sen_bench.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from sen_bench.runs.workspace import Folders
 from sen_bench.store import Dataset
 from sen_bench.system.device import device_name, precision_notice
 from sen_bench.system.plugins import source_digest
-from sen_bench.tasks import Task, get_task
+from sen_bench.tasks.registry import get_task
+from sen_bench.tasks.task import Task
 from sen_bench.training import (
     LOSS_TERMS,
     OTHER_RUN,

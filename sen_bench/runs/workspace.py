@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sen_bench.results.leaderboard import write_leaderboard
-from sen_bench.tasks import Task
+from sen_bench.tasks.task import Task
 
 
 @dataclass(frozen=True)

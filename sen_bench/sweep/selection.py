@@ -12,7 +12,8 @@ from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Folders
 from sen_bench.system.plugins import is_object_name
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 
 
 @dataclass(frozen=True)

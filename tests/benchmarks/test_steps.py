@@ -18,7 +18,7 @@ from sen_bench.data.transitions import Batch
 from sen_bench.evaluation.metrics import rank_predictions
 from sen_bench.evaluation.protocol import evaluate
 from sen_bench.generators import generate
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from sen_bench.training.loss import contrastive_loss
 
 NARROW = {"embedding_channels": 8, "hidden": 32}

@@ -14,7 +14,7 @@ import torch
 
 from sen_bench.data.transitions import Batch
 from sen_bench.system.device import prepare_device
-from sen_bench.tasks import get_task
+from sen_bench.tasks.registry import get_task
 from sen_bench.training.compilation import compiled_loss
 from sen_bench.training.loss import contrastive_loss
 from tests.batches import world_batch

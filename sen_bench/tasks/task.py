@@ -1,24 +1,13 @@
-"""The registry of tasks: each ties a world, its splits, its models and its horizons together."""
+"""A task: a world, its splits, its models and its horizons."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import (
-    BLOCKS_3D,
-    KINDS,
-    RUSH_HOUR,
-    SHAPES_2D,
-    ObjectSpaces,
-    build_object_model,
-)
-from sen_bench.baselines.reacher import build_reacher_model
-from sen_bench.baselines.teapot import build_teapot_model
 from sen_bench.config.presets import SplitSize, TaskPreset
 from sen_bench.config.settings import EvaluationConfig, ModelOption, RunConfig
 from sen_bench.envs import World, make_world
@@ -30,8 +19,6 @@ from sen_bench.system import plugins
 #: is shown at once (height, width and the channels of all stacked frames), and the width options.
 ModelBuilder = Callable[..., WorldModel]
 
-UP, RIGHT, DOWN, LEFT = range(4)
-"""The directions in the actions of grid worlds, which are numbered ``4 * object + direction``."""
 
 DEFAULT_DATA_SEED = 0
 """Seed of the datasets of record; splits differ all the same, because the split enters every draw."""
@@ -277,138 +264,3 @@ class Task:
                 f"{self.name} is to be evaluated {longest} steps ahead, but its eval episodes have {steps};"
                 " shorten evaluation.horizons or lengthen data.eval.horizon in the preset"
             )
-
-
-_GRID_SPLITS = {
-    "train": Split(1000, 100, "training"),
-    "eval": Split(10_000, 10, "evaluation, with twins", twin=True),
-}
-
-
-def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
-    """A training split of a grid world in which only some directions are drawn."""
-    allowed = tuple(action for action in range(20) if action % 4 in directions)
-    return Split(
-        100_000,
-        1,
-        f"training {purpose} (generalisation from limited actions)",
-        policy=Policy(allowed=allowed),
-    )
-
-
-def _object_models(spaces: ObjectSpaces) -> dict[str, ModelBuilder]:
-    """The models of a grid world."""
-    return {kind: partial(build_object_model, kind, spaces=spaces) for kind in KINDS}
-
-
-_SHAPES_2D = Task(
-    name="2d-shapes",
-    title="2D Shapes",
-    world_id="sen_bench/Shapes2D-v0",
-    splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
-    models=_object_models(SHAPES_2D),
-    symmetric_models=("sen",),
-)
-
-_BLOCKS_3D = Task(
-    name="3d-blocks",
-    title="3D Blocks",
-    world_id="sen_bench/Blocks3D-v0",
-    splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
-    models=_object_models(BLOCKS_3D),
-    symmetric_models=("sen",),
-)
-
-_RUSH_HOUR = Task(
-    name="rush-hour",
-    title="Rush Hour",
-    world_id="sen_bench/RushHour-v0",
-    splits=_GRID_SPLITS,
-    models=_object_models(RUSH_HOUR),
-    symmetric_models=("sen",),
-)
-
-_REACHER = Task(
-    name="reacher",
-    title="Reacher",
-    world_id="sen_bench/Reacher-v0",
-    splits={
-        "train": Split(2000, 10, "training", warmup=50),
-        "eval": Split(1000, 10, "evaluation, with twins", twin=True, warmup=50),
-        "train-limited": Split(
-            2000,
-            10,
-            "training without negative torques of joint 1 (generalisation from limited actions)",
-            policy=Policy(absolute=(1,)),
-            warmup=50,
-        ),
-    },
-    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
-    symmetric_models=("sen",),
-)
-
-_TEAPOTS = tuple(
-    Task(
-        name=f"teapot-{actions}",
-        title=f"3D Teapot, {actions} actions",
-        world_id="sen_bench/Teapot-v0",
-        world_options={"actions": actions},
-        splits={
-            "train": Split(100_000, 1, "training"),
-            # The paper does not say how many; this is our choice.
-            "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
-        },
-        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
-        symmetric_models=("matmul", "tfn"),
-    )
-    for actions in ("small", "large")
-)
-
-_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, _REACHER, *_TEAPOTS)}
-
-
-def task_names() -> list[str]:
-    """The names of all tasks: those of the paper in its order, then those of plugins.
-
-    A plugin adds a task by an entry point in the group ``sen_bench.tasks``, a `Task` or a function that makes
-    it; the entry point's name is the task's.
-    """
-    return list(dict.fromkeys([*_TASKS, *plugins.plugin_names(plugins.TASKS)]))
-
-
-def get_task(name: str) -> Task:
-    """The task of that name.
-
-    Raises:
-        UnknownNameError: If there is none.
-        ExtensionError: If it is a plugin's and cannot be used, or its name means two tasks.
-    """
-    if name not in task_names():
-        raise UnknownNameError("task", name, task_names())
-    origins = plugins.plugin_origins(plugins.TASKS, name)
-    if name not in _TASKS:
-        return _plugged_task(name, " and ".join(origins))
-    if origins:
-        raise ExtensionError(
-            f"task {name!r} is one of sen-bench's own, and {' and '.join(origins)} offers another of that"
-            " name; rename that one, or uninstall it"
-        )
-    return _TASKS[name]
-
-
-def _plugged_task(name: str, origin: str) -> Task:
-    """The task that a plugin offers.
-
-    Raises:
-        ExtensionError: If it cannot be imported, is no task, or is called otherwise.
-    """
-    task = plugins.load_plugin(plugins.TASKS, name)
-    if not isinstance(task, Task) and callable(task):
-        task = plugins.call_plugin(f"task {name!r} of {origin}", task)
-    if not isinstance(task, Task):
-        raise ExtensionError(
-            f"task {name!r} of {origin} is a {type(task).__name__}; it must be a sen_bench.tasks.Task"
-        )
-    if task.name != name:
-        raise ExtensionError(f"task {name!r} of {origin} calls itself {task.name!r}; both must be equal")
-    return task

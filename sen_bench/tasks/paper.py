@@ -1,0 +1,109 @@
+"""The registry of tasks: each ties a world, its splits, its models and its horizons together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sen_bench.baselines.objects import (
+    BLOCKS_3D,
+    KINDS,
+    RUSH_HOUR,
+    SHAPES_2D,
+    ObjectSpaces,
+    build_object_model,
+)
+from sen_bench.baselines.reacher import build_reacher_model
+from sen_bench.baselines.teapot import build_teapot_model
+from sen_bench.generators import Policy
+from sen_bench.tasks.task import ModelBuilder, Split, Task
+
+UP, RIGHT, DOWN, LEFT = range(4)
+"""The directions in the actions of grid worlds, which are numbered ``4 * object + direction``."""
+
+
+_GRID_SPLITS = {
+    "train": Split(1000, 100, "training"),
+    "eval": Split(10_000, 10, "evaluation, with twins", twin=True),
+}
+
+
+def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
+    """A training split of a grid world in which only some directions are drawn."""
+    allowed = tuple(action for action in range(20) if action % 4 in directions)
+    return Split(
+        100_000,
+        1,
+        f"training {purpose} (generalisation from limited actions)",
+        policy=Policy(allowed=allowed),
+    )
+
+
+def _object_models(spaces: ObjectSpaces) -> dict[str, ModelBuilder]:
+    """The models of a grid world."""
+    return {kind: partial(build_object_model, kind, spaces=spaces) for kind in KINDS}
+
+
+_SHAPES_2D = Task(
+    name="2d-shapes",
+    title="2D Shapes",
+    world_id="sen_bench/Shapes2D-v0",
+    splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
+    models=_object_models(SHAPES_2D),
+    symmetric_models=("sen",),
+)
+
+_BLOCKS_3D = Task(
+    name="3d-blocks",
+    title="3D Blocks",
+    world_id="sen_bench/Blocks3D-v0",
+    splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
+    models=_object_models(BLOCKS_3D),
+    symmetric_models=("sen",),
+)
+
+_RUSH_HOUR = Task(
+    name="rush-hour",
+    title="Rush Hour",
+    world_id="sen_bench/RushHour-v0",
+    splits=_GRID_SPLITS,
+    models=_object_models(RUSH_HOUR),
+    symmetric_models=("sen",),
+)
+
+_REACHER = Task(
+    name="reacher",
+    title="Reacher",
+    world_id="sen_bench/Reacher-v0",
+    splits={
+        "train": Split(2000, 10, "training", warmup=50),
+        "eval": Split(1000, 10, "evaluation, with twins", twin=True, warmup=50),
+        "train-limited": Split(
+            2000,
+            10,
+            "training without negative torques of joint 1 (generalisation from limited actions)",
+            policy=Policy(absolute=(1,)),
+            warmup=50,
+        ),
+    },
+    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
+    symmetric_models=("sen",),
+)
+
+_TEAPOTS = tuple(
+    Task(
+        name=f"teapot-{actions}",
+        title=f"3D Teapot, {actions} actions",
+        world_id="sen_bench/Teapot-v0",
+        world_options={"actions": actions},
+        splits={
+            "train": Split(100_000, 1, "training"),
+            # The paper does not say how many; this is our choice.
+            "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
+        },
+        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
+        symmetric_models=("matmul", "tfn"),
+    )
+    for actions in ("small", "large")
+)
+
+_TASKS = {task.name: task for task in (_SHAPES_2D, _BLOCKS_3D, _RUSH_HOUR, _REACHER, *_TEAPOTS)}

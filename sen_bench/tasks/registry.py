@@ -1,0 +1,55 @@
+"""The registry of tasks: those of the paper, then those of plugins."""
+
+from __future__ import annotations
+
+from sen_bench.errors import ExtensionError, UnknownNameError
+from sen_bench.system import plugins
+from sen_bench.tasks.paper import _TASKS
+from sen_bench.tasks.task import Task
+
+
+def task_names() -> list[str]:
+    """The names of all tasks: those of the paper in its order, then those of plugins.
+
+    A plugin adds a task by an entry point in the group ``sen_bench.tasks``, a `Task` or a function that makes
+    it; the entry point's name is the task's.
+    """
+    return list(dict.fromkeys([*_TASKS, *plugins.plugin_names(plugins.TASKS)]))
+
+
+def get_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        UnknownNameError: If there is none.
+        ExtensionError: If it is a plugin's and cannot be used, or its name means two tasks.
+    """
+    if name not in task_names():
+        raise UnknownNameError("task", name, task_names())
+    origins = plugins.plugin_origins(plugins.TASKS, name)
+    if name not in _TASKS:
+        return _plugged_task(name, " and ".join(origins))
+    if origins:
+        raise ExtensionError(
+            f"task {name!r} is one of sen-bench's own, and {' and '.join(origins)} offers another of that"
+            " name; rename that one, or uninstall it"
+        )
+    return _TASKS[name]
+
+
+def _plugged_task(name: str, origin: str) -> Task:
+    """The task that a plugin offers.
+
+    Raises:
+        ExtensionError: If it cannot be imported, is no task, or is called otherwise.
+    """
+    task = plugins.load_plugin(plugins.TASKS, name)
+    if not isinstance(task, Task) and callable(task):
+        task = plugins.call_plugin(f"task {name!r} of {origin}", task)
+    if not isinstance(task, Task):
+        raise ExtensionError(
+            f"task {name!r} of {origin} is a {type(task).__name__}; it must be a sen_bench.tasks.Task"
+        )
+    if task.name != name:
+        raise ExtensionError(f"task {name!r} of {origin} calls itself {task.name!r}; both must be equal")
+    return task
