@@ -19,13 +19,13 @@ from torch import Tensor
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import KINDS, build_object_model
+from sen_bench.checks.samples import Samples
 from sen_bench.cli.main import main
 from sen_bench.config.presets import load_preset
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError
-from sen_bench.samples import Samples
 from sen_bench.tasks.registry import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training.compilation import compiled_loss

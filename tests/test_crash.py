@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sen_bench.verification import verify
+from sen_bench.checks import verify
 
 ROOT = Path(__file__).parent.parent
 pytestmark = [

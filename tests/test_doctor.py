@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sen_bench import doctor
+from sen_bench.checks import machine as doctor
+from sen_bench.checks.machine import Finding, Trial
 from sen_bench.cli.main import main
-from sen_bench.doctor import Finding, Trial
 from tests.trials import absent, complains, dies, hangs, raises, well
 
 ROOT = Path(__file__).parent.parent

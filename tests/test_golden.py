@@ -17,8 +17,8 @@ import pytest
 import xarray
 import zarr
 
+from sen_bench.checks import verify
 from sen_bench.store import open_dataset
-from sen_bench.verification import verify
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1"
 CONTENT = {

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from sen_bench.baselines.model import parameter_count
-from sen_bench.budget import budget_ratio, count_parameters
+from sen_bench.checks.budget import budget_ratio, count_parameters
+from sen_bench.checks.samples import Samples
 from sen_bench.envs import make_world
 from sen_bench.runs.run import Run
-from sen_bench.samples import Samples
 from sen_bench.system import plugins
 from sen_bench.tasks.registry import get_task
 from tests.commands import invoke

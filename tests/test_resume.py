@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from sen_bench.checks import verify
 from sen_bench.errors import DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Recipe, generate
 from sen_bench.store import Receipt, open_dataset, read_journal, write_rows
-from sen_bench.verification import verify
 from tests.datasets import SHARDED, SMALL, left_behind, tree
 
 STAGING = ".a.zarr.partial"

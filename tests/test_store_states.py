@@ -16,11 +16,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sen_bench.checks import verify
 from sen_bench.errors import DatasetError
 from sen_bench.generators import generate
 from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.store import Journal, open_dataset, write_rows
-from sen_bench.verification import verify
 from tests.datasets import SHARDED
 
 # Two shards of five arrays.

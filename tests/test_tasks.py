@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sen_bench.checks import verify
 from sen_bench.config.presets import SplitSize
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.shards import plan
 from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.verification import verify
 from tests.datasets import tree
 
 TASKS = task_names()

@@ -13,21 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench import testing
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel
-from sen_bench.config.presets import load_preset
-from sen_bench.data.transitions import Transitions
-from sen_bench.envs import make_world
-from sen_bench.envs.grid import grid_symmetry
-from sen_bench.errors import ConfigError, NonFiniteError
-from sen_bench.evaluation.metrics import equivariance_error
-from sen_bench.generators import Recipe, generate
-from sen_bench.samples import Samples
-from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import Task
-from sen_bench.testing import (
+from sen_bench.checks import equivariance as testing
+from sen_bench.checks.equivariance import (
     ElementErrors,
     action_of,
     all_elements,
@@ -37,6 +26,17 @@ from sen_bench.testing import (
     element_names,
     equivariance_errors,
 )
+from sen_bench.checks.samples import Samples
+from sen_bench.config.presets import load_preset
+from sen_bench.data.transitions import Transitions
+from sen_bench.envs import make_world
+from sen_bench.envs.grid import grid_symmetry
+from sen_bench.errors import ConfigError, NonFiniteError
+from sen_bench.evaluation.metrics import equivariance_error
+from sen_bench.generators import Recipe, generate
+from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
+from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.task import Task
 from tests.fake_worlds import DRIFT
 from tests.own_models import Mean, ShiftedEncoder, ShiftedTransition, Unknown
 

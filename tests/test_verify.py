@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
+from sen_bench.checks import verify
 from sen_bench.cli.main import main
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Policy, Recipe, generate
@@ -25,7 +26,6 @@ from sen_bench.store import (
     open_dataset,
     write_rows,
 )
-from sen_bench.verification import verify
 from tests.datasets import SHARDED, SMALL
 from tests.toy_dataset import files_of, one_line, write_dataset
 

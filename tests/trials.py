@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from sen_bench.doctor import AbsentError
+from sen_bench.checks.machine import AbsentError
 from sen_bench.errors import SenBenchError
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from sen_bench.checks import verify
 from sen_bench.cli.console import EXIT_MISTAKE, Terminal
 from sen_bench.cli.options import StorePlace, quiet_option
 from sen_bench.errors import DatasetError
 from sen_bench.store import is_url
-from sen_bench.verification import verify
 
 
 @click.command("verify")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from sen_bench.checks.dataset_contents import check_contents
+from sen_bench.checks.dataset_files import check_files
+from sen_bench.checks.dataset_recipe import check_regenerated
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError, SenBenchError
 from sen_bench.generators import Recipe
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.verification._contents import check_contents
-from sen_bench.verification._files import check_files
-from sen_bench.verification._regeneration import check_regenerated
 
 Advance: TypeAlias = Callable[[int, int], None]
 

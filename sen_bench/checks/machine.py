@@ -160,7 +160,7 @@ def _find_out(trial: Trial) -> Finding:
         )
     function = trial.attempt.__name__
     command = (
-        f"from sen_bench.doctor import attempt; from {trial.attempt.__module__} import {function};"
+        f"from sen_bench.checks.machine import attempt; from {trial.attempt.__module__} import {function};"
         f" attempt({function})"
     )
     try:

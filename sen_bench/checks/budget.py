@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sen_bench.baselines.model import WorldModel, parameter_count
-from sen_bench.samples import Samples
+from sen_bench.checks.samples import Samples
 
 SAME_BUDGET = 1.1
 """Models have the same budget if the largest has at most so many times the smallest's parameters [ours]."""
