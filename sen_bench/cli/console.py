@@ -19,9 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sen_bench.runs.log import Advance
 from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Count
+from sen_bench.system.progress import Advance
 from sen_bench.training import Status
 
 #: Exit codes: some runs failed; a mistake of the user's; ended by Ctrl-C or SIGTERM (as shells have it).

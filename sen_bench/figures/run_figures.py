@@ -25,12 +25,12 @@ from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
 from sen_bench.figures.style import Format, save_figure, style
-from sen_bench.runs.log import Console
 from sen_bench.runs.run import Run
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
 from sen_bench.symmetry._labels import element_label
 from sen_bench.system.files import move_aside
+from sen_bench.system.progress import Console
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder
 
 #: Passes of the decoder over its frames, and how many of the training split these are at most, unless other

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from sen_bench.errors import CheckpointError, SenBenchError
-from sen_bench.training import Reporter, Status
-
-#: A callback that is told how much of a piece of work is done, and how much there is.
-Advance = Callable[[int, int], None]
-
-
-class Console(Reporter, Protocol):
-    """Who is told how a run goes: a training reporter that knows what is being trained, and other work."""
-
-    def training(self, name: str) -> AbstractContextManager[None]:
-        """Shows the training of a run while it is under way."""
-
-    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
-        """Shows a piece of work while it is under way."""
+from sen_bench.system.progress import Advance, Console
+from sen_bench.training import Status
 
 
 class RunLog:

@@ -25,13 +25,14 @@ from sen_bench.results.leaderboard import write_leaderboard
 from sen_bench.results.rows import RunRow, append_rows, read_runs
 from sen_bench.runs.datasets import RunData
 from sen_bench.runs.folder import RunFolder
-from sen_bench.runs.log import Console, RunLog
+from sen_bench.runs.log import RunLog
 from sen_bench.runs.placement import Footprint, Placement
 from sen_bench.runs.settings import Settings
 from sen_bench.runs.workspace import Folders
 from sen_bench.store import Dataset
 from sen_bench.system.device import device_name, precision_notice
 from sen_bench.system.plugins import source_digest
+from sen_bench.system.progress import Console
 from sen_bench.tasks.registry import get_task
 from sen_bench.tasks.task import Task
 from sen_bench.training import (

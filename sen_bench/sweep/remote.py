@@ -14,10 +14,10 @@ from sen_bench.cluster import Token, new_token
 from sen_bench.errors import ClusterError, SenBenchError
 from sen_bench.generators.cluster import shards_on
 from sen_bench.results.rows import RunRow
-from sen_bench.runs.log import Advance, Console
 from sen_bench.runs.run import Run
 from sen_bench.sweep.outcome import Outcome, first_line
 from sen_bench.system.device import prepare_device, resolve_device
+from sen_bench.system.progress import Advance, Console
 from sen_bench.training import Status
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ import torch
 
 from sen_bench.errors import SenBenchError
 from sen_bench.results.rows import RunRow
-from sen_bench.runs.log import Advance
 from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import Count, first_line
 from sen_bench.system.device import prepare_device
 from sen_bench.system.processes import heed_parent, interrupts_held
+from sen_bench.system.progress import Advance
 from sen_bench.training import Status
 
 # Seconds between two reports of where a piece of work stands.

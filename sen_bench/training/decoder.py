@@ -11,7 +11,8 @@ from torch.nn import functional
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.training.epochs import EpochTraining, Pace, Reporter
+from sen_bench.system.progress import Reporter
+from sen_bench.training.epochs import EpochTraining, Pace
 
 #: Samples in a batch, and the learning rate of Adam [ours].
 BATCH_SIZE, LEARNING_RATE = 64, 1e-3

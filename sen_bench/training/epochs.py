@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sen_bench.config.settings import Schedule
 from sen_bench.errors import NonFiniteError
+from sen_bench.system.progress import Reporter, Status
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log import MetricsLog
 from sen_bench.training.profile import Stages
@@ -27,45 +28,6 @@ FETCH_EVERY = 10
 _INIT, _ORDER = 0, 1
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where training stands, for a progress display.
-
-    Attributes:
-        epoch: The epoch under way, from 1.
-        epochs: How many there will be.
-        step: Steps done in this epoch.
-        steps: Steps in an epoch.
-        loss: Mean loss of the last few steps.
-        unit: What is trained on, in the plural: "transitions".
-        speed: Of those, how many a second since this process started training.
-        seconds_left: Until the last epoch ends, at this speed.
-        collapsed: Whether all latents are equal.
-        restarts: How often training was restarted after a collapse.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    unit: str
-    speed: float
-    seconds_left: float
-    collapsed: bool
-    restarts: int
-
-
-class Reporter(Protocol):
-    """Who is told how training goes."""
-
-    def progress(self, status: Status) -> None:
-        """Called every few steps."""
-
-    def message(self, text: str) -> None:
-        """Called with a line that a person should read, such as that the model has collapsed."""
 
 
 @dataclass(frozen=True)

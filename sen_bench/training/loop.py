@@ -14,10 +14,11 @@ from sen_bench.baselines.model import WorldModel
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import TrainingData
 from sen_bench.errors import ConfigError
+from sen_bench.system.progress import Reporter
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
-from sen_bench.training.epochs import EpochTraining, Pace, Reporter
+from sen_bench.training.epochs import EpochTraining, Pace
 from sen_bench.training.log import MetricsLog
 from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
 from sen_bench.training.profile import Stages
