@@ -4,8 +4,8 @@ A `Recipe` says what to generate, `generate` writes it. Equal recipes give equal
 of workers.
 """
 
-from sen_bench.generators.generate import GenerationResult as GenerationResult
-from sen_bench.generators.generate import generate as generate
+from sen_bench.generators.generation import GenerationResult as GenerationResult
+from sen_bench.generators.generation import generate as generate
 from sen_bench.generators.policy import Policy as Policy
 from sen_bench.generators.recipe import GENERATOR_VERSION as GENERATOR_VERSION
 from sen_bench.generators.recipe import Recipe as Recipe

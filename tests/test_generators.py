@@ -195,7 +195,7 @@ class TestWhatIsAlreadyThere:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr("os.access", read_only)
-        monkeypatch.setattr(sys.modules["sen_bench.generators.generate"], "alone", no_lock)
+        monkeypatch.setattr(sys.modules["sen_bench.generators.generation"], "alone", no_lock)
         assert not generate(SMALL, target).created
         with pytest.raises(DatasetError, match="seed 0 instead of 1"):
             generate(replace(SMALL, seed=1), target)
@@ -229,7 +229,7 @@ class TestWhatIsAlreadyThere:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         generate(SMALL, tmp_path / "a.zarr")
-        module = sys.modules["sen_bench.generators.generate"]  # the package's `generate` is the function
+        module = sys.modules["sen_bench.generators.generation"]  # the package's `generate` is the function
         monkeypatch.setattr(module, "GENERATOR_VERSION", GENERATOR_VERSION + 1)
         with pytest.raises(DatasetError, match="generator version"):
             generate(SMALL, tmp_path / "a.zarr")

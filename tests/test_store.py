@@ -277,6 +277,6 @@ class TestWriter:
         def wrong(_data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], **_: int) -> Any:
             yield np.ones(shape, dtype)
 
-        monkeypatch.setattr("sen_bench.store._writer.decoded_chunks", wrong)
+        monkeypatch.setattr("sen_bench.store.writer.decoded_chunks", wrong)
         with pytest.raises(DatasetError, match="read back otherwise"):
             write_rows(root, "a", 0, np.zeros((4, 2), np.int64))

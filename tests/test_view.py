@@ -14,7 +14,7 @@ from sen_bench.figures.contact_sheet import _LABEL, _MARGIN, animation, contact_
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.symmetry import Group
-from sen_bench.symmetry._labels import _numbers
+from sen_bench.symmetry.labels import _numbers
 from tests.datasets import damage
 
 

@@ -28,7 +28,7 @@ from sen_bench.figures.style import Format, save_figure, style
 from sen_bench.runs.run import Run
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
-from sen_bench.symmetry._labels import element_label
+from sen_bench.symmetry.labels import element_label
 from sen_bench.system.files import move_aside
 from sen_bench.system.progress import Console
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder

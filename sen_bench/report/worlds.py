@@ -13,7 +13,7 @@ from PIL import Image
 
 from sen_bench.config.presets import SplitSize
 from sen_bench.generators.episodes import draw_elements, leading_frames, render, roll_out, twin_of
-from sen_bench.symmetry._labels import action_label, element_label
+from sen_bench.symmetry.labels import action_label, element_label
 from sen_bench.tasks.task import Task
 
 STEPS: Final = 3

@@ -15,10 +15,10 @@ Conventions, used everywhere in sen-bench:
 - The generator of a cyclic group C_n is the counter-clockwise rotation by 360/n degrees.
 """
 
-from sen_bench.symmetry._group import Group as Group
-from sen_bench.symmetry._group import SymmetryError as SymmetryError
-from sen_bench.symmetry._representation import Representation as Representation
-from sen_bench.symmetry._so3 import SO3 as SO3
-from sen_bench.symmetry._so3 import SO3Representation as SO3Representation
-from sen_bench.symmetry._symmetry import AnySymmetry as AnySymmetry
-from sen_bench.symmetry._symmetry import Symmetry as Symmetry
+from sen_bench.symmetry.group import Group as Group
+from sen_bench.symmetry.group import SymmetryError as SymmetryError
+from sen_bench.symmetry.representation import Representation as Representation
+from sen_bench.symmetry.so3 import SO3 as SO3
+from sen_bench.symmetry.so3 import SO3Representation as SO3Representation
+from sen_bench.symmetry.symmetry import AnySymmetry as AnySymmetry
+from sen_bench.symmetry.symmetry import Symmetry as Symmetry

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sen_bench.store._manifest import FileRecord
+from sen_bench.store.manifest import FileRecord
 
 CROISSANT = "croissant.json"
 

@@ -18,7 +18,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError, MissingExtraError
-from sen_bench.store._manifest import MANIFEST, FileRecord, Manifest
+from sen_bench.store.manifest import MANIFEST, FileRecord, Manifest
 from sen_bench.system.files import write_atomically
 
 CACHE_VARIABLE = "SEN_BENCH_CACHE"

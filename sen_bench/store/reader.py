@@ -19,10 +19,10 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
-from sen_bench.store._layout import FORMAT, FORMAT_VERSION, chunk_files
-from sen_bench.store._manifest import FileRecord, Manifest
-from sen_bench.store._remote import FetchingStore, Progress, RemoteCopy, is_url
-from sen_bench.store._shard import decode_shard
+from sen_bench.store.layout import FORMAT, FORMAT_VERSION, chunk_files
+from sen_bench.store.manifest import FileRecord, Manifest
+from sen_bench.store.remote import FetchingStore, Progress, RemoteCopy, is_url
+from sen_bench.store.shard import decode_shard
 from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.

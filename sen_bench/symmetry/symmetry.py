@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
-from sen_bench.symmetry._group import Group, SymmetryError
-from sen_bench.symmetry._representation import Representation
-from sen_bench.symmetry._so3 import SO3, SO3Representation
+from sen_bench.symmetry.group import Group, SymmetryError
+from sen_bench.symmetry.representation import Representation
+from sen_bench.symmetry.so3 import SO3, SO3Representation
 
 GroupT = TypeVar("GroupT", bound=Group | SO3, default=Group)
 RepresentationT = TypeVar("RepresentationT", bound=Representation | SO3Representation, default=Representation)

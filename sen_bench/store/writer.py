@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from sen_bench.errors import DatasetError
-from sen_bench.store._croissant import CROISSANT, describe
-from sen_bench.store._layout import FORMAT, FORMAT_VERSION, ArraySpec
-from sen_bench.store._manifest import (
+from sen_bench.store.croissant import CROISSANT, describe
+from sen_bench.store.layout import FORMAT, FORMAT_VERSION, ArraySpec
+from sen_bench.store.manifest import (
     DIGEST_BYTES,
     FileRecord,
     Manifest,
@@ -24,7 +24,7 @@ from sen_bench.store._manifest import (
     json_bytes,
     row_digests,
 )
-from sen_bench.store._shard import decoded_chunks
+from sen_bench.store.shard import decoded_chunks
 from sen_bench.system.files import sync_all, write_atomically
 
 _METADATA = "zarr.json"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import DatasetError
-from sen_bench.store._layout import FORMAT, FORMAT_VERSION
+from sen_bench.store.layout import FORMAT, FORMAT_VERSION
 from sen_bench.system.files import write_atomically
 
 MANIFEST = "manifest.json"

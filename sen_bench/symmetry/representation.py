@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.symmetry._group import Group, IntArray, SymmetryError, frozen
+from sen_bench.symmetry.group import Group, IntArray, SymmetryError, frozen
 
 FloatArray = NDArray[np.float64]
 

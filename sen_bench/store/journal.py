@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sen_bench.store._manifest import FileRecord, Manifest
-from sen_bench.store._writer import Receipt
+from sen_bench.store.manifest import FileRecord, Manifest
+from sen_bench.store.writer import Receipt
 from sen_bench.system.files import write_atomically
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.symmetry._group import SymmetryError, frozen
+from sen_bench.symmetry.group import SymmetryError, frozen
 
 FloatArray = NDArray[np.float64]
 
