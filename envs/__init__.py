@@ -4,70 +4,8 @@ Importing this package registers every world with Gymnasium; the modules themsel
 world is made. A third party adds a world by subclassing `World` and calling `register_world`.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import functools
-import importlib
-import inspect
-from typing import Any
+from sen_bench.envs import registration as registration
 
-import gymnasium
-
-from sen_bench.envs.world import World as World
-from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.system.plugins import call_plugin
-
-WORLDS: dict[str, str] = {}
-"""Id -> "module:Class" of every registered world."""
-
-
-def register_world(world_id: str, entry_point: str) -> None:
-    """Makes a world known to `make_world` and to `gymnasium.make`.
-
-    Args:
-        world_id: "namespace/Name-v0".
-        entry_point: "module:Class" of a subclass of `World`, imported when the first such world is made.
-
-    Raises:
-        WorldError: The id is taken by another entry point.
-    """
-    if WORLDS.get(world_id, entry_point) != entry_point:
-        raise WorldError(f"world {world_id!r} is already registered as {WORLDS[world_id]!r}")
-    if world_id not in gymnasium.registry:
-        gymnasium.register(id=world_id, entry_point=entry_point)
-    WORLDS[world_id] = entry_point
-
-
-def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
-    """Builds a world, without Gymnasium's wrappers.
-
-    Args:
-        world_id: A registered id, or "module:id" where importing the module registers it.
-        options: The world's own options.
-
-    Raises:
-        ExtensionError: The module cannot be imported.
-        UnknownNameError: No world has this id.
-        WorldError: The world has no such option, or not with this value.
-    """
-    module, _, name = world_id.rpartition(":")
-    if module:
-        call_plugin(f"importing {module}", functools.partial(importlib.import_module, module))
-    if name not in WORLDS:
-        raise UnknownNameError("world", name, WORLDS)
-    home, _, attribute = WORLDS[name].partition(":")
-    kind = getattr(importlib.import_module(home), attribute)
-    if not (isinstance(kind, type) and issubclass(kind, World)):
-        raise WorldError(f"{WORLDS[name]!r}, registered as {name!r}, is not a subclass of World")
-    try:
-        inspect.signature(kind).bind(**options)
-    except TypeError as error:
-        raise WorldError(f"world {name!r}: {error}") from error
-    return kind(**options)
-
-
-register_world("sen_bench/Shapes2D-v0", "sen_bench.envs.shapes2d:Shapes2D")
-register_world("sen_bench/Blocks3D-v0", "sen_bench.envs.blocks3d:Blocks3D")
-register_world("sen_bench/RushHour-v0", "sen_bench.envs.rushhour:RushHour")
-register_world("sen_bench/Reacher-v0", "sen_bench.envs.reacher:Reacher")
-register_world("sen_bench/Teapot-v0", "sen_bench.envs.teapot:Teapot")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

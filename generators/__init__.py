@@ -4,10 +4,6 @@ A `Recipe` says what to generate, `generate` writes it. Equal recipes give equal
 of workers.
 """
 
-from sen_bench.generators.generation import GenerationResult as GenerationResult
-from sen_bench.generators.generation import generate as generate
-from sen_bench.generators.policy import Policy as Policy
-from sen_bench.generators.recipe import GENERATOR_VERSION as GENERATOR_VERSION
-from sen_bench.generators.recipe import Recipe as Recipe
-from sen_bench.generators.shards import episode_arrays as episode_arrays
-from sen_bench.generators.workers import RunShards as RunShards
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

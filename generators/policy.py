@@ -8,10 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sen_bench.envs import World
-from sen_bench.envs.world import Action, State
+from sen_bench.envs import Action, State, World
 from sen_bench.errors import ConfigError
-from sen_bench.system.plugins import import_object, is_object_name
+from sen_bench.system import import_object, is_object_name
 
 UNIFORM = "uniform"
 

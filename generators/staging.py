@@ -36,7 +36,7 @@ from sen_bench.store import (
     sync_rows,
     write_rows,
 )
-from sen_bench.system.files import move_aside, sync
+from sen_bench.system import move_aside, sync
 
 _JOURNAL = "journal.jsonl"
 _JOURNAL_VERSION = 1

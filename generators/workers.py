@@ -14,7 +14,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators.recipe import Recipe
 from sen_bench.generators.shards import ShardMaker
 from sen_bench.store import Receipt
-from sen_bench.system.processes import heed_parent, interrupts_held
+from sen_bench.system import heed_parent, interrupts_held
 
 FinishedShards: TypeAlias = Generator[tuple[tuple[int, int], list[Receipt]]]
 """Ranges of episodes with the receipts of their shards, in any order. Closing it stops what still runs."""

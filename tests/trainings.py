@@ -15,7 +15,8 @@ from sen_bench.baselines.objects import build_object_model
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.envs.blocks3d import Blocks3D
-from sen_bench.training import Status, TrainingResult, train
+from sen_bench.system import Status
+from sen_bench.training import TrainingResult, train
 
 CPU = torch.device("cpu")
 IDENTITY = {"task": "test", "seed": "0"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sen_bench.baselines.model import WorldModel, parameter_count
+from sen_bench.baselines import WorldModel, parameter_count
 from sen_bench.checks.samples import Samples
 
 SAME_BUDGET = 1.1

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines import WorldModel
 from sen_bench.checks.samples import Samples
 from sen_bench.errors import ConfigError
-from sen_bench.evaluation.metrics import episode_norms, require_finite
+from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]

@@ -24,7 +24,7 @@ from typing import Literal
 
 from sen_bench._version import __version__
 from sen_bench.errors import SenBenchError
-from sen_bench.system.processor import processor
+from sen_bench.system import processor
 
 State = Literal["works", "missing", "broken", "fact"]
 
@@ -228,9 +228,9 @@ def _try_worlds() -> str:
 
 
 def _try_datasets() -> str:
-    from sen_bench.config.presets import SplitSize  # noqa: PLC0415
+    from sen_bench.config import SplitSize  # noqa: PLC0415
     from sen_bench.generators import generate  # noqa: PLC0415
-    from sen_bench.tasks.registry import get_task  # noqa: PLC0415
+    from sen_bench.tasks import get_task  # noqa: PLC0415
 
     recipe = get_task("2d-shapes").recipe("eval", SplitSize(episodes=2, horizon=1))
     with tempfile.TemporaryDirectory() as folder:
@@ -274,8 +274,7 @@ def _try_cuda() -> str:
 
 
 def _try_opengl() -> str:
-    from sen_bench.envs import make_world  # noqa: PLC0415
-    from sen_bench.envs.reacher_gl import MujocoRenderer  # noqa: PLC0415
+    from sen_bench.envs import MujocoRenderer, make_world  # noqa: PLC0415
 
     state = make_world("sen_bench/Reacher-v0").reset(seed=0)[1]["state"]
     renderer = MujocoRenderer()
@@ -285,8 +284,7 @@ def _try_opengl() -> str:
 
 
 def _try_pybullet() -> str:
-    from sen_bench.envs.teapot_mesh import Mesh  # noqa: PLC0415
-    from sen_bench.envs.teapot_pybullet import PybulletRenderer  # noqa: PLC0415
+    from sen_bench.envs import Mesh, PybulletRenderer  # noqa: PLC0415
 
     PybulletRenderer(Mesh.teapot())
     return "TinyRenderer starts"

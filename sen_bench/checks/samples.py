@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sen_bench.envs import World
-from sen_bench.generators import Recipe
-from sen_bench.generators.episodes import roll_out
+from sen_bench.generators import Recipe, roll_out
 
 
 @dataclass(frozen=True)

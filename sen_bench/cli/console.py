@@ -21,8 +21,7 @@ from rich.progress import (
 
 from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.sweep import Count
-from sen_bench.system.progress import Advance
-from sen_bench.training import Status
+from sen_bench.system import Advance, Status
 
 #: Exit codes: some runs failed; a mistake of the user's; ended by Ctrl-C or SIGTERM (as shells have it).
 EXIT_FAILED, EXIT_MISTAKE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143

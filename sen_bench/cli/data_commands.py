@@ -13,14 +13,12 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions
-from sen_bench.config.presets import SplitSize
+from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.figures.contact_sheet import save_view
-from sen_bench.generators import RunShards, generate
-from sen_bench.generators.cluster import on_cluster
-from sen_bench.runs.workspace import dataset_path
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import DEFAULT_DATA_SEED, Task
+from sen_bench.figures import save_view
+from sen_bench.generators import RunShards, generate, on_cluster
+from sen_bench.runs import dataset_path
+from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 
 
 @click.command("tasks")

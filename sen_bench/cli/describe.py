@@ -12,13 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from sen_bench.checks.budget import SAME_BUDGET, budget_ratio
-from sen_bench.checks.equivariance import ElementErrors
+from sen_bench.checks import SAME_BUDGET, ElementErrors, budget_ratio
 from sen_bench.errors import SenBenchError
-from sen_bench.generators.policy import UNIFORM
+from sen_bench.generators import UNIFORM
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group
-from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks import get_task, task_names
 
 
 def _text(table: Table) -> str:

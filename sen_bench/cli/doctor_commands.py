@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sen_bench.checks.machine import Finding, core_works, examine
+from sen_bench.checks import Finding, core_works, examine
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, quiet_option
 

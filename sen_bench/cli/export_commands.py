@@ -8,7 +8,7 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, store_argument
-from sen_bench.data.hdf5 import EXPORTED, export_hdf5
+from sen_bench.data import EXPORTED, export_hdf5
 
 
 @click.command("export")

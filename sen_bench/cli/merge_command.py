@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sen_bench.cli.options import results_option
-from sen_bench.results.merge import merge_results
+from sen_bench.results import merge_results
 
 
 @click.command("merge")

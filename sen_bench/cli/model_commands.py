@@ -13,26 +13,24 @@ import click
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
-from sen_bench.checks.budget import count_parameters
-from sen_bench.checks.equivariance import (
+from sen_bench.baselines import WorldModel
+from sen_bench.checks import (
     TOLERANCE,
     ElementErrors,
+    Samples,
     all_elements,
     broken_claims,
     chosen_elements,
+    count_parameters,
     equivariance_errors,
 )
-from sen_bench.checks.samples import Samples
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
-from sen_bench.config.presets import Preset, load_preset
-from sen_bench.config.settings import SEED_LIMIT, ModelOptions
+from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
-from sen_bench.runs.run import Run
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import Task
+from sen_bench.runs import Run
+from sen_bench.tasks import Task, get_task, task_names
 
 #: Exit code of a check that a model does not pass; a mistake of the user's has another.
 EXIT_NOT_EQUIVARIANT = 1

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 from pydantic import ByteSize, TypeAdapter
 
-from sen_bench.config.presets import preset_names
-from sen_bench.figures.style import FORMATS
+from sen_bench.config import preset_names
+from sen_bench.figures import FORMATS
 from sen_bench.store import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])

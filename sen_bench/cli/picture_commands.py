@@ -8,10 +8,9 @@ import click
 
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
-from sen_bench.figures.run_figures import DECODER_EPOCHS, DECODER_FRAMES, decode, draw_figures
-from sen_bench.figures.style import FORMATS, Format
-from sen_bench.runs.run import Run
-from sen_bench.system.device import prepare_device, resolve_device
+from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS, Format, decode, draw_figures
+from sen_bench.runs import Run
+from sen_bench.system import prepare_device, resolve_device
 
 
 def _run(folder: Path, data: Path, device: str) -> Run:

@@ -11,8 +11,8 @@ from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, results_option
 from sen_bench.errors import SenBenchError
 from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
-from sen_bench.system.plugins import call_plugin
-from sen_bench.tasks.registry import task_names
+from sen_bench.system import call_plugin
+from sen_bench.tasks import task_names
 
 
 @click.command("report")

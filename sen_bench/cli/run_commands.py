@@ -16,14 +16,12 @@ from sen_bench.cli.options import (
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
-from sen_bench.config.presets import load_preset
-from sen_bench.results.leaderboard import aggregate
-from sen_bench.results.rows import read_runs
-from sen_bench.runs.run import Run
-from sen_bench.runs.workspace import Folders
+from sen_bench.config import load_preset
+from sen_bench.results import aggregate, read_runs
+from sen_bench.runs import Folders, Run
 from sen_bench.sweep import Selection, select_runs
-from sen_bench.system.device import prepare_device, resolve_device
-from sen_bench.tasks.registry import get_task
+from sen_bench.system import prepare_device, resolve_device
+from sen_bench.tasks import get_task
 
 
 def selection_of(

@@ -23,7 +23,7 @@ from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import print_leaderboard, selection_of
 from sen_bench.cluster import SlurmOptions, connected
 from sen_bench.errors import ConfigError
-from sen_bench.runs.run import Run
+from sen_bench.runs import Run
 from sen_bench.sweep import (
     Means,
     Outcome,
@@ -34,8 +34,8 @@ from sen_bench.sweep import (
     side_by_side,
     threads_per_job,
 )
-from sen_bench.system.device import device_name, prepare_device, resolve_device, resolve_devices
-from sen_bench.tasks.registry import task_names
+from sen_bench.system import device_name, prepare_device, resolve_device, resolve_devices
+from sen_bench.tasks import task_names
 
 
 @click.command("run")

@@ -1,1 +1,5 @@
 """Presets and resolved settings: TOML in, validated models out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from sen_bench.config.settings import Count, EvaluationConfig, ModelOptions, TrainingConfig, _Strict
 from sen_bench.errors import ConfigError, UnknownNameError, first_problem
-from sen_bench.system.names import is_plain_name
+from sen_bench.system import is_plain_name
 
 
 def _name(name: str) -> str:

@@ -20,7 +20,7 @@ from sen_bench.envs import World, make_world
 from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.store import Dataset
 from sen_bench.symmetry import Group
-from sen_bench.system.files import move_aside, write_atomically
+from sen_bench.system import move_aside, write_atomically
 
 EXPORTED = ("observation", "action", "state")
 """The arrays that are read; others of a dataset are left out."""

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines import WorldModel
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
@@ -29,7 +29,7 @@ from sen_bench.evaluation.metrics import (
     separation,
     twin_pairs,
 )
-from sen_bench.system.device import free_memory
+from sen_bench.system import free_memory
 
 HORIZONS = (1, 5, 10)
 """Steps ahead at which grid worlds are scored; the paper's tables show 10."""

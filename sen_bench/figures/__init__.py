@@ -1,1 +1,5 @@
 """Figures of a run: its learning curve, its latent space, reconstructions; all in one style."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

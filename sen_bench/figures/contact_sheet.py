@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
 from sen_bench.store import Dataset
-from sen_bench.symmetry.labels import action_label, element_label
-from sen_bench.system.files import write_atomically
+from sen_bench.symmetry import action_label, element_label
+from sen_bench.system import write_atomically
 
 #: Frames are enlarged by a whole factor to at least so many pixels.
 _CELL = 100

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sen_bench.figures.style import BLUE, FAINT, GREEN, INK, ORANGE, VERMILION, new_figure
-from sen_bench.training.collapse import SEPARATION_SHARE
-from sen_bench.training.loss import LOSS_TERMS
+from sen_bench.training import LOSS_TERMS, SEPARATION_SHARE
 
 
 @dataclass(frozen=True)

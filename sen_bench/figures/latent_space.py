@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines import WorldModel
 from sen_bench.figures.frames import draw_frames
 from sen_bench.figures.grids import draw_grid_latents
 from sen_bench.figures.irreps import point_group

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
-from sen_bench.data.frames import first_frames, shown_frames
-from sen_bench.data.transitions import Transitions
+from sen_bench.baselines import WorldModel
+from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.envs import make_world
 from sen_bench.errors import NonFiniteError, UnknownNameError
 from sen_bench.figures.irreps import PointGroup

@@ -14,10 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
-from sen_bench.baselines.decoder import Decoder
-from sen_bench.baselines.model import WorldModel
-from sen_bench.data.frames import first_frames, shown_frames
-from sen_bench.data.transitions import Transitions
+from sen_bench.baselines import Decoder, WorldModel
+from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.errors import DatasetError
 from sen_bench.figures.curve import draw_learning_curve
 from sen_bench.figures.irreps import point_group
@@ -25,12 +23,10 @@ from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
 from sen_bench.figures.style import Format, save_figure, style
-from sen_bench.runs.run import Run
+from sen_bench.runs import Run
 from sen_bench.store import Dataset
-from sen_bench.symmetry import SO3, Group
-from sen_bench.symmetry.labels import element_label
-from sen_bench.system.files import move_aside
-from sen_bench.system.progress import Console
+from sen_bench.symmetry import SO3, Group, element_label
+from sen_bench.system import Console, move_aside
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder
 
 #: Passes of the decoder over its frames, and how many of the training split these are at most, unless other

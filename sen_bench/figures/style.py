@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sen_bench.errors import ResultsError
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

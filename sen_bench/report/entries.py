@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from sen_bench.config.presets import load_preset
+from sen_bench.config import load_preset
 from sen_bench.errors import ExtensionError
 from sen_bench.report.tables import Tables
-from sen_bench.results.rows import GROUP
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import Task
+from sen_bench.results import GROUP
+from sen_bench.tasks import Task, get_task, task_names
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from sen_bench import __version__
-from sen_bench.config.presets import Preset, load_preset, preset_names
+from sen_bench.config import Preset, load_preset, preset_names
 from sen_bench.report.entries import METRICS, Entry, Metric, entries
 from sen_bench.report.panels import (
     Panel,

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from sen_bench.errors import ResultsError
 from sen_bench.report.page import Page, devices_json, duration
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 GENERATOR: Final = "sen-bench report"
 """What every page names as its generator near its beginning, so that only pages are overwritten."""

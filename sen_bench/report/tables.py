@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sen_bench.results.curves import CURVE_COLUMNS, read_curves
-from sen_bench.results.leaderboard import aggregate
-from sen_bench.results.published import PUBLISHED_CSV, read_published
-from sen_bench.results.rows import read_runs
+from sen_bench.results import CURVE_COLUMNS, PUBLISHED_CSV, aggregate, read_curves, read_published, read_runs
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sen_bench.config.presets import SplitSize
-from sen_bench.generators.episodes import draw_elements, leading_frames, render, roll_out, twin_of
-from sen_bench.symmetry.labels import action_label, element_label
-from sen_bench.tasks.task import Task
+from sen_bench.config import SplitSize
+from sen_bench.generators import draw_elements, leading_frames, render, roll_out, twin_of
+from sen_bench.symmetry import action_label, element_label
+from sen_bench.tasks import Task
 
 STEPS: Final = 3
 """Steps that are shown, a frame more than that."""

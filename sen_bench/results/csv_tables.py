@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from sen_bench.errors import ResultsError
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 LOCK_SECONDS: Final = 60.0
 """How long to wait for another process that is writing the same table; a write takes milliseconds."""

@@ -24,7 +24,7 @@ from sen_bench.results.csv_tables import (
     values,
 )
 from sen_bench.results.rows import RunRow
-from sen_bench.training.loss import LOSS_TERMS
+from sen_bench.training import LOSS_TERMS
 
 POINTS: Final = 100
 """Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""

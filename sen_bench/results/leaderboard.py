@@ -132,7 +132,7 @@ def _rival(group: _Group, groups: list[_Group], headline: str | None) -> _Group 
 def _headline(task: str) -> str | None:
     """The model of a task that others are compared with; none where the task is missing or broken here."""
     # Imported here and not above, because whoever only reads or adds rows has no use for PyTorch.
-    from sen_bench.tasks.registry import get_task, task_names  # noqa: PLC0415
+    from sen_bench.tasks import get_task, task_names  # noqa: PLC0415
 
     try:
         models = get_task(task).symmetric_models if task in task_names() else ()

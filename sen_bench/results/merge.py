@@ -11,7 +11,7 @@ from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import locked, values
 from sen_bench.results.curves import CURVE_KEY, CurveRow, append_curves, read_curve_rows
 from sen_bench.results.rows import KEY, RunRow, append_rows, read_run_rows
-from sen_bench.runs.workspace import Folders
+from sen_bench.runs import Folders
 
 
 @dataclass(frozen=True)

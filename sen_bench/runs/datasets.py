@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.config.presets import Preset
+from sen_bench.config import Preset
 from sen_bench.errors import DatasetError
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system.progress import Console
-from sen_bench.tasks.task import Task
+from sen_bench.system import Console
+from sen_bench.tasks import Task
 
 
 @dataclass(frozen=True)

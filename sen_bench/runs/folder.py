@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sen_bench.errors import CheckpointError
-from sen_bench.system.files import move_aside
+from sen_bench.system import move_aside
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10

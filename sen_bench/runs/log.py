@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from sen_bench.errors import CheckpointError, SenBenchError
-from sen_bench.system.progress import Advance, Console
-from sen_bench.training import Status
+from sen_bench.system import Advance, Console, Status
 
 
 class RunLog:

@@ -12,10 +12,9 @@ from pydantic import ByteSize
 
 from sen_bench.envs import World
 from sen_bench.errors import ConfigError
-from sen_bench.generators import Recipe
-from sen_bench.generators.episodes import leading_frames
+from sen_bench.generators import Recipe, leading_frames
 from sen_bench.store import EpisodeBlocks
-from sen_bench.system.device import free_memory
+from sen_bench.system import free_memory
 
 #: Memory that streamed data takes unless told otherwise [ours]; a constant, for the order follows from it.
 STREAMED_BYTES = 1 << 30

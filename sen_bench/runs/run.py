@@ -12,17 +12,12 @@ from typing import Any
 import torch
 
 from sen_bench import __version__
-from sen_bench.baselines.model import WorldModel, parameter_count
-from sen_bench.config.presets import Preset
-from sen_bench.config.settings import RunConfig
-from sen_bench.data.episodes import Episodes
-from sen_bench.data.streaming import StreamedTransitions
-from sen_bench.data.transitions import TrainingData, Transitions
+from sen_bench.baselines import WorldModel, parameter_count
+from sen_bench.config import Preset, RunConfig
+from sen_bench.data import Episodes, StreamedTransitions, TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
-from sen_bench.evaluation.protocol import HorizonScores, default_memory, evaluate
-from sen_bench.results.curves import record_curve
-from sen_bench.results.leaderboard import write_leaderboard
-from sen_bench.results.rows import RunRow, append_rows, read_runs
+from sen_bench.evaluation import HorizonScores, default_memory, evaluate
+from sen_bench.results import RunRow, append_rows, read_runs, record_curve, write_leaderboard
 from sen_bench.runs.datasets import RunData
 from sen_bench.runs.folder import RunFolder
 from sen_bench.runs.log import RunLog
@@ -30,11 +25,8 @@ from sen_bench.runs.placement import Footprint, Placement
 from sen_bench.runs.settings import Settings
 from sen_bench.runs.workspace import Folders
 from sen_bench.store import Dataset
-from sen_bench.system.device import device_name, precision_notice
-from sen_bench.system.plugins import source_digest
-from sen_bench.system.progress import Console
-from sen_bench.tasks.registry import get_task
-from sen_bench.tasks.task import Task
+from sen_bench.system import Console, device_name, precision_notice, source_digest
+from sen_bench.tasks import Task, get_task
 from sen_bench.training import (
     LOSS_TERMS,
     OTHER_RUN,

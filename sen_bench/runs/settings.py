@@ -9,10 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sen_bench import __version__
-from sen_bench.config.presets import Preset, TaskPreset
-from sen_bench.config.settings import RunConfig
+from sen_bench.config import Preset, RunConfig, TaskPreset
 from sen_bench.errors import CheckpointError, ConfigError, first_problem
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 _FILE = "config.json"
 

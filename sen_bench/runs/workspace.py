@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.results.leaderboard import write_leaderboard
-from sen_bench.tasks.task import Task
+from sen_bench.results import write_leaderboard
+from sen_bench.tasks import Task
 
 
 @dataclass(frozen=True)

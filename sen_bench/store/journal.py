@@ -18,7 +18,7 @@ from typing import Any
 
 from sen_bench.store.manifest import FileRecord, Manifest
 from sen_bench.store.writer import Receipt
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sen_bench.errors import DatasetError
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 MANIFEST = "manifest.json"
 DIGEST_BYTES = 32

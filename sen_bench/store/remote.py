@@ -19,7 +19,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.store.manifest import MANIFEST, FileRecord, Manifest
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 CACHE_VARIABLE = "SEN_BENCH_CACHE"
 """Environment variable that names the folder of the cache."""

@@ -25,7 +25,7 @@ from sen_bench.store.manifest import (
     row_digests,
 )
 from sen_bench.store.shard import decoded_chunks
-from sen_bench.system.files import sync_all, write_atomically
+from sen_bench.system import sync_all, write_atomically
 
 _METADATA = "zarr.json"
 

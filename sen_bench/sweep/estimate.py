@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from sen_bench.errors import SenBenchError
-from sen_bench.results.rows import KEY, read_runs
-from sen_bench.runs.run import Run
+from sen_bench.results import KEY, read_runs
+from sen_bench.runs import Run
 
 # From the nearest relatives of a run to the farthest: which columns they share with it.
 _KIN = (

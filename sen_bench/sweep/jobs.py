@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sen_bench.runs.run import Run
+from sen_bench.runs import Run
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.sweep.outcome import Board, Outcome
 from sen_bench.sweep.worker import Answer, Death, Worker, last_moment

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sen_bench.errors import ResultsError, SenBenchError
-from sen_bench.runs.run import Run
-from sen_bench.system.progress import Console
-from sen_bench.training import Status
+from sen_bench.runs import Run
+from sen_bench.system import Console, Status
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.runs.run import Run
+from sen_bench.runs import Run
 from sen_bench.sweep.estimate import Estimates, bytes_seen
 
 

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 
 from sen_bench.cluster import Token, new_token
 from sen_bench.errors import ClusterError, SenBenchError
-from sen_bench.generators.cluster import shards_on
-from sen_bench.results.rows import RunRow
-from sen_bench.runs.run import Run
+from sen_bench.generators import shards_on
+from sen_bench.results import RunRow
+from sen_bench.runs import Run
 from sen_bench.sweep.outcome import Outcome, first_line
-from sen_bench.system.device import prepare_device, resolve_device
-from sen_bench.system.progress import Advance, Console
-from sen_bench.training import Status
+from sen_bench.system import Advance, Console, Status, prepare_device, resolve_device
 
 if TYPE_CHECKING:
     import distributed

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from sen_bench.config.presets import Preset, TaskPreset
+from sen_bench.config import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.runs.run import Run
-from sen_bench.runs.workspace import Folders
-from sen_bench.system.plugins import is_object_name
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import Task
+from sen_bench.runs import Folders, Run
+from sen_bench.system import is_object_name
+from sen_bench.tasks import Task, get_task, task_names
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,10 @@ from typing import Final
 import torch
 
 from sen_bench.errors import SenBenchError
-from sen_bench.results.rows import RunRow
+from sen_bench.results import RunRow
 from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import Count, first_line
-from sen_bench.system.device import prepare_device
-from sen_bench.system.processes import heed_parent, interrupts_held
-from sen_bench.system.progress import Advance
-from sen_bench.training import Status
+from sen_bench.system import Advance, Status, heed_parent, interrupts_held, prepare_device
 
 # Seconds between two reports of where a piece of work stands.
 _REPORT_EVERY = 0.5

@@ -15,10 +15,6 @@ Conventions, used everywhere in sen-bench:
 - The generator of a cyclic group C_n is the counter-clockwise rotation by 360/n degrees.
 """
 
-from sen_bench.symmetry.group import Group as Group
-from sen_bench.symmetry.group import SymmetryError as SymmetryError
-from sen_bench.symmetry.representation import Representation as Representation
-from sen_bench.symmetry.so3 import SO3 as SO3
-from sen_bench.symmetry.so3 import SO3Representation as SO3Representation
-from sen_bench.symmetry.symmetry import AnySymmetry as AnySymmetry
-from sen_bench.symmetry.symmetry import Symmetry as Symmetry
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

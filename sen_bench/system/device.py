@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from sen_bench.errors import DeviceError
-from sen_bench.system.processor import processor
+from sen_bench.system.cpu import processor
 
 
 def resolve_device(name: str) -> torch.device:

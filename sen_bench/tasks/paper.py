@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from sen_bench.baselines.objects import (
+from sen_bench.baselines import (
     BLOCKS_3D,
     KINDS,
     RUSH_HOUR,
     SHAPES_2D,
     ObjectSpaces,
     build_object_model,
+    build_reacher_model,
+    build_teapot_model,
 )
-from sen_bench.baselines.reacher import build_reacher_model
-from sen_bench.baselines.teapot import build_teapot_model
 from sen_bench.generators import Policy
 from sen_bench.tasks.task import ModelBuilder, Split, Task
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sen_bench.baselines.model import WorldModel
-from sen_bench.config.presets import SplitSize, TaskPreset
-from sen_bench.config.settings import EvaluationConfig, ModelOption, RunConfig
+from sen_bench.baselines import WorldModel
+from sen_bench.config import EvaluationConfig, ModelOption, RunConfig, SplitSize, TaskPreset
 from sen_bench.envs import World, make_world
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.generators import Policy, Recipe

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sen_bench.errors import CheckpointError
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 #: Raised when the contents change; a checkpoint of another version is refused.
 FORMAT_VERSION = 1

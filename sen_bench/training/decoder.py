@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
-from sen_bench.baselines.decoder import Decoder
-from sen_bench.data.transitions import Transitions
+from sen_bench.baselines import Decoder
+from sen_bench.data import Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.system.progress import Reporter
+from sen_bench.system import Reporter
 from sen_bench.training.epochs import EpochTraining, Pace
 
 #: Samples in a batch, and the learning rate of Adam [ours].

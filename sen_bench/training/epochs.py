@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sen_bench.config.settings import Schedule
+from sen_bench.config import Schedule
 from sen_bench.errors import NonFiniteError
-from sen_bench.system.progress import Reporter, Status
+from sen_bench.system import Reporter, Status
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log import MetricsLog
 from sen_bench.training.profile import Stages

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sen_bench.errors import CheckpointError, ConfigError
-from sen_bench.system.files import write_atomically
+from sen_bench.system import write_atomically
 
 # Every line says where in the training it was written.
 _PLACE = ("attempt", "epoch", "step")

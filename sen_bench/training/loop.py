@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
-from sen_bench.config.settings import TrainingConfig
-from sen_bench.data.transitions import TrainingData
+from sen_bench.baselines import WorldModel
+from sen_bench.config import TrainingConfig
+from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
-from sen_bench.system.progress import Reporter
+from sen_bench.system import Reporter
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss

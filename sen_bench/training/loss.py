@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel
-from sen_bench.data.transitions import Batch
+from sen_bench.baselines import WorldModel
+from sen_bench.data import Batch
 
 
 class LossTerms(NamedTuple):

@@ -16,8 +16,7 @@ from typing import Final
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from sen_bench.system.device import device_name
-from sen_bench.system.files import write_atomically
+from sen_bench.system import device_name, write_atomically
 
 WARM_UP, TIMED, TRACED = 10, 20, 5
 """Steps before anything is measured (the first ones compile, choose algorithms and take memory), steps by the

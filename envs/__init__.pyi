@@ -1,0 +1,9 @@
+from .reacher_gl import MujocoRenderer as MujocoRenderer
+from .registration import WORLDS as WORLDS
+from .registration import make_world as make_world
+from .registration import register_world as register_world
+from .teapot_mesh import Mesh as Mesh
+from .teapot_pybullet import PybulletRenderer as PybulletRenderer
+from .world import Action as Action
+from .world import State as State
+from .world import World as World

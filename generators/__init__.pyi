@@ -1,0 +1,15 @@
+from .cluster import on_cluster as on_cluster
+from .cluster import shards_on as shards_on
+from .episodes import draw_elements as draw_elements
+from .episodes import leading_frames as leading_frames
+from .episodes import render as render
+from .episodes import roll_out as roll_out
+from .episodes import twin_of as twin_of
+from .generation import GenerationResult as GenerationResult
+from .generation import generate as generate
+from .policy import UNIFORM as UNIFORM
+from .policy import Policy as Policy
+from .recipe import GENERATOR_VERSION as GENERATOR_VERSION
+from .recipe import Recipe as Recipe
+from .shards import episode_arrays as episode_arrays
+from .workers import RunShards as RunShards

@@ -1,0 +1,15 @@
+from .budget import SAME_BUDGET as SAME_BUDGET
+from .budget import budget_ratio as budget_ratio
+from .budget import count_parameters as count_parameters
+from .dataset import Report as Report
+from .dataset import verify as verify
+from .equivariance import TOLERANCE as TOLERANCE
+from .equivariance import ElementErrors as ElementErrors
+from .equivariance import all_elements as all_elements
+from .equivariance import broken_claims as broken_claims
+from .equivariance import chosen_elements as chosen_elements
+from .equivariance import equivariance_errors as equivariance_errors
+from .machine import Finding as Finding
+from .machine import core_works as core_works
+from .machine import examine as examine
+from .samples import Samples as Samples

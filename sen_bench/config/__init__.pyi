@@ -1,0 +1,12 @@
+from .presets import Preset as Preset
+from .presets import SplitSize as SplitSize
+from .presets import TaskPreset as TaskPreset
+from .presets import load_preset as load_preset
+from .presets import preset_names as preset_names
+from .settings import SEED_LIMIT as SEED_LIMIT
+from .settings import EvaluationConfig as EvaluationConfig
+from .settings import ModelOption as ModelOption
+from .settings import ModelOptions as ModelOptions
+from .settings import RunConfig as RunConfig
+from .settings import Schedule as Schedule
+from .settings import TrainingConfig as TrainingConfig

@@ -1,0 +1,9 @@
+from .episodes import Episodes as Episodes
+from .frames import first_frames as first_frames
+from .frames import shown_frames as shown_frames
+from .hdf5 import EXPORTED as EXPORTED
+from .hdf5 import export_hdf5 as export_hdf5
+from .streaming import StreamedTransitions as StreamedTransitions
+from .transitions import Batch as Batch
+from .transitions import TrainingData as TrainingData
+from .transitions import Transitions as Transitions

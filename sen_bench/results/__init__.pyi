@@ -1,0 +1,13 @@
+from .curves import CURVE_COLUMNS as CURVE_COLUMNS
+from .curves import read_curves as read_curves
+from .curves import record_curve as record_curve
+from .leaderboard import aggregate as aggregate
+from .leaderboard import write_leaderboard as write_leaderboard
+from .merge import merge_results as merge_results
+from .published import PUBLISHED_CSV as PUBLISHED_CSV
+from .published import read_published as read_published
+from .rows import GROUP as GROUP
+from .rows import KEY as KEY
+from .rows import RunRow as RunRow
+from .rows import append_rows as append_rows
+from .rows import read_runs as read_runs

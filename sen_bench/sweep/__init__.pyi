@@ -1,0 +1,14 @@
+from .estimate import Estimates as Estimates
+from .jobs import Means as Means
+from .jobs import side_by_side as side_by_side
+from .outcome import Board as Board
+from .outcome import Count as Count
+from .outcome import Outcome as Outcome
+from .outcome import one_by_one as one_by_one
+from .plan import Plan as Plan
+from .plan import PlannedRun as PlannedRun
+from .plan import make_plan as make_plan
+from .remote import on_workers as on_workers
+from .selection import Selection as Selection
+from .selection import select_runs as select_runs
+from .worker import threads_per_job as threads_per_job

@@ -1,0 +1,9 @@
+from .group import Group as Group
+from .group import SymmetryError as SymmetryError
+from .labels import action_label as action_label
+from .labels import element_label as element_label
+from .representation import Representation as Representation
+from .so3 import SO3 as SO3
+from .so3 import SO3Representation as SO3Representation
+from .symmetry import AnySymmetry as AnySymmetry
+from .symmetry import Symmetry as Symmetry

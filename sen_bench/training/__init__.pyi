@@ -1,0 +1,12 @@
+from .checkpoint import Checkpoint as Checkpoint
+from .collapse import SEPARATION_SHARE as SEPARATION_SHARE
+from .decoder import DecoderResult as DecoderResult
+from .decoder import train_decoder as train_decoder
+from .log import read_metrics as read_metrics
+from .loop import OTHER_RUN as OTHER_RUN
+from .loop import TrainingResult as TrainingResult
+from .loop import train as train
+from .loss import LOSS_TERMS as LOSS_TERMS
+from .loss import contrastive_loss as contrastive_loss
+from .profile import Profile as Profile
+from .profile import StepProfiler as StepProfiler
