@@ -2,8 +2,8 @@
 
 Rays are cast from MuJoCo's camera at the model's shapes and lit by its headlight. Only the arm and the goal
 move, so what lies behind them is drawn once and kept, ray by ray; a frame casts rays only where a moving
-shape can be. `tests/test_reacher_renderer.py` compares the scene with the model's, and the frames with those
-that MuJoCo draws by OpenGL.
+shape can be. `tests/envs/test_reacher_renderer.py` compares the scene with the model's, and the frames with
+those that MuJoCo draws by OpenGL.
 
 What differs from OpenGL: shapes are round where MuJoCo draws polygons, each ray is lit by itself where
 OpenGL lights the corners of a polygon and interpolates, and a pixel is the mean of 16 rays.

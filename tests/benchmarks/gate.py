@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 from sen_bench.errors import SenBenchError
 from sen_bench.system.files import write_atomically
 from tests.benchmarks.calibration import combined, least
-from tests.reports import plain_table, run_program
+from tests.support.reports import plain_table, run_program
 
 BASELINE: Final = Path(__file__).with_name("baseline.json")
 FACTOR: Final = 1.75

@@ -17,7 +17,7 @@ from sen_bench.envs import make_world
 from sen_bench.generators import Recipe
 from sen_bench.generators.episodes import roll_out
 from sen_bench.store import Dataset, EpisodeBlocks, open_dataset
-from tests.toy_dataset import write_dataset
+from tests.support.toy_dataset import write_dataset
 
 RECIPE = Recipe(
     task="3d-blocks", split="train", world_id="sen_bench/Blocks3D-v0", episodes=50, horizon=100, seed=0

@@ -17,8 +17,8 @@ from sen_bench.system.device import prepare_device
 from sen_bench.tasks.registry import get_task
 from sen_bench.training.compilation import compiled_loss
 from sen_bench.training.loss import contrastive_loss
-from tests.batches import world_batch
 from tests.oracles.plain_models import HINGE, LEARNING_RATE, PlainTraining, plain_model
+from tests.support.batches import world_batch
 
 Code = Literal["plain", "ours", "compiled"]
 Precision = Literal["float32", "bfloat16"]

@@ -18,7 +18,7 @@ from selenium.webdriver.support.select import Select
 
 from sen_bench.report import build_page, draw_world, read_tables, write_page
 from sen_bench.tasks.registry import get_task
-from tests.report_tables import STRANGE, report_rows, write_report_tables
+from tests.support.report_tables import STRANGE, report_rows, write_report_tables
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _DRIVER = shutil.which("chromedriver")

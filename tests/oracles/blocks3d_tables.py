@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +32,9 @@ from tests.oracles.blocks3d import (
     crop,
     new_renderer,
 )
+from tests.paths import ROOT
 
-ASSET = Path(__file__).parents[2] / "envs" / "assets" / "blocks3d.npz"
+ASSET = ROOT / "envs" / "assets" / "blocks3d.npz"
 
 FACES = ((-1, 0, 0), (0, 1, 0), (1, 0, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 """Outward normals (row, column, height) of a cube's faces: up, right, down, left, top, bottom."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sen_bench.errors import SenBenchError
 from sen_bench.results.leaderboard import METRICS
 from sen_bench.results.rows import read_runs
-from tests.reports import plain_table, run_program
+from tests.support.reports import plain_table, run_program
 
 FLOORS: Final = Path(__file__).with_name("floors.csv")
 

@@ -1,0 +1,170 @@
+"""The complete examples in the guides run as they stand."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sen_bench.config.presets import SplitSize
+from sen_bench.generators import generate
+from sen_bench.store import open_dataset
+from sen_bench.tasks.registry import get_task
+from tests.paths import DOCS
+from tests.support.commands import invoke
+from tests.support.plugins import forget, install
+
+
+def _python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Path:
+    """A folder with the module ring.py and the script generate.py of the guide."""
+    module, script = _python_blocks("adding-a-world.md")
+    (tmp_path / "ring.py").write_text(module)
+    (tmp_path / "make_ring.py").write_text(script)
+    return tmp_path
+
+
+def _run(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_world_of_the_guide_generates_a_dataset(ring: Path) -> None:
+    digest = _run(ring, "make_ring.py").strip()
+    output = _run(ring, "-m", "sen_bench", "info", "data/ring/eval.zarr")
+    assert digest in output
+    assert "50 episodes of 10 steps" in output
+    share = open_dataset(ring / "data/ring/eval.zarr").load("action").mean()
+    assert 0.65 < share < 0.85
+    _run(ring, "-m", "sen_bench", "view", "data/ring/eval.zarr", "--twin", "--out", "ring.png")
+    assert (ring / "ring.png").stat().st_size > 0
+
+
+def test_the_world_of_the_guide_keeps_the_contract(ring: Path) -> None:
+    check = """
+import gymnasium, numpy as np, ring
+from gymnasium.utils.env_checker import check_env
+world = ring.Ring()
+check_env(gymnasium.make(ring.Ring.world_id, render_mode="rgb_array").unwrapped)
+for g in range(8):
+    for place in range(8):
+        for a in range(2):
+            s = np.array([place])
+            moved = world.transform_state(g, world.step_states(s, np.int64(a)))
+            same = world.step_states(world.transform_state(g, s), world.transform_action(g, np.int64(a)))
+            assert np.array_equal(moved, same)
+frames = world.render_states(np.arange(8)[:, None])
+assert len(np.unique(frames.reshape(8, -1), axis=0)) == 8
+"""
+    (ring / "check.py").write_text(check)
+    _run(ring, "-W", "error", "check.py")
+
+
+@pytest.fixture
+def keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with the model, the preset and the scripts of the guide to models, installed."""
+    module, pieces, augmentation, task = _python_blocks("adding-a-model.md")
+    preset, entry_points = re.findall(
+        r"```toml\n(.*?)```", (DOCS / "adding-a-model.md").read_text(), flags=re.DOTALL
+    )
+    (tmp_path / "small.toml").write_text(preset)
+    modules = {
+        "keypoints": module,
+        "pieces": pieces,
+        "augment": augmentation,
+        "ring_task": task,
+        "ring": _python_blocks("adding-a-world.md")[0],
+    }
+    points = tomllib.loads(entry_points)["project"]["entry-points"]
+    monkeypatch.syspath_prepend(install(tmp_path, "ring-and-points", points, modules))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    forget(tmp_path)
+
+
+def test_the_model_of_the_guide_is_checked_counted_and_trained(keypoints: Path) -> None:
+    model = ("3d-blocks", "--model", "keypoints:Keypoints", "--preset", "small.toml", "--quiet")
+    checked = invoke("check", *model, "--json")
+    assert checked.exit_code == 0, checked.output
+    (report,) = json.loads(checked.stdout)
+    assert all(entry["transition"] < 1e-6 for entry in report["elements"])
+    trained = invoke("run", *model, "--device", "cpu", "--workers", "1")
+    assert trained.exit_code == 0, trained.output
+    rows = pd.read_csv(keypoints / "results/runs.csv")
+    assert rows["model"].eq("keypoints:Keypoints").all()
+    (row,) = json.loads(invoke("models", *model, "--json").stdout)
+    assert row["options"] == {"channels": 8}
+    assert rows["parameters"].eq(row["parameters"]["total"]).all()
+    run = keypoints / "runs/3d-blocks/train/keypoints-Keypoints/small/seed-0"
+    assert (run / "config.json").exists()
+    drawn = invoke("figures", str(run), "--device", "cpu", "--format", "png", "--out", "figures")
+    assert drawn.exit_code == 0, drawn.output
+    assert drawn.stdout.splitlines() == ["figures/learning-curve.png", "figures/latents.png"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "part"),
+    [
+        ("return self.scale * embedding", "return self.scale * embedding + 0.1", "E"),
+        (
+            "[moves[directions[:, 2]], moves[directions[:, 1]]]",
+            "[moves[directions[:, 1]], moves[directions[:, 2]]]",
+            "T",
+        ),
+    ],
+)
+def test_the_mistakes_that_the_guide_speaks_of_are_found(
+    keypoints: Path, right: str, wrong: str, part: str
+) -> None:
+    module = (keypoints / "keypoints.py").read_text()
+    assert right in module
+    (keypoints / "mistaken.py").write_text(module.replace(right, wrong))
+    done = invoke("check", "3d-blocks", "--model", "mistaken:Keypoints", "--states", "2")
+    assert done.exit_code == 1
+    assert f"NOT EQUIVARIANT: mistaken:Keypoints: {part} of Keypoints" in done.stderr
+
+
+@pytest.mark.usefixtures("keypoints")
+def test_the_piece_of_the_guide_is_equivariant(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path("pieces.py")
+    assert float(capsys.readouterr().out) < 1e-14
+
+
+def test_the_augmentation_of_the_guide_trains_on_the_split_and_its_twins(
+    keypoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path("augment.py")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["1 steps", "5 steps", "10 steps"]
+    with_twins = open_dataset(keypoints / "data/augmented/train.zarr")
+    recipe = get_task("3d-blocks").recipe("train", SplitSize(episodes=20, horizon=20))
+    plain = generate(recipe, keypoints / "plain.zarr").dataset
+    np.testing.assert_array_equal(with_twins.load("observation"), plain.load("observation"))
+    last = (keypoints / "runs/augmented/none/seed-0/metrics.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["step"] == 2 * math.ceil(2 * 20 * 20 / 64)
+
+
+def test_the_plugins_of_the_guide_are_found(keypoints: Path) -> None:
+    assert get_task("3d-blocks").builder("keypoints").__module__ == "keypoints"
+    assert get_task("ring").title == "A bead on a ring"
+    output = _run(keypoints, "-m", "sen_bench", "generate", "ring", "--workers", "1", "--quiet")
+    assert output.splitlines() == [f"data/ring/{split}.zarr: written" for split in ("train", "eval")]

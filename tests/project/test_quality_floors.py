@@ -1,0 +1,125 @@
+"""The check behind `make quality`: which runs fall below their floors, on results made up for it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sen_bench.config.presets import load_preset
+from sen_bench.results.rows import append_rows
+from sen_bench.tasks.registry import get_task
+from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors
+from tests.support.rows import make_row
+
+SEN = {
+    "task": "3d-blocks",
+    "train_split": "train",
+    "model": "sen",
+    "horizon": "10",
+    "metric": "hits_at_10",
+    "bound": "at least",
+    "limit": "0.5",
+    "measured": "0.8",
+    "reason": "room for seeds",
+}
+NONE = SEN | {"model": "none", "bound": "at most", "limit": "0.3", "measured": "0.1", "reason": "ties"}
+
+
+def write_floors(path: Path, *rows: dict[str, str]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, SEN)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Any:
+    def call(*bounds: dict[str, str], **scores: float) -> Result:
+        """Checks runs of `sen` and `none` with these H@10."""
+        rows = [
+            make_row(run_id=model, model=model, hits_at_10=score, hits_at_5=0.0, seed=0)
+            for model, score in scores.items()
+        ]
+        append_rows(tmp_path / "runs.csv", rows)
+        floors = write_floors(tmp_path / "floors.csv", *bounds)
+        return CliRunner().invoke(main, [str(tmp_path / "runs.csv"), "--floors", str(floors)])
+
+    return call
+
+
+def test_scores_at_their_limits_pass(judge: Any) -> None:
+    done = judge(SEN, NONE, sen=0.5, none=0.3)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-1] == "all 2 limits kept"
+
+
+def test_a_model_below_its_floor_fails_and_is_named(judge: Any) -> None:
+    done = judge(NONE, SEN, sen=0.49, none=0.3)
+    assert done.exit_code == 1
+    rows = done.output.splitlines()
+    assert rows[2].split()[2] == "sen"
+    assert rows[2].endswith("TOO LOW")
+    assert rows[3].endswith("ok")
+    assert rows[-2] == "TOO LOW: hits_at_10 of sen on 3d-blocks (train), 10 steps; room for seeds"
+    assert rows[-1] == "1 of 2 failed"
+
+
+def test_a_score_too_good_to_be_true_fails(judge: Any) -> None:
+    done = judge(NONE, none=1.0)
+    assert done.exit_code == 1
+    assert "TOO HIGH: hits_at_10 of none" in done.output
+
+
+def test_a_run_that_is_missing_fails(judge: Any) -> None:
+    done = judge(SEN, NONE, none=0.1)
+    assert done.exit_code == 1
+    assert "MISSING: hits_at_10 of sen" in done.output
+
+
+def test_every_seed_must_keep_to_the_floor(tmp_path: Path) -> None:
+    rows = [make_row(run_id=f"seed-{n}", seed=n, hits_at_10=score) for n, score in enumerate((0.9, 0.4))]
+    append_rows(tmp_path / "runs.csv", rows)
+    floors = write_floors(tmp_path / "floors.csv", SEN)
+    done = CliRunner().invoke(main, [str(tmp_path / "runs.csv"), "--floors", str(floors)])
+    assert done.exit_code == 1
+    assert "0.9, 0.4" in done.output
+
+
+@pytest.mark.parametrize("side", ["at least", "at most"])
+def test_an_undefined_score_keeps_no_limit(side: str) -> None:
+    assert not Bound.model_validate(SEN | {"bound": side}).keeps(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metric": "hits_at_1_optimistic"}, "line 2: 'hits_at_1_optimistic' is not a score"),
+        ({"bound": "about"}, "line 2, bound: "),
+        ({"horizon": "ten"}, "line 2, horizon: "),
+        ({"measured": "0.4"}, "line 2: the measured score itself breaks the limit"),
+    ],
+)
+def test_floors_that_cannot_be_used_are_refused(tmp_path: Path, change: dict[str, str], said: str) -> None:
+    with pytest.raises(FloorsError, match=said):
+        read_floors(write_floors(tmp_path / "floors.csv", SEN | change))
+
+
+def test_floors_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FloorsError, match="No such file"):
+        read_floors(tmp_path / "floors.csv")
+
+
+def test_the_committed_floors_are_of_runs_that_the_preset_makes() -> None:
+    preset = load_preset("smoke")
+    bounds = read_floors(FLOORS)
+    assert {bound.bound for bound in bounds} == {"at least", "at most"}
+    for bound in bounds:
+        task = get_task(bound.task)
+        config = task.run_config(bound.model, bound.train_split, preset.for_task(bound.task))
+        assert bound.horizon in config.evaluation.horizons
