@@ -3,6 +3,7 @@ from .presets import SplitSize as SplitSize
 from .presets import TaskPreset as TaskPreset
 from .presets import load_preset as load_preset
 from .presets import preset_names as preset_names
+from .settings import DEFAULT_HORIZONS as DEFAULT_HORIZONS
 from .settings import SEED_LIMIT as SEED_LIMIT
 from .settings import EvaluationConfig as EvaluationConfig
 from .settings import ModelOption as ModelOption

@@ -18,6 +18,9 @@ Count = Annotated[int, Field(gt=0, strict=True)]
 
 BatchSize = Annotated[int, Field(ge=2, strict=True)]
 
+DEFAULT_HORIZONS = (1, 5, 10)
+"""Steps ahead at which grid worlds are scored; the paper's tables show 10."""
+
 SEED_LIMIT = 2**63
 """One more than the largest seed that all generators take."""
 
@@ -75,7 +78,7 @@ class EvaluationConfig(_Strict):
         seed: Draws the random pairs of the distance invariance errors.
     """
 
-    horizons: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct)] = (1, 5, 10)
+    horizons: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct)] = DEFAULT_HORIZONS
     seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT, strict=True)] = 0
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines import WorldModel
+from sen_bench.config import DEFAULT_HORIZONS
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
@@ -30,9 +31,6 @@ from sen_bench.evaluation.metrics import (
     twin_pairs,
 )
 from sen_bench.system import free_memory
-
-HORIZONS = (1, 5, 10)
-"""Steps ahead at which grid worlds are scored; the paper's tables show 10."""
 
 _MIB = 1 << 20
 _CPU_MEMORY, _GPU_MEMORY = 16 * _MIB, 4096 * _MIB
@@ -131,7 +129,7 @@ def evaluate(
     model: WorldModel,
     episodes: Episodes,
     *,
-    horizons: Sequence[int] = HORIZONS,
+    horizons: Sequence[int] = DEFAULT_HORIZONS,
     chunk: int = 256,
     ranking_memory: int = _CPU_MEMORY // 2,
     seed: int = 0,

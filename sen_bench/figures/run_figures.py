@@ -27,7 +27,7 @@ from sen_bench.runs import Run
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
 from sen_bench.system import Console, move_aside
-from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics, train_decoder
+from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
 
 #: Passes of the decoder over its frames, and how many of the training split these are at most, unless other
 #: numbers are asked for [ours].
@@ -69,7 +69,7 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
     model, checkpoint = run.trained_model()
     dataset = run.data.open("eval")
     title = _title(run, checkpoint)
-    lines = read_metrics(run.folder / "metrics.jsonl", LOSS_TERMS)
+    lines = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
     with style():
         curve = draw_learning_curve(lines, title=title, hinge=run.config.training.hinge)
         latents = draw_latents(model, dataset, run.device, title=title, narrow=_narrow(run))

@@ -1,7 +1,9 @@
+from .checkpoint import CHECKPOINT_FILE as CHECKPOINT_FILE
 from .checkpoint import Checkpoint as Checkpoint
 from .collapse import SEPARATION_SHARE as SEPARATION_SHARE
 from .decoder import DecoderResult as DecoderResult
 from .decoder import train_decoder as train_decoder
+from .log import METRICS_FILE as METRICS_FILE
 from .log import read_metrics as read_metrics
 from .loop import OTHER_RUN as OTHER_RUN
 from .loop import TrainingResult as TrainingResult

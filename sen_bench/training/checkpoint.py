@@ -15,6 +15,8 @@ from torch import nn
 from sen_bench.errors import CheckpointError
 from sen_bench.system import write_atomically
 
+#: The name of the file, in the folder of a run or of a decoder.
+CHECKPOINT_FILE = "checkpoint.pt"
 #: Raised when the contents change; a checkpoint of another version is refused.
 FORMAT_VERSION = 1
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sen_bench.config import Schedule
 from sen_bench.errors import NonFiniteError
 from sen_bench.system import Reporter, Status
-from sen_bench.training.checkpoint import Checkpoint
-from sen_bench.training.log import MetricsLog
+from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
+from sen_bench.training.log import METRICS_FILE, MetricsLog
 from sen_bench.training.profile import Stages
 
 #: Losses are fetched from the device once in so many steps, because fetching waits for it.
@@ -100,7 +100,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._seed = seed
         self._device = device
         self._folder = folder
-        self._path = folder / "checkpoint.pt"
+        self._path = folder / CHECKPOINT_FILE
         self._identity = identity
         self._reporter = reporter
         self._stages = stages or Stages()
@@ -197,7 +197,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
             keep = (self.attempt, self.epoch + 1)
             board = self._folder / "tensorboard" if tensorboard else None
             with (
-                MetricsLog(self._folder / "metrics.jsonl", keep=keep, tensorboard=board) as log,
+                MetricsLog(self._folder / METRICS_FILE, keep=keep, tensorboard=board) as log,
                 closing(self._stages),
             ):
                 while not self.finished:

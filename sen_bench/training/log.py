@@ -12,6 +12,9 @@ from typing import Any, Self
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.system import write_atomically
 
+#: The name of the file, in the folder of a run or of a decoder.
+METRICS_FILE = "metrics.jsonl"
+
 # Every line says where in the training it was written.
 _PLACE = ("attempt", "epoch", "step")
 
