@@ -107,6 +107,8 @@ def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, progress: Callable[[
     per_episode = total // recipe.episodes
     done = attempt.finished_episodes * per_episode
     progress(done, total)
+    if not attempt.missing:  # stopped after the last shard, before the dataset was put into place
+        return
     # Closed before anything else happens, so that no worker writes when nobody listens any more.
     with closing(run(attempt.root, recipe, attempt.missing)) as shards:
         for (start, stop), receipts in shards:

@@ -38,7 +38,7 @@ def run_shards(
         DatasetError: A worker process was killed.
         Exception: Whatever a shard raises; the other workers are stopped first.
     """
-    if workers == 1 or len(ranges) == 1:
+    if workers == 1 or len(ranges) <= 1:
         maker = ShardMaker(root, recipe, checkpoint=lambda: None)
         for start, stop in ranges:
             yield (start, stop), maker.make(start, stop)

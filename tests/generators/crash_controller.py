@@ -179,6 +179,53 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     return found
 
 
+def resumed(folder: Path) -> dict[str, Any]:
+    """Kills a generation at every change of its journal and of its end; resumes by one worker, two, and all.
+
+    The first worker's journal is the same whoever goes on with it, so one generator is killed and copies of
+    what it left are resumed.
+    """
+    os.fsync = lambda fd: None  # noqa: ARG005 — the name is part of the signature
+    recipe = replace(SHARDED, twin=False)
+    data = folder / "a"
+    target = data / "a.zarr"
+    generation = functools.partial(generate, recipe, target)
+    data.mkdir()
+    changes = recorded(data, generation)
+    whole = digest(target)
+    journal = [number for number, change in enumerate(changes) if "journal.jsonl" in change]
+    found: dict[str, Any] = {"wrong": [], "journaled": Counter(), "resumed": Counter()}
+    # After each change of the journal; and before every one from that of the last shard to the last of all.
+    for number in sorted({*(n + 1 for n in journal), *range(journal[-3], len(changes))} - {len(changes)}):
+        shutil.rmtree(data)
+        data.mkdir()
+        code = disturbed(data, number, generation, kill)
+        lines = journal_lines(data / ".a.zarr.partial")
+        found["journaled"][str(lines)] += 1
+        for workers in sorted({1, 2, os.cpu_count() or 1}):  # the last is the commands' default
+            copy = folder / f"{number}-{workers}"
+            shutil.copytree(data, copy)
+            again = run(functools.partial(with_workers, recipe, copy / "a.zarr", workers))
+            if code != -signal.SIGKILL or again != DONE or digest(copy / "a.zarr") != whole:
+                found["wrong"].append([number, changes[number], workers, code, again])
+            found["resumed"][str(workers)] += 1
+            shutil.rmtree(copy)
+    return found
+
+
+def journal_lines(staging: Path) -> int:
+    """How many whole lines the journal of a staging folder has; 0 without one."""
+    journal = staging / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def with_workers(recipe: Recipe, target: Path, workers: int) -> None:
+    """Generates with forked workers, which start much faster than those of users."""
+    context = multiprocessing.get_context("fork")
+    vars(multiprocessing)["get_context"] = lambda _method: context
+    generate(recipe, target, workers=workers)
+
+
 def workers_of(parent: psutil.Process) -> list[psutil.Process]:
     """The worker processes of a generator, which also has one that keeps track of semaphores."""
     workers = []
@@ -263,6 +310,7 @@ def main() -> None:
     scenarios: dict[str, Callable[[], dict[str, Any]]] = {
         "kill": lambda: everywhere(folder, kill),
         "fill": lambda: everywhere(folder, fill),
+        "resume": lambda: resumed(folder),
         "random": lambda: randomly(folder),
         "race": lambda: racing(folder),
     }

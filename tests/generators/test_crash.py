@@ -52,6 +52,17 @@ def test_killed_at_any_change_of_the_disk_it_goes_on_to_the_same_bytes(tmp_path:
     }  # fmt: skip
 
 
+def test_killed_at_any_journal_length_and_step_of_the_end_any_number_of_workers_goes_on(
+    tmp_path: Path,
+) -> None:
+    found, _ = scenario("resume", tmp_path)
+    assert found["wrong"] == []
+    # A header, five shards, the end; and none, where the journal is not there yet or not any more.
+    assert set(found["journaled"]) == set("01234567")
+    assert set(found["resumed"]) == {"1", "2", str(os.cpu_count())}
+    assert min(found["resumed"].values()) >= 20
+
+
 def test_a_full_disk_is_one_line_at_any_change_and_with_space_it_goes_on(tmp_path: Path) -> None:
     found, lines = scenario("fill", tmp_path)
     assert found["wrong"] == []
