@@ -105,7 +105,7 @@ class OrdinaryTransition(nn.Module):
 
 
 class RotationModel(WorldModel):
-    """A world model whose embedding is a rotation; there is no encoder, so it is the latent (paper, section 3).
+    """A world model whose embedding is a rotation and, without an encoder, its latent (paper, section 3).
 
     Embeddings and latents are rotations z, `[B, 3, 3]`, which an element g takes to g z; actions are
     rotations `[B, 3, 3]` of any floating-point type, which it takes to g a gᵀ. T gives the next latent, not a
