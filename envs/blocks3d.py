@@ -26,11 +26,11 @@ class Blocks3D(GridWorld):
 
     Args:
         grid_size: The cells on a side; the renderer has tables for 5.
-        num_objects: The number of cubes, 1 to 5; with fewer than five the last colours are left out.
+        num_objects: The number of cubes, 1 to 5; fewer than five leave out the last colours.
         render_mode: See `World`.
 
     Raises:
-        WorldError: The size or the number of objects is another, or the render mode is unknown.
+        WorldError: Another size, another number of objects or another render mode.
     """
 
     world_id: ClassVar[str] = "sen_bench/Blocks3D-v0"

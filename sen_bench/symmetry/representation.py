@@ -7,12 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.symmetry.group import Group, IntArray, SymmetryError, frozen
+from sen_bench.symmetry.tensors import as_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 FloatArray = NDArray[np.float64]
 
@@ -87,11 +91,28 @@ class Representation:
 
     @cached_property
     def matrix(self) -> FloatArray:
-        """Float64 ``[n, dim, dim]``: the matrix of every element, even if permutations are stored."""
+        """Float64 ``[n, dim, dim]``: the matrix of every element, also where permutations are stored."""
         if self.matrices is not None:
             return self.matrices
         assert self.permutation is not None  # noqa: S101 — as in `dim`
         return frozen(np.eye(self.dim)[self.permutation[self.group.inverse]])
+
+    def tensor(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """The matrix of every element as a PyTorch tensor of its own, which may be written to.
+
+        Args:
+            device: Where it is to be; PyTorch's default device where None.
+            dtype: Its type; PyTorch's default where None, as for `torch.eye`, so that it multiplies with what
+                networks give.
+
+        Returns:
+            ``[n, dim, dim]``, indexed by the element: ``rho.tensor()[elements]`` are the matrices of a batch
+            of elements, int64 ``[B]``. Of a large representation, such as that on the pixels of an image,
+            `permutation` takes far less memory.
+        """
+        return as_tensor(self.matrix, device, dtype)
 
     def __repr__(self) -> str:
         return f"Representation({self.name} of {self.group.name}, dim {self.dim})"
@@ -101,8 +122,7 @@ class Representation:
             return NotImplemented
         if self.group != other.group or self.dim != other.dim:
             return False
-        # Permutations are kept as they are: as matrices, those of the pixels of an image would fill the
-        # memory.
+        # Permutations as they are: as matrices, those of the pixels of an image would fill the memory.
         if self.permutation is not None and other.permutation is not None:
             return np.array_equal(self.permutation, other.permutation)
         return (self.permutation is None) == (other.permutation is None) and np.allclose(
@@ -188,7 +208,7 @@ class Representation:
             turns: int ``[n]``; by how many quarters each element turns the image counter-clockwise.
 
         Raises:
-            SymmetryError: If the size is not a positive integer, or the turns are not a homomorphism to C4.
+            SymmetryError: If the size is no positive integer, or the turns are no homomorphism to C4.
         """
         _check_side(name, size)
         pixels = np.arange(size**2).reshape(size, size)
@@ -214,7 +234,7 @@ class Representation:
             permutation: Whether the images are permutations.
 
         Raises:
-            SymmetryError: If an image is missing, or they do not form a homomorphism.
+            SymmetryError: If an image is missing or they do not fit together to a homomorphism.
         """
         if set(images) != set(group.generators) or not images:
             raise SymmetryError(f"representation {name}: give the image of each generator of {group.name}")
@@ -260,7 +280,7 @@ class Representation:
         block[:, self.dim :, self.dim :] = other.matrix
         return Representation(self.group, title, matrices=block)
 
-    def tensor(self, other: Representation, name: str | None = None) -> Representation:
+    def tensor_product(self, other: Representation, name: str | None = None) -> Representation:
         """The tensor product; the pair of indices (i, j) has the index ``i * other.dim + j``."""
         self._check_same_group(other)
         title = name or f"{self.name} x {other.name}"
@@ -278,7 +298,7 @@ class Representation:
     def to_json(self) -> dict[str, Any]:
         """The representation as JSON-able data; the group itself is not repeated.
 
-        It is the construction of the representation if it has one, otherwise the images of the generators.
+        It is the construction of the representation where it has one, else the images of the generators.
         """
         if self.construction is not None:
             return {"name": self.name, **self.construction}
@@ -294,7 +314,7 @@ class Representation:
 
     @classmethod
     def from_json(cls, group: Group, data: Mapping[str, Any]) -> Representation:
-        """The inverse of :meth:`to_json`, for a group that is already known.
+        """The inverse of :meth:`to_json`, for a group that is known already.
 
         Raises:
             SymmetryError: If the data describes no representation of the group.

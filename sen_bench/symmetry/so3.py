@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.symmetry.group import SymmetryError, frozen
+from sen_bench.symmetry.tensors import as_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 FloatArray = NDArray[np.float64]
 
@@ -22,8 +26,8 @@ ROTATION_TOLERANCE = 1e-6
 class SO3:
     """The group SO(3); an element is its matrix, float64 ``[3, 3]``. Functions take batches ``[..., 3, 3]``.
 
-    Everything here is computed by sums, products, quotients and square roots of single numbers in a fixed
-    order, without BLAS, so the results are equal on every machine.
+    Everything here is sums, products, quotients and square roots of single numbers in a fixed order, without
+    BLAS, so the results are equal on every machine.
     """
 
     name: ClassVar[str] = "SO(3)"
@@ -40,8 +44,8 @@ class SO3:
     def sample(self, rng: np.random.Generator) -> FloatArray:
         """One rotation, float64 ``[3, 3]``, uniform with respect to Haar's measure.
 
-        It is a uniform unit quaternion, drawn by rejection from uniform numbers alone; Marsaglia, "Choosing a
-        point from the surface of a sphere", 1972.
+        A uniform unit quaternion by rejection, from uniform numbers alone; Marsaglia, "Choosing a point from
+        the surface of a sphere", 1972.
         """
         a, b, near = _disc_point(rng)
         c, d, far = _disc_point(rng)
@@ -68,7 +72,7 @@ class SO3:
         return np.swapaxes(elements, -1, -2)
 
     def nearest(self, matrices: NDArray[Any]) -> FloatArray:
-        """Brings matrices that are nearly rotations nearer: an error e in gᵀg becomes one of size e².
+        """Matrices that are nearly rotations, drawn nearer: an error of size e in gᵀg becomes one of size e².
 
         One step of Newton's iteration for the polar factor, ``z (3 − zᵀz) / 2``. It commutes with the
         group from either side.
@@ -89,7 +93,7 @@ class SO3:
             raise SymmetryError(f"rotations have the shape [..., 3, 3], not {list(array.shape)}")
         array = array.astype(np.float64, copy=False)
         error = np.abs(_product(self.inverse(array), array) - np.eye(3))
-        # Written this way round so that NaN is refused too.
+        # Said so that NaN is refused too.
         if not (error <= ROTATION_TOLERANCE).all():
             raise SymmetryError(f"a matrix is off orthonormality by {error.max():.2g}; it is no rotation")
         a, b, c = (array[..., i] for i in range(3))
@@ -115,7 +119,7 @@ class SO3:
 
 @dataclass(frozen=True)
 class SO3Representation:
-    """A tensor power of the defining representation of SO(3); every representation is a part of one.
+    """A tensor power of the defining representation of SO(3): every representation is a part of such a one.
 
     The power 1 acts on vectors. The power 2 acts on 3 × 3 matrices by conjugation: with the entries of ``a``
     row by row, ``(g ⊗ g) a`` are those of ``g a gᵀ``.
@@ -126,7 +130,7 @@ class SO3Representation:
         power: How many factors; 0 is the trivial representation.
 
     Raises:
-        SymmetryError: If the power is not an integer from 0 to 4.
+        SymmetryError: If the power is no integer from 0 to 4.
     """
 
     group: SO3
@@ -161,13 +165,32 @@ class SO3Representation:
             total += [np.kron(np.kron(left, turn), right) for turn in _TURNS]
         return frozen(total)
 
+    def tensor(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """The generators as a PyTorch tensor of its own, which may be written to.
+
+        SO(3) has no list of elements whose matrices could be given; its three generators determine them all.
+        The matrices of rotation vectors v (axis times angle), ``[B, 3]``, are
+        ``torch.matrix_exp(torch.einsum("bk,kij->bij", v, rho.tensor()))``, those of rotation matrices g, such
+        as the elements of twins, ``torch.from_numpy(rho.matrix(g.numpy()))``.
+
+        Args:
+            device: Where it is to be; PyTorch's default device where None.
+            dtype: Its type; PyTorch's default where None.
+
+        Returns:
+            ``[3, dim, dim]``: the generators of turns about x, y and z, see `generators`.
+        """
+        return as_tensor(self.generators, device, dtype)
+
     def to_json(self) -> dict[str, Any]:
         """The representation as JSON-able data; the group itself is not repeated."""
         return {"name": self.name, "kind": "tensor power", "dim": self.dim, "power": self.power}
 
     @classmethod
     def from_json(cls, group: SO3, data: Mapping[str, Any]) -> SO3Representation:
-        """The inverse of :meth:`to_json`, for a group that is already known.
+        """The inverse of :meth:`to_json`, for a group that is known already.
 
         Raises:
             SymmetryError: If the data describes no tensor power.

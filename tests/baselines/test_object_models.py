@@ -496,6 +496,6 @@ def test_mistakes_are_refused_by_one_line() -> None:
     with pytest.raises(ConfigError, match="permutation representation 'object'; this one has direction"):
         build(symmetry=turns_only)
     parts = symmetry.representations
-    by_direction = {**parts, "action": parts["direction"].tensor(parts["object"], "action")}
+    by_direction = {**parts, "action": parts["direction"].tensor_product(parts["object"], "action")}
     with pytest.raises(ConfigError, match="object models need actions 4·object \\+ move"):
         build(symmetry=Symmetry(symmetry.group, by_direction, twin_elements=symmetry.twin_elements))

@@ -158,7 +158,7 @@ def test_an_equivariant_map_of_cells_is_drawn_as_the_grid() -> None:
     wave = np.real(vectors[:, None] * np.exp(-1j * quarter))
     constant = rng.normal(size=(200, 1))
     latents = np.stack([wave + constant, np.tile(constant, 4)], axis=2)
-    action = Representation.regular(Group.cyclic(4)).tensor(
+    action = Representation.regular(Group.cyclic(4)).tensor_product(
         Representation.from_generators(Group.cyclic(4), "channel", {1: [0, 1]}, permutation=True)
     )
     drawn = object_plane(latents, cells, 5, action)

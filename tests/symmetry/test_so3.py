@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import expm
@@ -217,3 +218,16 @@ class TestSymmetry:
         assert symmetry == Symmetry(
             Group.cyclic(2), {"sign": Representation.sign(Group.cyclic(2))}, (1,), None, "a line"
         )
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_the_generators_of_rotations_are_given_as_a_tensor(power: int) -> None:
+    """The matrix of a turn is the exponential of what they give, as the docstring says."""
+    group = SO3()
+    rho = SO3Representation(group, "rho", power)
+    vectors = torch.tensor([[0.3, 0.0, 0.0], [0.0, -1.2, 0.5]], dtype=torch.float64)
+    turns = torch.matrix_exp(torch.einsum("bk,kij->bij", vectors, rho.tensor(dtype=torch.float64)))
+    angle = vectors.norm(dim=1, keepdim=True) / 2
+    quaternions = torch.cat([angle.cos(), angle.sin() * vectors / (2 * angle)], dim=1)
+    expected = rho.matrix(group.from_quaternion(quaternions.numpy()))
+    np.testing.assert_allclose(turns.numpy(), expected, atol=1e-12)

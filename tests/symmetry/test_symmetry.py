@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,7 +159,7 @@ def test_tensor_product_is_the_kronecker_product(first: Any) -> None:
     group = Group.cyclic(4)
     a, b = first(group), Representation.regular(group)
     for g in range(4):
-        np.testing.assert_allclose(a.tensor(b).matrix[g], np.kron(a.matrix[g], b.matrix[g]))
+        np.testing.assert_allclose(a.tensor_product(b).matrix[g], np.kron(a.matrix[g], b.matrix[g]))
 
 
 def test_pullback_follows_the_homomorphism() -> None:
@@ -312,3 +315,24 @@ def test_arrays_cannot_be_changed() -> None:
         assert array is not None
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+def test_matrices_are_given_as_tensors_of_their_own() -> None:
+    """Without a warning, although the arrays are read-only; in the types that networks compute in."""
+    regular = Representation.regular(Group.dihedral(3))
+    tensor = regular.tensor()
+    assert tensor.dtype == torch.float32
+    np.testing.assert_array_equal(tensor.numpy(), regular.matrix)
+    tensor[0] = 7
+    np.testing.assert_array_equal(regular.matrix[0], np.eye(6))
+    plane = Representation.standard(Group.cyclic(3)).tensor("cpu", torch.float64)
+    np.testing.assert_array_equal(plane.numpy(), Representation.standard(Group.cyclic(3)).matrix)
+
+
+def test_the_symmetry_is_there_without_pytorch() -> None:
+    program = (
+        "import sys; from sen_bench.symmetry import *; Representation.regular(Group.cyclic(2)).matrix;"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
