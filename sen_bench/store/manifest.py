@@ -176,3 +176,40 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
 def json_bytes(data: object) -> bytes:
     """JSON as it is stored; equal data give equal bytes on every system."""
     return (json.dumps(data, indent=1) + "\n").encode()
+
+
+def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
+    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros.
+
+    Args:
+        path: The dataset.
+        manifest: Its manifest.
+        prefix: How the names of the files begin that are looked at.
+
+    Raises:
+        DatasetError: One is missing, or has another size.
+    """
+    for name, record in sorted(manifest.files.items()):
+        if name.startswith(prefix):
+            check_size(path, name, record)
+
+
+def check_size(path: Path, name: str, record: FileRecord) -> None:
+    """Makes sure that one file is there with its size.
+
+    Args:
+        path: The dataset.
+        name: The file, relative to it.
+        record: What its manifest says of it.
+
+    Raises:
+        DatasetError: It is missing, or has another size.
+    """
+    try:
+        size = (path / name).stat().st_size
+    except OSError:
+        raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
+    if size != record.size:
+        raise DatasetError(
+            f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
+        )

@@ -20,9 +20,9 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION, chunk_files
-from sen_bench.store.manifest import FileRecord, Manifest
+from sen_bench.store.manifest import Manifest, check_size, check_sizes
 from sen_bench.store.remote import FetchingStore, Progress, RemoteCopy, is_url
-from sen_bench.store.shard import decode_shard
+from sen_bench.store.shard import decode_shard, read_chunk
 from sen_bench.symmetry import AnySymmetry, Symmetry
 
 # Threads that decode shards. More than a few only wait for memory.
@@ -52,6 +52,11 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({self.task}/{self.split}, {self.episodes} episodes of {self.horizon} steps)"
+
+    @property
+    def place(self) -> str:
+        """Where another process opens it: the URL, or the folder's absolute path."""
+        return self._copy.url if self._copy else str(self.path.absolute())
 
     @property
     def task(self) -> str:
@@ -216,8 +221,23 @@ class Dataset:
             DatasetError: There is no such array, or a file of these rows is gone or damaged.
         """
         array = self.array(name)
-        with self._damage_of(name):
-            return np.asarray(array[start:stop])
+        if array.shards is None:
+            with self._damage_of(name):
+                return np.asarray(array[start:stop])
+        start, stop, _ = slice(start, stop).indices(array.shape[0])
+        values = np.empty((max(0, stop - start), *array.shape[1:]), array.dtype)
+        rows, per_file = array.chunks[0], self.block_rows(name)
+        for number in range(start // rows, -(-stop // rows) if len(values) else 0):
+            block, chunk = divmod(number, per_file // rows)
+            file = self._file(name, array, block)
+            with self._damage_of(name):
+                decoded = read_chunk(
+                    file, chunk, (rows, *array.shape[1:]), array.dtype, chunks=per_file // rows
+                )
+            first = number * rows
+            begin, end = max(start, first), min(stop, first + rows)
+            values[begin - start : end - start] = decoded[begin - first : end - first]
+        return values
 
     def block_rows(self, name: str) -> int:
         """How many rows of an array one file holds; the last file may hold fewer.
@@ -243,15 +263,24 @@ class Dataset:
             DatasetError: There is no such array, or the file is gone or damaged.
         """
         array = self.array(name)
-        file = f"{name}/{_block_file(array, number)}"
-        self.fetch(file)
-        _check_size(self.path, file, self.manifest.files[file])
+        self._file(name, array, number)
         with self._damage_of(name):
             if array.shards is None:
                 start = number * array.chunks[0]
                 out[...] = np.asarray(array[start : start + len(out)])
             else:
                 self._decode(name, array, number, out)
+
+    def _file(self, name: str, array: zarr.Array[Any], number: int) -> Path:
+        """One file of an array, fetched where it lies behind a URL.
+
+        Raises:
+            DatasetError: It is gone, or has another size.
+        """
+        file = f"{name}/{_block_file(array, number)}"
+        self.fetch(file)
+        check_size(self.path, file, self.manifest.files[file])
+        return self.path / file
 
     def _load_shards(self, name: str, array: zarr.Array[Any]) -> NDArray[Any]:
         values = np.empty(array.shape, array.dtype)
@@ -366,30 +395,3 @@ def _attributes(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} is not a Zarr v3 group: it has no zarr.json") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error})") from error
-
-
-def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
-    """Makes sure that every file is there with its size: Zarr would read a missing one as zeros.
-
-    Args:
-        path: The dataset.
-        manifest: Its manifest.
-        prefix: How the names of the files begin that are looked at.
-
-    Raises:
-        DatasetError: One is missing, or has another size.
-    """
-    for name, record in sorted(manifest.files.items()):
-        if name.startswith(prefix):
-            _check_size(path, name, record)
-
-
-def _check_size(path: Path, name: str, record: FileRecord) -> None:
-    try:
-        size = (path / name).stat().st_size
-    except OSError:
-        raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
-    if size != record.size:
-        raise DatasetError(
-            f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
-        )

@@ -8,7 +8,9 @@ other reader goes through zarr, and the tests compare the two.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,14 +73,53 @@ def decoded_chunks(
         left -= chunk_rows
 
 
+def read_chunk(
+    file: Path, number: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, chunks: int
+) -> NDArray[Any]:
+    """Reads and decodes one chunk of a shard; the others are not read.
+
+    Args:
+        file: The shard's file.
+        number: Which of its chunks.
+        shape: Of a whole chunk, [rows, …]; rows past the end of the array are what fills it.
+        dtype: Its type, little-endian.
+        chunks: How many chunks a shard has.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The index or the chunk is damaged.
+        RuntimeError: The chunk does not decompress.
+    """
+    with file.open("rb") as stream:
+        tail = chunks * _ENTRY_BYTES + _CHECKSUM_BYTES
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - tail))
+        offset, length = (int(entry) for entry in _index(memoryview(stream.read()), chunks)[number])
+        if offset + length > size:
+            raise ValueError(f"chunk {number} is not in the file")
+        stream.seek(offset)
+        out = np.empty(shape, dtype)
+        Zstd().decode(stream.read(length), out=out)
+    return out
+
+
+def _index(data: memoryview, chunks: int) -> NDArray[np.uint64]:
+    """Offset and length of every chunk, [chunks, 2], from the end of a shard.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    if len(data) < chunks * _ENTRY_BYTES + _CHECKSUM_BYTES:
+        raise ValueError("the file is shorter than its index")
+    index = CRC32C(location="end").decode(data[-(chunks * _ENTRY_BYTES + _CHECKSUM_BYTES) :])
+    return np.frombuffer(index, "<u8").reshape(chunks, 2)
+
+
 def _encoded_chunks(data: bytes, rows: int, *, chunk_rows: int, shard_rows: int) -> Iterator[memoryview]:
     """The chunks that hold the first rows of a shard, as they are stored."""
     chunks = shard_rows // chunk_rows
-    if len(data) < chunks * _ENTRY_BYTES + _CHECKSUM_BYTES:
-        raise ValueError("the file is shorter than its index")
     view = memoryview(data)
-    index_bytes = CRC32C(location="end").decode(view[-(chunks * _ENTRY_BYTES + _CHECKSUM_BYTES) :])
-    index = np.frombuffer(index_bytes, "<u8").reshape(chunks, 2)
+    index = _index(view, chunks)
     for chunk in range(-(-rows // chunk_rows)):
         offset, length = (int(number) for number in index[chunk])
         if offset + length > len(data):
