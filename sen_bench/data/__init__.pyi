@@ -4,6 +4,9 @@ from .frames import shown_frames as shown_frames
 from .hdf5 import EXPORTED as EXPORTED
 from .hdf5 import export_hdf5 as export_hdf5
 from .streaming import StreamedTransitions as StreamedTransitions
+from .torch_dataset import Transition as Transition
+from .torch_dataset import TransitionDataset as TransitionDataset
+from .torch_dataset import TwinTransition as TwinTransition
 from .transitions import Batch as Batch
 from .transitions import TrainingData as TrainingData
 from .transitions import Transitions as Transitions
