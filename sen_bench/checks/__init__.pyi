@@ -3,11 +3,16 @@ from .budget import budget_ratio as budget_ratio
 from .budget import count_parameters as count_parameters
 from .dataset import Report as Report
 from .dataset import verify as verify
+from .equivariance import RANDOM_ROTATIONS as RANDOM_ROTATIONS
 from .equivariance import TOLERANCE as TOLERANCE
 from .equivariance import ElementErrors as ElementErrors
+from .equivariance import GroupAction as GroupAction
+from .equivariance import action_of as action_of
 from .equivariance import all_elements as all_elements
+from .equivariance import assert_equivariant as assert_equivariant
 from .equivariance import broken_claims as broken_claims
 from .equivariance import chosen_elements as chosen_elements
+from .equivariance import element_names as element_names
 from .equivariance import equivariance_errors as equivariance_errors
 from .machine import Finding as Finding
 from .machine import core_works as core_works
