@@ -43,11 +43,11 @@ class ConvolutionalEmbedding(nn.Module):
     """Four 3×3 convolutions with BatchNorm and ReLU between and a sigmoid at the end (paper, section 3).
 
     Weights are Xavier-uniform and biases 0. The convolutions run channels-last, which on a CPU is half as
-    fast again as channels-first, and the sigmoid in float32 at least.
+    fast again as channels-first, and the sigmoid at least in float32.
 
     Args:
         image_channels: Channels of the observations.
-        num_maps: Maps to give, one per object.
+        num_maps: Maps to produce, one per object.
         channels: Width of the three hidden layers (paper: 32).
     """
 
@@ -68,12 +68,12 @@ class ConvolutionalEmbedding(nn.Module):
 class PatchEmbedding(nn.Module):
     """One convolution per patch of the image, BatchNorm, ReLU, a 1×1 convolution, sigmoid (paper, section 3).
 
-    C-SWM's small encoder (Kipf et al. 2020): where a cell of the world is a patch of the image, it gives one
-    pixel per cell. Initialised and computed as `ConvolutionalEmbedding`.
+    This is C-SWM's small encoder (Kipf et al. 2020): where a cell of the world is a patch of the image, it
+    gives one pixel per cell. It is initialised and computed as `ConvolutionalEmbedding` is.
 
     Args:
         image_channels: Channels of the observations.
-        num_maps: Maps to give.
+        num_maps: Maps to produce.
         channels: Width of the hidden layer (paper: 32).
         patch: Side of a patch in pixels: kernel and stride of the first convolution (paper: 10).
     """

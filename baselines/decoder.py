@@ -21,11 +21,11 @@ _UPSAMPLINGS = 3
 class Decoder(nn.Module):
     """Latents back to observations, an ordinary network whatever the group [ours].
 
-    Two linear layers to 64 maps of an eighth of the image's sides (rounded up), then three times: twice the
-    size by repeating pixels, 3×3 convolution, batch normalisation, ReLU; then a last 3×3 convolution. What
-    sticks out beyond the image is cut off. Repeating and then convolving leaves no checkerboard, which
-    transposed convolutions do. It knows nothing of the group, so what it shows of a transformed latent was
-    learned from latents of other frames.
+    Two linear layers lead to 64 maps with an eighth of the image's sides (rounded up). Three times, pixels
+    are repeated to double the size, followed by a 3×3 convolution, batch normalisation and ReLU; a last 3×3
+    convolution ends it. What sticks out beyond the image is cut off. Repeating and then convolving leaves no
+    checkerboard, which transposed convolutions do. It knows nothing of the group, so what it shows of a
+    transformed latent was learned from latents of other frames.
 
     Args:
         latent_shape: Shape of one latent, without the batch axis.
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
 
     def logits(self, latent: Tensor) -> Tensor:
         """Latents `[B, *latent_shape]` to log-odds `[B, C, H, W]`: their sigmoid is the observation."""
-        # Channels last in memory, as convolutions on a CPU like them.
+        # Channels last in memory, which is fastest for convolutions on a CPU.
         maps = self.linear(full_precision(latent).flatten(1)).permute(0, 3, 1, 2)
         return cast("Tensor", self.convolutions(maps)[:, :, : self._height, : self._width])
 

@@ -1,4 +1,4 @@
-"""e2cnn 0.2.3 on NumPy 2 and SciPy 1.18: the four things that its last release needs mended, nothing else.
+"""e2cnn 0.2.3 on NumPy 2 and SciPy 1.18: repairs the four things that its last release needs, nothing else.
 
 e2cnn (the library the paper used) was last released before NumPy 2. `kernels/utils.py` calls
 `np.array(x, copy=False)`, which used to mean "copy only if needed" and now means "never copy", and
@@ -44,10 +44,10 @@ def silenced() -> Iterator[None]:
 
 
 def check_version(version: str) -> None:
-    """Refuses any e2cnn but the one that is mended here.
+    """Refuses any e2cnn but the one that is repaired here.
 
     Raises:
-        SenBenchError: It is another version.
+        SenBenchError: Another version is installed.
     """
     if version != SUPPORTED_VERSION:
         raise SenBenchError(
@@ -68,7 +68,7 @@ class _NumPy(ModuleType):
 
 
 class _BooleanMasks(ModuleType):
-    """A module (NumPy or torch) in which `uint8` is its `bool`: for e2cnn's code that makes masks of it."""
+    """A module (NumPy or torch) whose `uint8` is its `bool`, for the code of e2cnn that makes masks of it."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.__name__)
@@ -80,7 +80,7 @@ class _BooleanMasks(ModuleType):
 
 
 class _SparseArrays(ModuleType):
-    """`scipy.sparse`, except that `block_diag` gives a sparse array, as it will of dense blocks in time.
+    """`scipy.sparse`, except that `block_diag` of dense blocks gives a sparse array, as it will in future.
 
     Where e2cnn uses it, sparse arrays and the older sparse matrices are the same.
     """
@@ -102,7 +102,7 @@ def _hash_basis(basis: Any) -> int:  # noqa: ANN401 - e2cnn's classes are untype
 
 
 def _mend() -> None:
-    """Mends what it takes."""
+    """Applies the repairs."""
     utils.np = _NumPy("numpy")
     basisexpansion_singleblock.np = _BooleanMasks(np)
     basisexpansion_singleblock.torch = _BooleanMasks(torch)

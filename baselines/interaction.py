@@ -38,9 +38,9 @@ class InteractionNetwork(nn.Module):
         Δ_i = n(z_i, Σ_{j≠i} m(z_i, z_j), a_i)
 
     Both networks are linear-ReLU-linear-LayerNorm-ReLU-linear. Objects are features `[..., C]` with any axes
-    between (the group axis of regular features). Computed with less work than written above, to the same
-    function: the first edge layer is linear in (z_i, z_j), so it is applied once per object instead of once
-    per pair, and the last is linear too, so it is applied to the sum over j instead of to every pair.
+    between (the group axis of regular features). The same function is computed with less work than written
+    above: the first edge layer is linear in (z_i, z_j), so it is applied once per object instead of once per
+    pair, and the last is linear too, so it is applied to the sum over j instead of to every pair.
 
     Args:
         family: The kind of linear layers: `ORDINARY` or `C4_EQUIVARIANT`.
@@ -85,7 +85,7 @@ class InteractionNetwork(nn.Module):
         weight_to, weight_from = self.edge_in.weight.chunk(2, dim=-1)
         to = self._family.apply(latent, weight_to, self.edge_in.bias)
         sent = self._family.apply(latent, weight_from, None)
-        # Pair (i, i + k mod O) stands at [:, k - 1, i]: every pair once and no index arrays.
+        # Pair (i, i + k mod O) is at [:, k - 1, i]: every pair once, and no index arrays.
         pairs = torch.stack([to + sent.roll(-k, dims=1) for k in range(1, others + 1)], dim=1).relu_()
         hidden = self.edge_norm(self.edge_hidden(pairs)).relu_()
         return self._family.apply(hidden.sum(dim=1), self.edge_out.weight, others * self.edge_out.bias)

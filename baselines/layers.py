@@ -91,7 +91,7 @@ def _from_frequencies(f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: torch.Size
     """Fᵀ f, the transpose of `_to_frequencies`, as `[*leading, 4, C]`."""
     count, channels = f_0.shape
     if torch.compiler.is_compiling():
-        # The compiler traces no `out=` into slices, and needs none to write every number just once.
+        # The compiler cannot trace `out=` into slices, and does not need it to write every number just once.
         pair = (*leading, 2, channels)
         sums, differences = torch.stack([f_0 + f_2, f_0 - f_2], dim=1).view(pair), f_1.view(pair)
         return torch.cat([sums + differences, sums - differences], dim=-2)
@@ -146,7 +146,7 @@ class C4Linear(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws weights and biases anew, uniform within 1/sqrt(4·in)."""
+        """Draws new weights and biases, uniform within 1/sqrt(4·in)."""
         bound = 1 / math.sqrt(4 * self.in_channels)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
@@ -156,7 +156,7 @@ class C4Linear(nn.Module):
         return c4_linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """What the layer maps to what."""
+        """The channels in and out, for `repr`."""
         return f"{self.in_channels}, {self.out_channels}"
 
 
@@ -176,7 +176,7 @@ def orbit_stack(maps: Tensor) -> Tensor:
     """
     side = maps.shape[-1]
     rows, columns = side // 2, (side + 1) // 2
-    # The block that g turns bring to the upper left: cut out first, it is a quarter of the map to turn.
+    # The block that g turns bring to the upper left: cut out first, only a quarter of the map is turned.
     blocks = (
         maps[..., :rows, :columns],
         maps[..., :columns, side - rows :],
@@ -197,7 +197,7 @@ def orbit_count(side: int) -> int:
 
 
 def fibre_stack(maps: Tensor) -> Tensor:
-    """Lines C4-regular maps up along the orbits of their pixels under quarter turns.
+    """Lines up C4-regular maps along the orbits of their pixels under quarter turns.
 
     A turn moves every pixel of such maps to another fibre, so all n² orbits are free. Fibre g holds the
     pixels of the maps turned g times that have come to the first map: the g-th map, turned. So turning the

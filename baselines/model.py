@@ -22,7 +22,7 @@ class WorldModel(nn.Module, ABC):
     `transform_embedding` and `transform_latent` say what the group does to their inputs and outputs. A fully
     equivariant model takes the group to act on images as well, as `transform_observation` says.
 
-    Embeddings and latents are float32 also under `torch.autocast`, so that losses, distances and rankings are
+    Embeddings and latents are float32 even under `torch.autocast`, so that losses, distances and rankings are
     computed in float32; a float64 model keeps float64.
 
     Args:
@@ -95,7 +95,7 @@ class WorldModel(nn.Module, ABC):
 
         Args:
             latent: Latents z, `[B, *latent_shape]`.
-            action: One action a sample, as the task stores them.
+            action: One action per sample, as the task stores them.
 
         Returns:
             Predicted next latents z', `[B, *latent_shape]`.
@@ -110,7 +110,7 @@ class WorldModel(nn.Module, ABC):
             other: Latents to compare with, of the same shape.
 
         Returns:
-            One non-negative number a sample, `[B]`.
+            One non-negative number per sample, `[B]`.
         """
 
     @abstractmethod
@@ -122,8 +122,8 @@ class WorldModel(nn.Module, ABC):
             embedding: Embeddings v, `[B, *embedding_shape]`.
 
         Returns:
-            Transformed embeddings, of the same shape; NaN throughout where the group acts on them in no known
-            way, so that EE(S) is undefined.
+            Transformed embeddings, of the same shape; NaN throughout if it is not known how the group acts on
+            them, so that EE(S) is undefined.
         """
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
@@ -145,8 +145,8 @@ class WorldModel(nn.Module, ABC):
         """What the model takes for the group's action on images, where it does (`image_equivariance`).
 
         Args:
-            elements: The identity or twin elements of the world's symmetry, as for `transform_embedding`: of
-                others, such as those that rename objects, nobody says what they do to pixels.
+            elements: The identity or twin elements of the world's symmetry, as for `transform_embedding`;
+                what other elements, such as those that rename objects, do to pixels is not known.
             observation: Images, `[B, C, H, W]`.
 
         Returns:
@@ -168,12 +168,12 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """`x` in float32 where it is narrower than that, else `x` itself."""
+    """`x` in float32 if it is narrower than that, otherwise `x` itself."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def apply_in_full_precision(layer: nn.Module, x: Tensor) -> Tensor:
-    """`layer(x)` in float32 or float64, also within `torch.autocast`.
+    """`layer(x)` in float32 or float64, even within `torch.autocast`.
 
     For the narrow last layers: they cost next to nothing, and their results enter losses and rankings.
     """

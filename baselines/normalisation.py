@@ -1,4 +1,4 @@
-"""Batch normalisation of channels-last images, on a CPU to the last digits of float32."""
+"""Batch normalisation of channels-last images, accurate to the last digits of float32 on a CPU."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from torch.autograd.function import once_differentiable
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation with the parameters and statistics of `nn.BatchNorm2d`.
 
-    Channels may stand several times over, `[B, k·C, H, W]` ordered copy by copy; the copies then count as
-    further pixels.
+    Channels may be repeated, `[B, k·C, H, W]` ordered copy by copy; the copies then count as further pixels.
 
-    In training on a CPU, statistics and gradients are summed for each place over the batch, and then over the
+    In training on a CPU, statistics and gradients are summed over the batch for each place, and then over the
     places. PyTorch's own sums for channels-last images run over all pixels one after the other. Where a
     channel is nearly the same all over the images, as where they show a background, that loses digits: the
-    loss of a narrow Reacher `none` on 16 transitions was 0.5 % off that in float64, and is 0.0001 % off now.
+    loss of a narrow Reacher `none` on 16 transitions was off by 0.5 % from float64, and is now by 0.0001 %.
 
     Args:
         channels: C.
@@ -45,13 +44,13 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(pixels).permute(0, 2, 3, 1).reshape(last.shape).permute(0, 3, 1, 2)
 
     def _normalise_by_places(self, x: Tensor) -> Tensor:
-        """The same by our own sums, which also moves the running statistics."""
+        """The same with our own sums; it also updates the running statistics."""
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             mean, variance = _statistics(x, self.num_features)
             momentum, count = cast("float", self.momentum), x.numel() // self.num_features
             cast("Tensor", self.num_batches_tracked).add_(1)
-            # Past autograd, as PyTorch's own norm does: that saves them, but uses them in evaluation only.
+            # Not recorded by autograd; PyTorch's own norm saves them, but uses them in evaluation only.
             cast("Tensor", self.running_mean).data.lerp_(mean, momentum)
             cast("Tensor", self.running_var).data.lerp_(variance * (count / (count - 1)), momentum)
         y: Tensor = _NormaliseByPlaces.apply(x, self.weight, self.bias, mean, variance, self.eps)  # type: ignore[no-untyped-call]
@@ -74,7 +73,7 @@ class _NormaliseByPlaces(torch.autograd.Function):
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps = eps
         copies = x.shape[1] // len(mean)
-        # As if of constants: one pass, which multiplies and adds with a single rounding.
+        # As if the statistics were constants: one pass, which multiplies and adds with a single rounding.
         mean, variance, weight, bias = (each.repeat(copies) for each in (mean, variance, weight, bias))
         return nn.functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
@@ -86,7 +85,7 @@ class _NormaliseByPlaces(torch.autograd.Function):
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         channels, (rows, wide) = len(mean), places.shape
         times = wide // channels
-        # Of a norm with these statistics for constants; all that is used of it are two sums.
+        # The gradient of a norm with these statistics as constants; only its two sums are used.
         _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             _places(gradient)[:, :, None, None],
             places[:, :, None, None],

@@ -30,7 +30,7 @@ class ObjectSpaces:
 
     Attributes:
         patch: Side of the square of pixels that becomes one pixel of a map in v. With 1, S keeps the size of
-            the image and has four layers of 3×3 convolutions; else it has one convolution per patch.
+            the image and has four layers of 3×3 convolutions; otherwise it has one convolution per patch.
         regular_maps: Whether S gives each object a C4 fibre of four maps, not one map.
         regular_latents: C4-regular channels of an object's latent, in `sen` and `full`.
         plain_latents: Numbers in an object's latent, in `none`.
@@ -82,7 +82,7 @@ class ObjectModel(WorldModel):
     are regular, `[B, O, 4, n, n]`, where a turn also rolls axis 2. Latents are `[B, O, 4, C]` for equivariant
     models, on which the group rolls axis 2 and permutes the objects, and `[B, O, C]` for others. Actions are
     int64 `[B]`, numbered 4·object + move. Where turns move them, they enter T of equivariant models as one
-    C4-regular channel, else as four invariant ones.
+    C4-regular channel, otherwise as four invariant ones.
 
     Args:
         embedding: S, images `[B, C, H, W]` to maps `[B, O, n, n]` or, if regular, `[B, 4·O, n, n]`.
@@ -213,7 +213,7 @@ def _permutation(symmetry: Symmetry, name: str) -> Tensor:
     """The permutations of one representation as int64 `[element, index]`.
 
     Raises:
-        ConfigError: The symmetry has no such representation, or not by permutations.
+        ConfigError: The symmetry has no such representation, or it does not act by permutations.
     """
     representation = symmetry.representations.get(name)
     if representation is None or representation.permutation is None:
@@ -238,8 +238,8 @@ def _turns_move_actions(symmetry: Symmetry) -> bool:
         if torch.equal(actions, (4 * objects[:, :, None] + moves[:, None, :]).flatten(1)):
             return moves is directions
     raise ConfigError(
-        "object models need actions 4·object + move, where turns of the world move all moves of an object as "
-        "directions or none"
+        "object models need actions 4·object + move, where turns of the world turn all moves of an object"
+        " or none of them"
     )
 
 
@@ -248,7 +248,7 @@ def _embedding(
 ) -> nn.Module:
     """The embedding network S of a model."""
     if kind == "full":
-        # Imported here because e2cnn takes seconds to import, and only `full` needs it.
+        # Imported here because importing e2cnn takes seconds, and only `full` needs it.
         from sen_bench.baselines.steerable import (  # noqa: PLC0415
             SteerableEmbedding,
             SteerablePatchEmbedding,
@@ -296,9 +296,9 @@ def build_object_model(
         kind: "sen", "full" or "none".
         symmetry: The symmetry of the world, with representations "direction", "object" and "action".
         observation_shape: Height, width and channels of an observation.
-        spaces: The spaces of maps and latents: `BLOCKS_3D`, `SHAPES_2D`, `RUSH_HOUR` or one's own.
+        spaces: The spaces of maps and latents: `BLOCKS_3D`, `SHAPES_2D`, `RUSH_HOUR` or your own.
         embedding_channels: Width of the hidden layers of S: channels for `sen` and `none` (paper: 32),
-            C4-regular fields of 4 channels each for `full` (16; the paper's for 3D Blocks, else [ours]).
+            C4-regular fields of 4 channels each for `full` (16: the paper's for 3D Blocks, [ours] elsewhere).
         hidden: Width of the hidden layers of E and T: C4-regular channels for `sen` and `full` (paper: 256),
             ordinary ones for `none` (paper: 512).
 

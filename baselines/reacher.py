@@ -34,18 +34,18 @@ IMAGE_SIDE = 128
 
 
 class ReacherModel(WorldModel):
-    """A world model whose embedding is of maps, and whose latent is four numbers or D4-regular fields.
+    """A world model whose embedding is maps, and whose latent is four numbers or D4-regular fields.
 
     Embeddings are `[B, 8, 33, 33]`: maps that the group turns and reflects, as it does the table seen from
     above with x to the right and y upwards. Those of `full` are D4-regular fields of such maps,
-    `[B, 8, 8, 33, 33]`, axis 2 the group element. Latents are D4-regular fields without a place, `[B, 4, 8]`,
-    or of `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two torques.
+    `[B, 8, 8, 33, 33]`, where axis 2 is the group element. Latents are D4-regular fields without a place,
+    `[B, 4, 8]`, or for `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two torques.
 
     Args:
         kind: "sen", "full" or "none".
         image_channels: Channels of all the frames that are seen at once.
-        embedding_channels: Width of the hidden layers of S, in channels or, of `full`, in D4-regular fields.
-        hidden: Width of the hidden layers of E and T, in D4-regular fields or, of `none`, in channels.
+        embedding_channels: Width of the hidden layers of S, in channels or, for `full`, in D4-regular fields.
+        hidden: Width of the hidden layers of E and T, in D4-regular fields or, for `none`, in channels.
     """
 
     def __init__(self, kind: str, *, image_channels: int, embedding_channels: int, hidden: int) -> None:
@@ -113,7 +113,7 @@ class ReacherModel(WorldModel):
 
     @property
     def image_equivariance(self) -> Literal["approximate"] | None:
-        """Approximate of `full`: the kernels' windows lie a pixel off the middle of an image of even side."""
+        """Approximate for `full`: the kernels' windows lie a pixel off the middle of an even-sided image."""
         return "approximate" if self._regular else None
 
     def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class ReacherModel(WorldModel):
         if not self._regular:
             return super().transform_observation(elements, observation)
         pairs = zip(observation, elements.tolist(), strict=True)
-        # Element 4 + k reflects the rows and then turns by k quarters, as of embeddings.
+        # Element 4 + k reflects the rows and then turns by k quarters, as for embeddings.
         return torch.stack([torch.rot90(x.flip(-2) if g >= 4 else x, g % 4, (-2, -1)) for x, g in pairs])
 
     def _move(self, elements: Tensor, x: Tensor, table: str, *, axis: int) -> Tensor:
@@ -159,7 +159,7 @@ def build_reacher_model(
 
     Raises:
         UnknownNameError: There is no such kind.
-        ConfigError: Images of another size, another group, or a width that is not positive.
+        ConfigError: The images have another size, the group is another, or a width is not positive.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of Reacher model", kind, KINDS)

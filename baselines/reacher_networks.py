@@ -64,12 +64,12 @@ ENCODER_POOLS = 3
 
 
 class ConvolutionStack(nn.Module):
-    """Convolutions with something between them, computed channels-last, the last one in float32 at least.
+    """Convolutions with something between them, computed channels-last, the last one at least in float32.
 
     Args:
         convolutions: The convolutions, in order.
         between: Makes what follows each of them but the last: norm and activation.
-        pools: How many of them, from the first on, a max-pool of 2×2 pixels follows too.
+        pools: How many of them, from the first on, are also followed by a max-pool of 2×2 pixels.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ def ordinary_stack(
     """Ordinary convolutions with BatchNorm and ReLU; weights Xavier-uniform, biases 0 (paper, section 3).
 
     Args:
-        widths: Channels in, of the hidden layers, and out.
+        widths: Channels of the input, of the hidden layers, and of the output.
         shapes: The convolutions.
         pools: See `ConvolutionStack`.
     """
@@ -116,12 +116,13 @@ def steerable_stack(
     """Convolutions that commute with D4, with e2cnn's batch norm and ReLU, initialised as e2cnn does.
 
     Args:
-        widths: Fields in, of the hidden layers, and out; all but those in are D4-regular.
+        widths: Fields of the input, of the hidden layers, and of the output; all but the input are
+            D4-regular.
         shapes: The convolutions.
-        in_regular: Whether the fields in are regular, else trivial.
+        in_regular: Whether the fields of the input are regular; otherwise they are trivial.
         pools: See `ConvolutionStack`.
     """
-    # Imported here because e2cnn takes seconds to import, and `none` does without.
+    # Imported here because importing e2cnn takes seconds, and `none` does without it.
     from sen_bench.baselines.steerable import D4, FieldBatchNorm, SteerableConvolution  # noqa: PLC0415
 
     return ConvolutionStack(
@@ -138,19 +139,19 @@ def steerable_stack(
                 zip(_pairs(widths, len(shapes)), shapes, strict=True)
             )
         ],
-        # Not in place: on the view that the norm may return, autograd would make that expensive.
+        # Not in place: autograd would make that expensive on the view that the norm may return.
         lambda: (FieldBatchNorm(widths[1]), nn.ReLU()),
         pools=pools,
     )
 
 
 def _pairs(widths: tuple[int, int, int], count: int) -> list[tuple[int, int]]:
-    """The widths in and out of so many convolutions."""
+    """The widths in and out of each convolution."""
     return list(itertools.pairwise([widths[0], *(count - 1) * [widths[1]], widths[2]]))
 
 
 class OrdinaryTransition(nn.Module):
-    """T's change of `none`: linear-ReLU-linear-LayerNorm-ReLU-linear (paper, section 3).
+    """The change predicted by `none`: linear-ReLU-linear-LayerNorm-ReLU-linear (paper, section 3).
 
     Args:
         hidden: Width of the hidden layers.
@@ -173,7 +174,7 @@ class OrdinaryTransition(nn.Module):
 
 
 class SteerableTransition(nn.Module):
-    """T's change of `sen` and `full`: three D4-equivariant linear maps with ReLU between (paper, section 3).
+    """The change predicted by `sen` and `full`: three D4-equivariant linear maps and ReLU (paper, section 3).
 
     Linear maps of fields are convolutions with one pixel. A torque a enters as the pair (a, -a), which the
     reflections exchange.

@@ -15,12 +15,12 @@ def gram_schmidt(vectors: Tensor) -> Tensor:
     """Rotations from pairs of vectors u and v (paper, 3D Teapot).
 
     The columns of the rotation are x = u/|u|, y along the part of v at right angles to x, and z = x × y. So
-    it turns with the vectors: `gram_schmidt(g u, g v) = g gram_schmidt(u, v)`. It is computed in float32 at
-    least, also under autocast.
+    it turns with the vectors: `gram_schmidt(g u, g v) = g gram_schmidt(u, v)`. It is computed at least in
+    float32, even under autocast.
 
     Where u is shorter than `DEGENERATE`, or v is, or the sine of their angle is smaller, a direction is
-    undefined, and an axis of the world stands in for the vector at fault [ours]: the result is a rotation all
-    the same, and no gradient flows back to that vector. Elsewhere gradients are those of the formula, which
+    undefined, and an axis of the world stands in for the vector at fault [ours]: the result is still a
+    rotation, and no gradient flows back to that vector. Elsewhere gradients are those of the formula, which
     grow as the inverse of a length or of the sine: large near such a place, and finite everywhere.
 
     Args:
@@ -36,7 +36,7 @@ def gram_schmidt(vectors: Tensor) -> Tensor:
         axis = nn.functional.one_hot(x.detach().abs().argmin(dim=-1), 3).to(x.dtype)
         v = _direction(v, axis)
         y = _direction(_without(v, x), _without(axis, x))
-        # Once more: of a v near x, rounding has left a share along x, which the scaling has enlarged.
+        # Once more: if v is close to x, rounding has left a share along x, which the scaling has enlarged.
         y = nn.functional.normalize(_without(y, x), dim=-1)
         return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
 

@@ -26,7 +26,7 @@ C4, D4 = Group.cyclic(4), Group.dihedral(4)
 
 
 class _Kind(enum.Enum):
-    """The kinds of fields that there are, each a permutation representation of the group."""
+    """The kinds of fields, each a permutation representation of the group."""
 
     TRIVIAL = "one channel that the group leaves alone"
     REGULAR = "one channel an element"
@@ -39,7 +39,7 @@ class _Block:
 
     Attributes:
         basis: The kernels that commute with the group, float64 `[basis, channels out, channels in, k, k]`.
-        irreps: Of each element of the basis, the irrep in (by name) and out (by its place in the field).
+        irreps: For each element of the basis, the irrep in (by name) and out (by its place in the field).
         bias: What a field's one bias adds to its channels, float64 `[channels out]`.
     """
 
@@ -52,12 +52,11 @@ class _Block:
 def _block(group: Group, source: _Kind, target: _Kind, kernel_size: int, dilation: int) -> _Block:
     """The kernels between two kinds of fields.
 
-    Elements have the same numbers for e2cnn as for us: it too numbers the turns first and then the turns of a
-    reflection, and that reflection is given its axis here, so that it is (x, y) to (x, -y), as in
-    `Group.dihedral`.
+    Elements have the same numbers in e2cnn as here: it too numbers the turns first and then the turns of a
+    reflection, whose axis is chosen here so that it takes (x, y) to (x, -y), as in `Group.dihedral`.
 
     Raises:
-        ConfigError: The group is not C_n or D_n, or has no reflections to exchange signs.
+        ConfigError: The group is not C_n or D_n, or has no reflections that could exchange signs.
     """
     construction = group.construction or {}
     family, n = construction.get("family"), construction.get("n")
@@ -91,14 +90,14 @@ def _block(group: Group, source: _Kind, target: _Kind, kernel_size: int, dilatio
 
 
 def _he_deviations(blocks: list[tuple[int, _Block]], out_fields: int) -> Tensor:
-    """The standard deviations of e2cnn's generalised He initialisation, one a weight, float64.
+    """The standard deviations of e2cnn's generalised He initialisation, one per weight, float64.
 
     An irrep out gets the variance 1, in equal parts from each kind of irrep in, and within a kind from each
     element of the basis (Weiler and Cesa 2019, as e2cnn 0.2.3 has it).
 
     Args:
-        blocks: The kernels from each kind of fields in, and how many fields of the kind there are.
-        out_fields: How many fields there are out.
+        blocks: The kernels from each kind of input field, and how many fields of that kind there are.
+        out_fields: The number of output fields.
     """
     elements: Counter[tuple[str, int]] = Counter()
     for fields, block in blocks:
@@ -123,20 +122,21 @@ class SteerableConvolution(nn.Module):
     Kernel basis, parameters and initialisation (generalised He; biases 0) are those of e2cnn's `R2Conv`; the
     convolution is an ordinary one with the kernel expanded from them. Unlike `R2Conv`:
 
-    * It keeps no expanded kernel between calls. `R2Conv` makes its buffers anew at every change between
-      `train()` and `eval()`, so that its checkpoints load only in the mode that they were saved in.
+    * It keeps no expanded kernel between calls. `R2Conv` rebuilds its buffers at every change between
+      `train()` and `eval()`, so that its checkpoints load only in the mode in which they were saved.
     * The basis is its own (e2cnn shares one between all layers of a process, and with it its type and
       device), is exact in float64, and stays out of checkpoints.
     * Channels are ordered by group element, then by field, `[B, |G|·fields, H, W]`, so that a field's
       elements lie as further pixels of an image in channels-last format: see `FieldBatchNorm`.
-    * It is made from one field's kernels, in a moment; 181 fields of D4 take `R2Conv` half a minute.
+    * It is built from one field's kernels in a moment; `R2Conv` takes half a minute for 181 fields of D4.
 
     Args:
-        in_fields: Fields in.
-        out_fields: Fields out.
-        in_regular: Whether the fields in are regular (|G| channels each), else trivial (1 channel).
-        out_regular: The same for the fields out.
-        in_signs: Further fields in, whose channels come before the others: pairs (a, -a), which the
+        in_fields: Input fields.
+        out_fields: Output fields.
+        in_regular: Whether the input fields are regular (|G| channels each); otherwise they are trivial (1
+            channel).
+        out_regular: The same for the output fields.
+        in_signs: Further input fields, whose channels come before the others: pairs (a, -a), which the
             reflections of D_n exchange, as all a and then all -a (e2cnn's quotient by the turns).
         group: C_n or D_n, acting on the plane of the image with y upwards.
         kernel_size: Side of the kernel; 3×3 with the default stride and padding keep height and width.
@@ -192,7 +192,7 @@ class SteerableConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[B, channels in, H, W]` to `[B, channels out, H', W']`."""
-        # Not under autocast: a kernel rounded once, when it is complete, is nearer to equivariant.
+        # Not under autocast: a kernel that is rounded once, when complete, is closer to equivariant.
         with torch.autocast(x.device.type, enabled=False):
             kernel = self._kernel().contiguous(memory_format=torch.channels_last)
             bias = torch.outer(self.bias_basis, self.bias).flatten()
@@ -211,7 +211,7 @@ class SteerableConvolution(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves or casts the layer; the bases are rounded from the exact ones, not from rounded ones."""
+        """Moves or casts the layer; bases are rounded from the exact ones, never twice."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, exact in self._exact.items():
             setattr(self, name, exact.to(getattr(self, name)))
@@ -225,8 +225,8 @@ class SteerableConvolution(nn.Module):
 class FieldBatchNorm(nn.Module):
     """Batch normalisation of regular fields: one mean, variance, scale and shift per field.
 
-    The same as e2cnn's `InnerBatchNorm`. A field's channels, one a group element, count as further pixels, so
-    it commutes with the group.
+    The same as e2cnn's `InnerBatchNorm`. A field's channels, one per group element, count as further pixels,
+    so it commutes with the group.
 
     Args:
         fields: Regular fields.
@@ -248,7 +248,7 @@ class _SteerableMaps(nn.Module):
 
     Args:
         layers: From trivial fields to one field per object.
-        regular: Whether these fields are regular, else trivial.
+        regular: Whether these fields are regular; otherwise they are trivial.
     """
 
     def __init__(self, layers: list[nn.Module], *, regular: bool) -> None:
@@ -273,16 +273,16 @@ class _SteerableMaps(nn.Module):
 class SteerableEmbedding(_SteerableMaps):
     """Four steerable 3×3 convolutions, batch norm and ReLU between, sigmoid at the end (paper, section 3).
 
-    Trivial fields in (the colours), regular ones between, and out trivial ones (a map per object) or regular
-    ones (a C4 fibre of maps per object). It commutes with turning the image by quarter turns, exactly; that
-    the group acts so on the pixels is the wrong assumption of `full`. Initialised as e2cnn does: generalised
-    He, biases 0.
+    The input is trivial fields (the colours), the hidden layers are regular ones, and the output is trivial
+    ones (a map per object) or regular ones (a C4 fibre of maps per object). It commutes exactly with quarter
+    turns of the image; that the group acts on the pixels in this way is the wrong assumption of `full`. It is
+    initialised as in e2cnn: generalised He, biases 0.
 
     Args:
         image_channels: Channels of the observations.
-        num_objects: Fields to give.
+        num_objects: Fields to produce.
         fields: Regular fields of the three hidden layers (paper: 16).
-        regular: Whether the fields to give are regular.
+        regular: Whether the fields to produce are regular.
     """
 
     def __init__(self, *, image_channels: int, num_objects: int, fields: int, regular: bool = False) -> None:
@@ -292,7 +292,7 @@ class SteerableEmbedding(_SteerableMaps):
             layers += [
                 SteerableConvolution(in_fields, fields, in_regular=index > 0, out_regular=True),
                 FieldBatchNorm(fields),
-                # Not in place: on the view that the norm may return, autograd would make that expensive.
+                # Not in place: autograd would make that expensive on the view that the norm may return.
                 nn.ReLU(),
             ]
         last = SteerableConvolution(fields, num_objects, in_regular=True, out_regular=regular)
@@ -302,15 +302,15 @@ class SteerableEmbedding(_SteerableMaps):
 class SteerablePatchEmbedding(_SteerableMaps):
     """The steerable counterpart of `PatchEmbedding`: a convolution per patch, batch norm, ReLU, 1×1, sigmoid.
 
-    Fields and initialisation are as in `SteerableEmbedding`. It commutes with turning the image by quarter
-    turns, exactly, where patches tile the image.
+    Fields and initialisation are as in `SteerableEmbedding`. It commutes exactly with quarter turns of the
+    image if patches tile the image.
 
     Args:
         image_channels: Channels of the observations.
-        num_objects: Fields to give.
+        num_objects: Fields to produce.
         fields: Regular fields of the hidden layer (16 [ours], as in 3D Blocks).
         patch: Side of a patch in pixels.
-        regular: Whether the fields to give are regular.
+        regular: Whether the fields to produce are regular.
     """
 
     def __init__(

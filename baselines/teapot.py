@@ -27,12 +27,13 @@ class RotationEmbedding(nn.Module):
     The paper gives no sizes; these are ours. Convolutions of stride 2, the first 5×5 and the others 3×3, of
     n, 2n, 4n and 4n channels, and linear layers of 16n, 8n and 6 channels, with BatchNorm and ReLU after each
     but the last. The 6 numbers are two vectors, which `gram_schmidt` makes orthonormal. Convolutions start
-    Xavier-uniform with biases 0, as all of the paper's, linear layers as `nn.Linear` does.
+    Xavier-uniform with biases 0, like all of the paper's, linear layers as in `nn.Linear`.
 
     Without BatchNorm in the linear layers, two of three runs of `matmul` (large actions, Adam 1e-3, batches
-    of 64 and 128) rested where the first column of the rotation was right and the others were not, and were
-    stopped there after more than 100,000 transitions: the second vector had become long and nearly constant,
-    and the longer a vector is, the less a step turns it. With it, training passed that place within 20,000.
+    of 64 and 128) got stuck where the first column of the rotation was right and the others were not, and
+    were stopped there after more than 100,000 transitions: the second vector had become long and nearly
+    constant, and the longer a vector is, the less a step turns it. With BatchNorm, training passed that point
+    within 20,000.
 
     Args:
         image_channels: Channels of the observations.
@@ -75,7 +76,7 @@ class MatrixProduct(nn.Module):
     """The transition T of `matmul`: z' = a z, which is what the world does; it learns nothing."""
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
-        """The products of matrices `[B, 3, 3]`, in the precision of the latents also under autocast."""
+        """The products of matrices `[B, 3, 3]`, in the precision of the latents even under autocast."""
         with torch.autocast(latent.device.type, enabled=False):
             return action @ latent
 
@@ -104,10 +105,10 @@ class OrdinaryTransition(nn.Module):
 
 
 class RotationModel(WorldModel):
-    """A world model with a rotation as embedding and, there being no encoder, as latent (paper, section 3).
+    """A world model whose embedding is a rotation and, without an encoder, its latent (paper, section 3).
 
-    Embeddings and latents are rotations z, `[B, 3, 3]`, of which an element g makes g z; actions are
-    rotations `[B, 3, 3]` of any floating-point type, of which it makes g a gᵀ. T gives the next latent, not a
+    Embeddings and latents are rotations z, `[B, 3, 3]`, which an element g takes to g z; actions are
+    rotations `[B, 3, 3]` of any floating-point type, which it takes to g a gᵀ. T gives the next latent, not a
     difference.
 
     Args:
@@ -145,7 +146,7 @@ class RotationModel(WorldModel):
             return elements.to(embedding) @ embedding
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
-        """The rotations g z, also where T is not equivariant; see `WorldModel.transform_latent`."""
+        """The rotations g z, even if T is not equivariant; see `WorldModel.transform_latent`."""
         return self.transform_embedding(elements, latent)
 
 
@@ -198,7 +199,7 @@ def build_teapot_model(
     elif kind == "none":
         network = OrdinaryTransition(hidden=hidden)
     else:
-        # Imported here because e3nn takes seconds to import, and only `tfn` needs it.
+        # Imported here because importing e3nn takes seconds, and only `tfn` needs it.
         from sen_bench.baselines.tensor_field import TensorFieldNetwork  # noqa: PLC0415
 
         network = TensorFieldNetwork(hidden=hidden)

@@ -34,7 +34,7 @@ class TensorFieldLayer(nn.Module):
 
         h'_i = (W h_i + Σ_{j≠i} h_j ⊗_{|r_ij|} Y(r_ij)) / 2
 
-    The weights of a tensor field network's products are functions of the distance. Here there are but two
+    The weights of a tensor field network's products are functions of the distance. Here there are only two
     distances, so that function is two sets of weights.
 
     Args:
@@ -74,8 +74,8 @@ class TensorFieldNetwork(nn.Module):
     goes through `gram_schmidt`. The paper gives no more than the points and the action; labels, sizes and
     pooling are ours.
 
-    It is equivariant under rotations: (g z, g a gᵀ) gives g z'. It runs in float32 at least, also under
-    autocast, and is as exact in float64 as that is.
+    It is equivariant under rotations: (g z, g a gᵀ) gives g z'. It runs at least in float32, even under
+    autocast, and in float64 it is exact to that precision.
 
     Args:
         hidden: Channels of each degree, 0, 1 and 2, in the hidden layers.
@@ -136,7 +136,7 @@ class TensorFieldNetwork(nn.Module):
         return copied
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves or casts the network; constants are rounded from the exact ones, not from rounded ones."""
+        """Moves or casts the network; constants are rounded from the exact ones, never twice."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, exact in self._exact.items():
             self.get_buffer(name).copy_(exact)

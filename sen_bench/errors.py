@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 
 class SenBenchError(Exception):
-    """Something the user can put right: the message says what was wrong and what would be right."""
+    """A mistake that the user can put right: the message says what was wrong and what would be right."""
 
 
 class UnknownNameError(SenBenchError):
-    """A name that is not registered, with the nearest names that are.
+    """A name that is not registered; the message suggests the nearest names that are.
 
     Args:
         kind: What the name was meant to name, in the singular ("task", "model").
@@ -35,19 +35,19 @@ class ConfigError(SenBenchError):
 
 
 class ExtensionError(ConfigError):
-    """Code of others, a plugin or a model of one's own, that cannot be used as it is."""
+    """Third-party code, such as a plugin or a model of your own, that cannot be used as it is."""
 
 
 class WorldError(SenBenchError):
-    """A world asked for a size, object count or state that it does not have."""
+    """A world was asked for a size, object count or state that it does not have."""
 
 
 class DatasetError(SenBenchError):
-    """A store that is missing, not ours, incomplete, of another version or of another recipe."""
+    """A dataset that is missing, not ours, incomplete, or of another version or recipe."""
 
 
 class MissingExtraError(SenBenchError):
-    """A part of sen-bench whose packages are not installed.
+    """A part of sen-bench whose required packages are not installed.
 
     Args:
         what: The part, as the beginning of a sentence.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import torch
 
 from sen_bench.cli.console import Terminal
@@ -17,11 +18,11 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
-from sen_bench.results import aggregate, read_runs
-from sen_bench.runs import Folders, Run
+from sen_bench.results import ResultsFolder, aggregate, read_runs
+from sen_bench.runs import Run, Workspace
 from sen_bench.sweep import Selection, select_runs
 from sen_bench.system import prepare_device, resolve_device
-from sen_bench.tasks import get_task
+from sen_bench.tasks import get_task, reference_model
 
 
 def selection_of(
@@ -61,9 +62,8 @@ def selection_of(
         elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         training: What is to be otherwise than in the preset's training.
     """
-    folders = Folders(data, runs, results)
     if elsewhere:
-        folders = Folders(data.absolute(), runs.absolute(), results.absolute())
+        data, runs, results = data.absolute(), runs.absolute(), results.absolute()
     return Selection(
         tasks=tasks,
         models=tuple(name for names in models for name in names),
@@ -71,7 +71,7 @@ def selection_of(
         train_split=train_split,
         preset=load_preset(preset),
         training={key: value for key, value in training.items() if value is not None},
-        folders=folders,
+        workspace=Workspace(data, runs, ResultsFolder(results)),
         device=device,
         compiled=compiled,
         data_memory=data_memory,
@@ -133,7 +133,7 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
     runs = _runs(**selection)
     for run in runs:
         run.record(run.evaluate(terminal))
-    print_leaderboard(runs[0].folders, {runs[0].task.name})
+    _print_means(runs[0].workspace.results, {runs[0].task.name})
 
 
 @click.command("leaderboard")
@@ -149,18 +149,21 @@ def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # 
       sen-bench leaderboard --iqm
     """
     tasks = None if task is None else {get_task(task).name}
-    print_leaderboard(Folders(Path(), Path(), results), tasks, iqm=iqm)
+    _print_means(ResultsFolder(results), tasks, iqm=iqm)
 
 
-def print_leaderboard(folders: Folders, tasks: set[str] | None, *, iqm: bool = False) -> None:
-    """Prints the means over seeds of everything in the table of runs.
+def _print_means(results: ResultsFolder, tasks: set[str] | None, *, iqm: bool = False) -> None:
+    print_leaderboard(aggregate(read_runs(results.runs_csv), reference_model), tasks, iqm=iqm)
+
+
+def print_leaderboard(leaderboard: pd.DataFrame, tasks: set[str] | None, *, iqm: bool = False) -> None:
+    """Prints means over seeds.
 
     Args:
-        folders: Where the table is.
+        leaderboard: Of `aggregate`.
         tasks: Only of these; None: of all.
         iqm: Whether to show interquartile means with their intervals.
     """
-    table = aggregate(read_runs(folders.runs_csv))
     if tasks is not None:
-        table = table[table["task"].isin(tasks)]
-    click.echo(format_table(table, iqm=iqm))
+        leaderboard = leaderboard[leaderboard["task"].isin(tasks)]
+    click.echo(format_table(leaderboard, iqm=iqm))

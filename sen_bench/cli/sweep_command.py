@@ -35,7 +35,7 @@ from sen_bench.sweep import (
     threads_per_job,
 )
 from sen_bench.system import device_name, prepare_device, resolve_device, resolve_devices
-from sen_bench.tasks import task_names
+from sen_bench.tasks import reference_model, task_names
 
 
 @click.command("run")
@@ -117,13 +117,13 @@ def run_command(
         return
     terminal.message(text)
     for run in plan.done:
-        terminal.message(f"{run.name}: already in {run.folders.runs_csv}")
+        terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
     how = {"alone": len(runs) == 1, "tensorboard": tensorboard, "force": force}
     with _outcomes(plan.to_do, device, where, slurm, workers, jobs, terminal, **how) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
-    selection.folders.refresh_leaderboard()
-    if selection.folders.runs_csv.exists():
-        print_leaderboard(selection.folders, {run.task.name for run in runs})
+    results = selection.workspace.results
+    if results.runs_csv.exists():
+        print_leaderboard(results.refresh_leaderboard(reference_model), {run.task.name for run in runs})
     if failed:
         _report(failed, len(plan.to_do), terminal, force=force)
         context.exit(EXIT_FAILED)
@@ -199,7 +199,7 @@ def _follow(outcomes: Iterator[Outcome], total: int, terminal: Terminal) -> list
     failed = []
     for number, outcome in enumerate(outcomes, start=1):
         run = outcome.run
-        state = "done" if outcome.new else f"already in {run.folders.runs_csv}"
+        state = "done" if outcome.new else f"already in {run.workspace.results.runs_csv}"
         if outcome.error is not None:
             state = f"FAILED: {outcome.error}"
             failed.append(outcome)

@@ -1,4 +1,4 @@
-"""Connecting to a cluster: finding its scheduler or starting it, and making sure of its workers' version."""
+"""Connecting to a cluster: finding or starting its scheduler, and checking the version of its workers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import distributed
 
 SLURM = "slurm"
-"""In place of an address: start workers as SLURM jobs."""
+"""Given instead of an address: start workers as SLURM jobs."""
 
-# Seconds to wait for an answer of the scheduler.
+# Seconds to wait for an answer from the scheduler.
 _CONNECT = 15
 
 
@@ -34,7 +34,7 @@ def connected(
     Args:
         where: The address of a Dask scheduler, "tcp://host:8786", or "slurm".
         options: What to ask SLURM for.
-        notice: Called with lines that a person should read: that there is no worker yet.
+        notice: Called with lines that a person should read, such as that there is no worker yet.
         work: What the cluster is for, as the beginning of a sentence.
 
     Raises:
@@ -67,10 +67,10 @@ def connected(
 
 
 def _check_versions(client: distributed.Client) -> None:
-    """Makes sure that the workers that are there have our version of sen-bench.
+    """Makes sure that the workers present have our version of sen-bench.
 
     Raises:
-        ClusterError: One has none, or another.
+        ClusterError: A worker has no sen-bench, or another version.
     """
     found = client.get_versions(packages=["sen_bench"])["workers"]
     for address, versions in found.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class SlurmOptions(BaseModel):
     """What to ask SLURM for. The names are those of `dask_jobqueue.SLURMCluster`; others are refused.
 
-    What is not given, Dask looks up in its own configuration (`jobqueue.slurm`), where a site may have it.
+    Dask looks up what is not given in its own configuration (`jobqueue.slurm`), where a site may set it.
 
     Attributes:
         jobs: How many jobs.
@@ -35,8 +35,8 @@ class SlurmOptions(BaseModel):
         job_extra_directives: Further lines for `#SBATCH`, such as "--constraint=skylake".
         job_directives_skip: Lines with these words are left out, such as "--mem" where a site refuses it.
         job_script_prologue: Lines of shell before the worker starts, such as "module load python".
-        job_cpu: Cores to ask for, where they are not `cores`.
-        job_mem: Memory to ask for, where it is not `memory`.
+        job_cpu: Cores to ask for, if other than `cores`.
+        job_mem: Memory to ask for, if other than `memory`.
         log_directory: Where the jobs' output goes.
         local_directory: Where workers keep temporary files.
         interface: Network interface, such as "ib0".
@@ -72,7 +72,7 @@ class SlurmOptions(BaseModel):
         """Reads a TOML file.
 
         Raises:
-            ConfigError: It cannot be read, is no TOML, or has a key or value that is not allowed.
+            ConfigError: It cannot be read, is not TOML, or has a key or value that is not allowed.
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -85,7 +85,7 @@ class SlurmOptions(BaseModel):
 
 
 def make_slurm_cluster(options: SlurmOptions) -> SLURMCluster:
-    """A cluster that has asked for no job yet.
+    """Makes a cluster that has not asked for a job yet.
 
     Raises:
         ClusterError: Dask does not understand a value.
@@ -93,7 +93,7 @@ def make_slurm_cluster(options: SlurmOptions) -> SLURMCluster:
     from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
 
     given = options.model_dump(exclude={"jobs"}, exclude_none=True)
-    # Any free port for Dask's web page: on a login node somebody else's cluster may have the usual one.
+    # Any free port for Dask's web page: on a login node somebody else's cluster may be using the usual one.
     scheduler = {"dashboard_address": ":0"}
     try:
         return SLURMCluster(**{"processes": options.cores, "scheduler_options": scheduler, **given})
@@ -123,7 +123,7 @@ def start_slurm(options: SlurmOptions) -> Iterator[SLURMCluster]:
 
 
 def _check_accepted(cluster: SLURMCluster) -> None:
-    """Has SLURM look at the job, because Dask only logs a refusal and then waits for ever.
+    """Has SLURM check the job, because Dask only logs a refusal and then waits for ever.
 
     Raises:
         ClusterError: It would refuse it.

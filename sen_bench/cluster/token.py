@@ -1,4 +1,4 @@
-"""A sign that somebody waits for what workers do: a file that all machines see while that is so."""
+"""A sign that somebody is waiting for the workers: a file that all machines see for as long as that is so."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sen_bench.errors import ClusterError
 
 @dataclass(frozen=True)
 class Token:
-    """The file, as workers get to know of it.
+    """The file, as workers are told of it.
 
     Attributes:
         path: Where it is.
         text: What is in it; no other token has the same.
-        work: What is waited for, as in "the generation was stopped".
+        work: What is being waited for, as in "the generation was stopped".
     """
 
     path: Path
@@ -27,10 +27,10 @@ class Token:
     work: str
 
     def check(self) -> None:
-        """Makes sure that somebody still waits.
+        """Makes sure that somebody is still waiting.
 
         Raises:
-            ClusterError: Nobody does any more, or this is another file system than the client's.
+            ClusterError: Nobody is, or this is another file system than the client's.
         """
         try:
             wanted = self.path.read_text() == self.text
@@ -45,11 +45,11 @@ class Token:
 
 @contextmanager
 def new_token(folder: Path, work: str) -> Iterator[Token]:
-    """Puts a token into a folder, and takes it away at the end.
+    """Puts a token into a folder, and removes it at the end.
 
     Args:
-        folder: The folder, which is there.
-        work: What is waited for.
+        folder: An existing folder.
+        work: What is being waited for.
     """
     text = uuid.uuid4().hex
     token = Token(folder / f"cluster-{text}", text, work)

@@ -17,11 +17,11 @@ from sen_bench.store import Dataset
 from sen_bench.symmetry import action_label, element_label
 from sen_bench.system import write_atomically
 
-#: Frames are enlarged by a whole factor to at least so many pixels.
+#: Frames are enlarged by a whole factor to at least this many pixels.
 _CELL = 100
 _GAP, _MARGIN, _LABEL, _LINE = 6, 8, 130, 16
 _INK, _PAPER = (20, 20, 20), (255, 255, 255)
-#: Milliseconds that a frame of an animation stays.
+#: Milliseconds that a frame of an animation is shown.
 _FRAME_MS = 500
 
 Labeller = Callable[[NDArray[Any]], str]
@@ -30,13 +30,13 @@ Labeller = Callable[[NDArray[Any]], str]
 def contact_sheet(
     dataset: Dataset, episodes: Sequence[int], *, twin: bool = False, frames: int = 8
 ) -> Image.Image:
-    """Draws the first frames of episodes side by side, with the action between each two.
+    """Draws the first frames of episodes side by side, with the action between every two frames.
 
     Args:
         dataset: Where they come from.
         episodes: Their numbers.
         twin: Whether to draw each episode's twin below it, with the group element.
-        frames: At most so many frames of each.
+        frames: The most frames to draw of each.
 
     Raises:
         DatasetError: If there is no such episode, or no twin.
@@ -55,7 +55,7 @@ def contact_sheet(
         for frame in range(shown):
             left = _LABEL + frame * (cell[0] + _GAP)
             sheet.paste(_enlarge(pixels[frame]), (left, top))
-            # Frames that lead an episode in have no action.
+            # The leading frames of an episode have no action.
             step = frame - (len(pixels) - len(actions) - 1)
             if 0 <= step < len(actions) and frame + 1 < shown:
                 draw.text((left, top + cell[1] + 1), label(actions[step]), _INK, font)
@@ -63,7 +63,7 @@ def contact_sheet(
 
 
 def animation(dataset: Dataset, episodes: Sequence[int], *, twin: bool = False) -> list[Image.Image]:
-    """Draws every frame of episodes, one picture a time step; the arguments are as for a contact sheet."""
+    """Draws every frame of episodes, one picture per time step; the arguments are as for a contact sheet."""
     rows = _rows(dataset, episodes, twin=twin)
     label = _action_labels(dataset)
     cell = _enlarge(rows[0][1][0]).size
@@ -90,7 +90,8 @@ def save_view(
     """Writes a contact sheet (``.png``) or an animation (``.gif``).
 
     Raises:
-        DatasetError: If there is no such episode, no twin, or the file is neither or cannot be written.
+        DatasetError: If there is no such episode or no twin, or the file is neither kind or cannot be
+            written.
     """
     kind = path.suffix.lower()
     if kind not in {".png", ".gif"}:
@@ -137,14 +138,14 @@ def _trajectory(dataset: Dataset, prefix: str, episode: int) -> tuple[NDArray[np
 
 
 def _enlarge(frame: NDArray[np.uint8]) -> Image.Image:
-    """One frame, ``[H, W, 3]`` or ``[H, W, 1]``, in colour and large enough to be looked at."""
+    """One frame, ``[H, W, 3]`` or ``[H, W, 1]``, in colour and large enough to look at."""
     image = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame).convert("RGB")
     factor = max(1, math.ceil(_CELL / max(image.size)))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def _action_labels(dataset: Dataset) -> Labeller:
-    """How to write an action: by its name where the world has one for it, else by its numbers."""
+    """How to write an action: by its name if the world has one for it, otherwise by its numbers."""
     try:
         names = make_world(dataset.world_id, **dataset.world_options).action_names
     except UnknownNameError:  # a world of a third party that is not installed here

@@ -1,4 +1,4 @@
-"""The learning curve of a run: its loss, how far latents are apart, and where it was collapsed."""
+"""The learning curve of a run: its loss, how far apart latents are, and where it was collapsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Attempt:
         steps: float64 ``[N]``, optimiser steps of all attempts so far.
         terms: By name, float64 ``[N]``: loss, positive, negative, separation.
         epochs: The steps at which epochs ended.
-        collapses: From which step to which the model was collapsed.
+        collapses: The first and the last step of every time that the model was collapsed.
     """
 
     steps: NDArray[np.float64]
@@ -40,7 +40,7 @@ def read_attempts(lines: Sequence[dict[str, Any]]) -> list[Attempt]:
         last = max(line["step"] for line in mine)
         starts = [line["step"] for line in mine if line["event"] == "collapsed"]
         ends = [line["step"] for line in mine if line["event"] == "recovered"]
-        # Only the last collapse of an attempt can be without an end.
+        # Only the last collapse of an attempt may have no end.
         spans = zip(starts, [*ends, last][: len(starts)], strict=True)
         attempts.append(
             Attempt(
@@ -58,9 +58,9 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], *, title: str, hinge: f
     """Draws loss and separation against optimiser steps.
 
     Args:
-        lines: Of the metrics log.
+        lines: The lines of the metrics log.
         title: What the run is.
-        hinge: Margin of the negative term: the loss when all latents are equal.
+        hinge: Margin of the negative term; it is the loss when all latents are equal.
     """
     attempts = read_attempts(lines)
     figure = new_figure(2.5)

@@ -65,7 +65,7 @@ def draw_frames(learned: FloatArray, true: FloatArray, frames: NDArray[np.uint8]
 
 def _draw_histogram(axes: Axes, error: FloatArray) -> None:
     axes.hist(error, bins=np.linspace(0, 180, 61).tolist(), color=BLUE)
-    # What rotations have that know nothing of each other: the angle of a random one.
+    # The angle between rotations that know nothing of each other: that of a random one.
     angle = np.radians(np.linspace(0, 180, 181))
     expected = len(error) * np.radians(3) * (1 - np.cos(angle)) / np.pi
     axes.plot(np.degrees(angle), expected, color=FAINT, lw=0.9, label="by chance")
@@ -73,7 +73,7 @@ def _draw_histogram(axes: Axes, error: FloatArray) -> None:
         float(np.median(error)), color=INK, lw=0.8, ls=(0, (4, 2)), label=f"median {np.median(error):.1f}°"
     )
     axes.set(xlabel="learned against true (°)", ylabel="frames", xlim=(0, 180), xticks=range(0, 181, 60))
-    # Above: no corner is free whatever the errors are.
+    # Above the axes: whatever the errors, no corner inside is sure to be free.
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 
@@ -93,7 +93,7 @@ def _draw_state(
     arrows.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
     arrows.set_aspect("equal")
     arrows.set_title(f"{error:.1f}° off", fontsize=7, y=-0.12)
-    for axis in np.argsort(-true[1]):  # what points away first, so that what points here covers it
+    for axis in np.argsort(-true[1]):  # farthest first, so that nearer ones cover it
         for matrix, style, width in ((learned, "-", 1.4), (true, (0, (2, 1.5)), 0.9)):
             arrows.annotate(
                 "",

@@ -23,7 +23,7 @@ def cell_vectors(cells: NDArray[np.int64], side: int) -> FloatArray:
 
 
 def turning_irrep(action: Representation) -> Irrep | None:
-    """The representation by which the turns act on the plane of the grid itself, where there is one."""
+    """The representation by which the turns act on the plane of the grid itself, if there is one."""
     planes = [irrep for irrep in irreps(action.group) if irrep.dim == 2]
     return planes[0] if planes else None
 
@@ -33,9 +33,9 @@ def object_plane(
 ) -> FloatArray:
     """Where the latents of one object lie in a plane.
 
-    Under a group it is a plane on which turns of the world act as turns (the copy of that representation in
+    With a group it is a plane on which turns of the world act as turns (the copy of that representation in
     which the latents vary most), turned to lie as the grid does. Without one it is the plane of the first two
-    principal components, turned or reflected likewise.
+    principal components, turned or reflected in the same way.
 
     Args:
         latents: float64 ``[N, ...]``.
@@ -57,7 +57,7 @@ def object_plane(
 
 
 def cell_means(points: FloatArray, cells: NDArray[np.int64], side: int) -> FloatArray:
-    """The mean of the points in each cell, float64 ``[side, side, 2]``; NaN where there is none."""
+    """The mean of the points in each cell, float64 ``[side, side, 2]``; NaN for empty cells."""
     means = np.full((side, side, 2), np.nan)
     for row, column in np.ndindex(side, side):
         inside = (cells == (row, column)).all(axis=1)
@@ -75,7 +75,7 @@ def draw_grid_latents(
     names: Sequence[str],
     title: str,
 ) -> Figure:
-    """Draws a panel an object: its latents, coloured by the true cell, and the mean of every cell as a mesh.
+    """Draws a panel per object: its latents, coloured by the true cell, and the mean of every cell as a mesh.
 
     Args:
         latents: float64 ``[N, O, ...]``.
@@ -113,7 +113,7 @@ def draw_grid_latents(
 
 
 def _draw_mesh(axes: Axes, means: FloatArray, colours: FloatArray) -> None:
-    """Neighbouring cells joined, so that the grid is seen also where colours are not."""
+    """Joins neighbouring cells, so that the grid shows even where colours do not."""
     for line in (*means, *means.swapaxes(0, 1)):
         axes.plot(line[:, 0], line[:, 1], color=FAINT, lw=0.6, zorder=2)
     flat = means.reshape(-1, 2)

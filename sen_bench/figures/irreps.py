@@ -21,7 +21,7 @@ class PointGroup:
 
     Attributes:
         group: C_n or D_n.
-        elements: int64 ``[n]``, its elements as numbers of the world's group.
+        elements: int64 ``[n]``, its elements, as numbered in the world's group.
     """
 
     group: Group
@@ -29,7 +29,7 @@ class PointGroup:
 
 
 def point_group(group: Group) -> PointGroup | None:
-    """The group itself if it is cyclic or dihedral; the first factor of a product, if that is; else none."""
+    """The group itself if it is cyclic or dihedral; for a product its first factor, if that is; else none."""
     construction = group.construction or {}
     match construction.get("family"):
         case "cyclic" | "dihedral":
@@ -71,7 +71,7 @@ def irreps(group: Group) -> list[Irrep]:
     others, r turns the plane by its frequency times 360/n degrees and f reflects (x, y) to (x, −y).
 
     Args:
-        group: As `Group.cyclic` or `Group.dihedral` make it.
+        group: A group made by `Group.cyclic` or `Group.dihedral`.
     """
     construction = group.construction or {}
     n, dihedral = int(construction["n"]), construction["family"] == "dihedral"
@@ -96,7 +96,7 @@ def irreps(group: Group) -> list[Irrep]:
 
 @dataclass(frozen=True)
 class Component:
-    """One copy of an irreducible representation in a space, and where points of the space are in it.
+    """One copy of an irreducible representation in a space, and the coordinates of points in it.
 
     Attributes:
         irrep: Which representation.
@@ -110,7 +110,7 @@ class Component:
 
 
 def components(points: FloatArray, action: Representation, irrep: Irrep) -> Iterator[Component]:
-    """The copies of an irrep in a space, that in which the points vary most first.
+    """The copies of an irrep in a space; the one in which the points vary most comes first.
 
     With the matrices M of the action and ρ of the irrep, ``P_ij = d/|G| Σ_g ρ_ij(g) M(g)`` projects the space
     on the first coordinates of all copies (P_11) and takes a first coordinate to its second (P_21). Which
@@ -119,7 +119,7 @@ def components(points: FloatArray, action: Representation, irrep: Irrep) -> Iter
     Args:
         points: float64 ``[N, D]``.
         action: The group's action on the space, by orthogonal matrices.
-        irrep: Of the same group.
+        irrep: An irrep of the same group.
     """
     matrices = action.matrix
     scale = irrep.dim / len(matrices)
@@ -155,7 +155,7 @@ def principal_components(points: FloatArray, count: int = 2) -> FloatArray:
 
 
 def align_plane(points: FloatArray, targets: FloatArray, *, reflect: bool) -> FloatArray:
-    """Points of the plane turned about the origin to lie as the targets do, as far as a turn can do that.
+    """Points of the plane, turned about the origin to match the targets as well as a turn can.
 
     Args:
         points: float64 ``[N, 2]``.

@@ -17,7 +17,7 @@ from sen_bench.figures.planes import draw_irreps, draw_principal_components
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Representation
 
-#: Latents of so many episodes are drawn, from the first frame of each.
+#: How many episodes are drawn, each by the latent of its first frame.
 EPISODES = 2000
 
 
@@ -34,7 +34,7 @@ def draw_latents(
 
     | group, representation | figure |
     |---|---|
-    | states are cells of a grid (`cell`, `object`), latents have an axis of objects | a plane an object |
+    | states are cells of a grid (`cell`, `object`), latents have an axis of objects | a plane per object |
     | SO(3), latents are rotations | learned frames against true ones |
     | cyclic or dihedral, it acts on latents | irreducible components |
     | anything else | principal components |
@@ -44,8 +44,8 @@ def draw_latents(
         dataset: The split.
         device: Where the model is.
         title: What the run is.
-        narrow: The narrow type that the model was trained in, where there is one.
-        episodes: At most so many.
+        narrow: The narrow type that the model was trained in, if any.
+        episodes: The most episodes to draw.
 
     Raises:
         NonFiniteError: If a latent is NaN or infinite.

@@ -27,7 +27,7 @@ CHUNK = 256
 
 @contextmanager
 def inference(device: torch.device, narrow: torch.dtype | None) -> Iterator[None]:
-    """No gradients; networks in the narrow type they were trained in, where there is one."""
+    """Switches gradients off, and runs networks in the narrow type they were trained in, if any."""
     with torch.inference_mode(), torch.autocast(device.type, narrow, enabled=narrow is not None):
         yield
 
@@ -70,7 +70,7 @@ def encode_transitions(
         for index in torch.split(torch.arange(len(transitions)), CHUNK):
             parts.append(encode(model, transitions.observations(index)))
             progress(int(index[-1]) + 1, len(transitions))
-    # Joined outside of inference mode, they are tensors that a loss may be computed from.
+    # Concatenated outside inference mode, so that a loss may be computed from the result.
     return torch.cat(parts)
 
 
@@ -92,7 +92,7 @@ class LatentSample:
 def sample_latents(
     model: WorldModel, dataset: Dataset, device: torch.device, *, count: int, narrow: torch.dtype | None
 ) -> LatentSample:
-    """The latents of the first ``count`` episodes, or of all where there are fewer.
+    """The latents of the first ``count`` episodes, or of all if there are fewer.
 
     Raises:
         NonFiniteError: One of them is NaN or infinite.
@@ -108,7 +108,7 @@ def sample_latents(
 
 
 def latent_action(model: WorldModel, points: PointGroup, device: torch.device) -> NDArray[np.float64]:
-    """What the turns and reflections do to latents, read off the model: float64 ``[n, D, D]``."""
+    """What the turns and reflections do to latents, according to the model: float64 ``[n, D, D]``."""
     size = int(np.prod(model.latent_shape))
     basis = torch.eye(size, dtype=torch.float64, device=device).view(size, *model.latent_shape)
     elements = torch.from_numpy(points.elements).to(device)
@@ -119,7 +119,7 @@ def latent_action(model: WorldModel, points: PointGroup, device: torch.device) -
 
 
 def object_actions(matrices: NDArray[np.float64], objects: int, points: PointGroup) -> list[Representation]:
-    """The action on the latent of each object, where the turns leave every object's latent its own.
+    """The action on the latent of each object, if the turns do not mix the latents of objects.
 
     Args:
         matrices: float64 ``[n, O · d, O · d]``.
@@ -127,7 +127,7 @@ def object_actions(matrices: NDArray[np.float64], objects: int, points: PointGro
         points: The group.
 
     Raises:
-        SymmetryError: If these are no representations: turns mix the objects.
+        SymmetryError: If these are not representations: turns mix the objects.
     """
     n, size = len(matrices), matrices.shape[1] // objects
     blocks = matrices.reshape(n, objects, size, objects, size)
@@ -135,7 +135,7 @@ def object_actions(matrices: NDArray[np.float64], objects: int, points: PointGro
 
 
 def state_names(dataset: Dataset) -> Mapping[str, tuple[str, ...]]:
-    """What the entries of a state are, where the world is installed here; else nothing."""
+    """What the entries of a state are, if the world is installed here; otherwise nothing."""
     try:
         return make_world(dataset.world_id, **dataset.world_options).state_names
     except UnknownNameError:

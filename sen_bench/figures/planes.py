@@ -29,7 +29,7 @@ _COLUMNS = 4
 
 
 def first_components(points: FloatArray, action: Representation) -> list[Component]:
-    """The copies in which the points vary most: four of each plane, and of each line one.
+    """The copies in which the points vary most: four of each plane, and one of each line.
 
     Args:
         points: float64 ``[N, D]``.
@@ -50,7 +50,7 @@ def varying(states: NDArray[np.float64]) -> list[int]:
 
 
 def is_angle(name: str) -> bool:
-    """Whether an entry of a state starts again after a full turn, as its name says."""
+    """Whether an entry of a state repeats after a full turn, according to its name."""
     return "modulo" in name
 
 
@@ -64,7 +64,7 @@ def draw_irreps(
 ) -> Figure:
     """Draws the irreducible parts of latents.
 
-    Planes are coloured by the first entry of the state that varies. Lines are drawn against that entry which
+    Planes are coloured by the first entry of the state that varies. Lines are drawn against the entry that
     explains most of their variance.
 
     Args:
@@ -76,7 +76,7 @@ def draw_irreps(
     """
     flat = latents.reshape(len(latents), -1)
     parts = first_components(flat, action)
-    # What no element changes is drawn from its mean, everything else from the origin; so are the shares.
+    # What no element changes is drawn from its mean, everything else from the origin; shares are too.
     fixed = action.matrix.mean(axis=0) @ flat.mean(axis=0)
     total = float(((flat - fixed) ** 2).sum())
     rows = -(-len(parts) // _COLUMNS)
@@ -145,5 +145,5 @@ def _scatter_state(axes: Axes, points: FloatArray, values: NDArray[np.float64], 
 
 
 def _symbol(name: str) -> str:
-    """A name as it is printed: ``A1`` with a subscript."""
+    """A name as printed: ``A1`` with a subscript."""
     return rf"$\mathrm{{{name[0]}}}_{{{name[1:]}}}$" if len(name) > 1 else rf"$\mathrm{{{name}}}$"

@@ -19,11 +19,11 @@ def draw_reconstructions(columns: dict[str, Images], rows: Sequence[str], *, tit
 
     Args:
         columns: By heading, float64 ``[R, H, W, C]`` in [0, 1].
-        rows: What the R rows are; the text to the left of each.
+        rows: What the R rows are: the text to the left of each.
         title: What the run is, and what is not shown.
     """
     letters = max(len(line) for name in rows for line in name.split("\n"))
-    # In inches: a picture with its margin, a letter of the text, a line of it.
+    # In inches: a picture with its margin, a letter of text, a line of text.
     cell, letter, line_height = 1.05, 0.065, 0.14
     width = min(WIDTH, cell * len(columns) + letter * letters)
     heads = [part for line in title.splitlines() for part in textwrap.wrap(line, int(width / letter))]

@@ -9,10 +9,10 @@ FloatArray = NDArray[np.float64]
 
 
 def best_alignment(learned: FloatArray, true: FloatArray) -> FloatArray:
-    """The one rotation c with which ``true @ c`` is nearest to ``learned`` in the mean of squares.
+    """The one rotation c for which ``true @ c`` is nearest to ``learned`` in the mean square.
 
     A map S of states z to rotations with S(g z) = g S(z) is S(z) = z S(1): the state times a constant, which
-    nothing in the training fixes. So frames are compared after it was found (Kabsch 1976).
+    nothing in the training fixes. So frames are compared only after it has been found (Kabsch 1976).
 
     Args:
         learned: float64 ``[N, 3, 3]``, rotations.
@@ -26,7 +26,7 @@ def best_alignment(learned: FloatArray, true: FloatArray) -> FloatArray:
 
 
 def rotation_angle(rotations: FloatArray) -> FloatArray:
-    """The angles of rotations ``[..., 3, 3]`` in radians, 0 to π; exact also for the smallest."""
+    """The angles of rotations ``[..., 3, 3]`` in radians, 0 to π; accurate even for the smallest."""
     skew = np.stack(
         [
             rotations[..., 2, 1] - rotations[..., 1, 2],

@@ -29,16 +29,15 @@ from sen_bench.symmetry import SO3, Group, element_label
 from sen_bench.system import Console, move_aside
 from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
 
-#: Passes of the decoder over its frames, and how many of the training split these are at most, unless other
-#: numbers are asked for [ours].
+#: Default passes of the decoder over its frames, and the most frames of the training split it uses [ours].
 DECODER_EPOCHS, DECODER_FRAMES = 10, 20_000
-#: Rows of reconstructions at most, and episodes over which their errors are averaged.
+#: The most rows of reconstructions, and the most episodes over which errors are averaged.
 _ROWS, _EPISODES = 6, 1000
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What decoding a run gave.
+    """The result of decoding a run.
 
     Attributes:
         paths: The files written.
@@ -64,7 +63,8 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
         The files written.
 
     Raises:
-        SenBenchError: As `Run.trained_model` raises it; or a file cannot be written. Nothing is drawn then.
+        SenBenchError: As raised by `Run.trained_model`, or if a file cannot be written; nothing is drawn
+            then.
     """
     model, checkpoint = run.trained_model()
     dataset = run.data.open("eval")
@@ -89,19 +89,20 @@ def decode(
     frames: int = DECODER_FRAMES,
     force: bool = False,
 ) -> Decoded:
-    """Trains a decoder on the frozen latents of a run, or goes on training it, and draws what it sees.
+    """Trains a decoder on the frozen latents of a run, or resumes its training, and draws what it sees.
 
     Args:
         run: A run that is trained to the end.
         out: The folder of the figure.
-        formats: In which formats.
-        console: Is told how it goes.
+        formats: The file formats to write.
+        console: Shows progress and messages.
         epochs: Passes of the decoder over its frames.
-        frames: How many frames of the training split it learns from at most, drawn by the seed of the run.
-        force: Whether to move an existing decoder aside and begin anew.
+        frames: The most frames of the training split it learns from, drawn by the seed of the run.
+        force: Whether to move an existing decoder aside and start over.
 
     Raises:
-        SenBenchError: As `Run.trained_model` and `train_decoder` raise it; or the figure cannot be written.
+        SenBenchError: As raised by `Run.trained_model` and `train_decoder`, or if the figure cannot be
+            written.
     """
     model, checkpoint = run.trained_model()
     shown = run.data.open("eval")
@@ -185,7 +186,7 @@ def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Ru
                 kept.setdefault(name, []).append(last.double().clamp(0, 1).cpu().numpy())
     means = {name: total / len(frames) for name, total in squares.items()}
     group = dataset.symmetry.group
-    # Chunks come in the order of episodes, rows in that of elements.
+    # Chunks are in the order of episodes, rows in that of elements.
     order = np.searchsorted(np.sort(rows), rows)
     return _Pictures(
         columns={name: np.concatenate(images)[order] for name, images in kept.items()},
@@ -196,11 +197,11 @@ def _decode_twins(model: WorldModel, decoder: Decoder, dataset: Dataset, run: Ru
 
 
 def distinct_elements(elements: NDArray[np.generic], count: int) -> list[int]:
-    """The first episodes whose twins are by different elements, at most so many; in the order of elements.
+    """The first episodes whose twins have different elements, at most ``count``, in the order of elements.
 
     Args:
         elements: ``[N]`` or ``[N, 3, 3]``.
-        count: How many at most.
+        count: The most to return.
     """
     flat = elements.reshape(len(elements), -1)
     _, first = np.unique(flat, axis=0, return_index=True)
@@ -211,7 +212,7 @@ def distinct_elements(elements: NDArray[np.generic], count: int) -> list[int]:
 
 
 def _element_text(group: Group | SO3, element: NDArray[Any]) -> str:
-    """An element as it is printed: a turn of a product by its own name, a rotation in two lines."""
+    """An element as printed: a turn in a product by its own name, a rotation in two lines."""
     if isinstance(group, SO3):
         return "g = " + element_label(group, element).replace(" about ", "\nabout ")
     points = point_group(group)

@@ -33,7 +33,7 @@ INK, FAINT = "#222222", "#9a9a9a"
 #: For angles: begins and ends with the same colour.
 CYCLIC = LinearSegmentedColormap.from_list("cyclic", [BLUE, GREEN, "#F0E442", VERMILION, PURPLE, BLUE])
 
-#: Inches: the width of a text of two columns.
+#: Inches: the width of a text in two columns.
 WIDTH = 6.9
 
 _STYLE: dict[RcKeyType, Any] = {
@@ -70,19 +70,19 @@ _STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "path",
 }
 
-#: Libraries write when and by what they were run, unless they are told not to.
+#: Libraries record the time and their version unless they are told not to.
 _METADATA: dict[Format, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of all figures; they are made and saved inside."""
+    """The look of all figures; make and save them inside this context."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of so many inches, for Agg: no display, and nothing shared with pyplot."""
+    """An empty figure of a size in inches, for Agg: no display, and nothing shared with pyplot."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -115,10 +115,10 @@ def scatter(
     Args:
         axes: Where to draw.
         points: float64 ``[N, 2]``.
-        colours: One for all; or one, or a number, for each.
-        size: Of a disc, in square points.
+        colours: One for all, or one for each, which may be a number.
+        size: The area of a disc, in square points.
         cmap: The colours of numbers.
-        limits: The numbers at the ends of it.
+        limits: The numbers at the ends of `cmap`.
     """
     low, high = limits
     return axes.scatter(
@@ -147,7 +147,7 @@ def colour_bar(figure: Figure, shown: PathCollection, axes: Sequence[Axes], labe
 def cell_colours(side: int) -> NDArray[np.float64]:
     """A colour for each cell of a square grid, ``[side, side, 3]``: bluer to the left, lighter downwards.
 
-    Blue to orange is a scale that people who confuse red and green see; lightness is one that everybody sees.
+    People who confuse red and green can tell blue from orange; everybody sees lightness.
     """
     corners = np.array(
         [[[0.02, 0.20, 0.50], [0.58, 0.22, 0.00]], [[0.45, 0.78, 1.00], [1.00, 0.75, 0.25]]]  # [down, right]

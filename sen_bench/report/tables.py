@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from sen_bench.results import CURVE_COLUMNS, PUBLISHED_CSV, aggregate, read_curves, read_published, read_runs
+from sen_bench.results import (
+    CURVE_COLUMNS,
+    PUBLISHED_CSV,
+    ResultsFolder,
+    aggregate,
+    read_curves,
+    read_published,
+    read_runs,
+)
+from sen_bench.tasks import reference_model
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,11 @@ def read_tables(results: Path, published: Path = PUBLISHED_CSV) -> Tables:
     Raises:
         ResultsError: There are no runs, or a file is not such a table.
     """
-    runs = read_runs(results / "runs.csv")
-    curves = results / "curves.csv"
+    folder = ResultsFolder(results)
+    runs, curves = read_runs(folder.runs_csv), folder.curves_csv
     return Tables(
         runs,
-        aggregate(runs),
+        aggregate(runs, reference_model),
         read_published(published),
         read_curves(curves) if curves.exists() else pd.DataFrame(columns=list(CURVE_COLUMNS)),
     )

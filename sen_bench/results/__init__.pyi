@@ -1,8 +1,9 @@
 from .curves import CURVE_COLUMNS as CURVE_COLUMNS
 from .curves import read_curves as read_curves
 from .curves import record_curve as record_curve
+from .folder import ResultsFolder as ResultsFolder
+from .leaderboard import ReferenceModel as ReferenceModel
 from .leaderboard import aggregate as aggregate
-from .leaderboard import write_leaderboard as write_leaderboard
 from .merge import merge_results as merge_results
 from .published import PUBLISHED_CSV as PUBLISHED_CSV
 from .published import read_published as read_published

@@ -215,4 +215,11 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write_atomically(path, lambda part: table.to_csv(part, index=False, lineterminator="\n"))
+    contents = csv_bytes(table)
+    write_atomically(path, lambda part: part.write_bytes(contents))
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as its file has it."""
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text.encode()

@@ -24,12 +24,13 @@ from sen_bench.results.csv_tables import (
     values,
 )
 from sen_bench.results.rows import RunRow
-from sen_bench.training import LOSS_TERMS
 
 POINTS: Final = 100
 """Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""
 
 _DIGITS: Final = 6
+
+_LOSSES: Final = ("loss", "positive", "negative", "separation")
 
 
 class CurveRow(BaseModel):
@@ -90,7 +91,7 @@ def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str,
     steps = np.diff(ends, prepend=0)
     for start in range(0, len(lines), size):
         part, weights = lines[start : start + size], steps[start : start + size]
-        means = {name: np.average([line[name] for line in part], weights=weights) for name in LOSS_TERMS}
+        means = {name: np.average([line[name] for line in part], weights=weights) for name in _LOSSES}
         yield {
             "attempt": part[-1]["attempt"],
             "epoch": part[-1]["epoch"],

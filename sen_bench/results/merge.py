@@ -10,8 +10,9 @@ from typing import TypeAlias
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import locked, values
 from sen_bench.results.curves import CURVE_KEY, CurveRow, append_curves, read_curve_rows
+from sen_bench.results.folder import ResultsFolder
+from sen_bench.results.leaderboard import ReferenceModel
 from sen_bench.results.rows import KEY, RunRow, append_rows, read_run_rows
-from sen_bench.runs import Folders
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Merged:
     same: tuple[str, ...]
 
 
-def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = False) -> Merged:
+def merge_results(
+    sources: Sequence[Path], results: Path, reference_model: ReferenceModel, *, replace: bool = False
+) -> Merged:
     """Adds the runs of other result folders, with their learning curves, and renews the leaderboard.
 
     Rows are the same result as `append_rows` has it: same run, horizon, data and settings. Where two such
@@ -38,6 +41,7 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
     Args:
         sources: Folders with a ``runs.csv``, and a ``curves.csv`` where there are curves.
         results: The folder to add to; made where missing.
+        reference_model: Names the symmetric embedding network of each task, for the leaderboard.
         replace: Whether to take the rows of the sources (of the last that has them) where they differ.
 
     Raises:
@@ -51,7 +55,7 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
     for source in sources:
         table = _Table.read(source)
         new.take(table, table.changes(new, replace=replace))
-    target = Folders(Path(), Path(), results)
+    target = ResultsFolder(results)
     # Of two processes, the later one must see what the earlier one wrote, or it would replace it unasked.
     with locked(target.runs_csv):
         there = _Table.read(results) if target.runs_csv.exists() else _Table()
@@ -63,7 +67,10 @@ def merge_results(sources: Sequence[Path], results: Path, *, replace: bool = Fal
             append_curves(target.curves_csv, [row for curve in curves.values() for row in curve], also=curves)
         if changes:
             append_rows(target.runs_csv, changes.values())
-    target.refresh_leaderboard()
+    if changes:
+        target.write_leaderboard(reference_model)
+    elif target.runs_csv.exists():
+        target.refresh_leaderboard(reference_model)
     touched = {row.run_id for row in changes.values()}
     names = {row.run_id: None for row in new.rows.values()}
     return Merged(
@@ -92,10 +99,10 @@ class _Table:
 
     @classmethod
     def read(cls, source: Path) -> _Table:
-        folders = Folders(Path(), Path(), source)
-        rows = {values(row, KEY): row for row in read_run_rows(folders.runs_csv)}
+        folder = ResultsFolder(source)
+        rows = {values(row, KEY): row for row in read_run_rows(folder.runs_csv)}
         curves: dict[_Key, list[CurveRow]] = {}
-        for row in read_curve_rows(folders.curves_csv) if folders.curves_csv.exists() else []:
+        for row in read_curve_rows(folder.curves_csv) if folder.curves_csv.exists() else []:
             curves.setdefault(values(row, CURVE_KEY), []).append(row)
         return cls(rows, curves, dict.fromkeys(rows, source))
 

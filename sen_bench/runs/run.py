@@ -17,16 +17,16 @@ from sen_bench.config import Preset, RunConfig
 from sen_bench.data import Episodes, StreamedTransitions, TrainingData, Transitions
 from sen_bench.errors import CheckpointError, DatasetError
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
-from sen_bench.results import RunRow, append_rows, read_runs, record_curve, write_leaderboard
+from sen_bench.results import RunRow, append_rows, read_runs, record_curve
 from sen_bench.runs.datasets import RunData
 from sen_bench.runs.folder import RunFolder
 from sen_bench.runs.log import RunLog
 from sen_bench.runs.placement import Footprint, Placement
 from sen_bench.runs.settings import Settings
-from sen_bench.runs.workspace import Folders
+from sen_bench.runs.workspace import Workspace
 from sen_bench.store import Dataset
 from sen_bench.system import Console, device_name, precision_notice, source_digest
-from sen_bench.tasks import Task, get_task
+from sen_bench.tasks import Task, get_task, reference_model
 from sen_bench.training import (
     LOSS_TERMS,
     OTHER_RUN,
@@ -55,7 +55,7 @@ class Run:
         preset: The preset, with what it says about data sizes.
         config: The resolved settings.
         seed: The seed.
-        folders: Where things are.
+        workspace: Where data, runs and results are.
         device: Where it runs.
         compiled: Whether the training step is compiled.
         eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
@@ -66,7 +66,7 @@ class Run:
     preset: Preset
     config: RunConfig
     seed: int
-    folders: Folders
+    workspace: Workspace
     device: torch.device
     compiled: bool = False
     eval_memory: int | None = None
@@ -93,12 +93,12 @@ class Run:
     @property
     def data(self) -> RunData:
         """Its datasets."""
-        return RunData(self.task, self.preset, self.folders.data)
+        return RunData(self.task, self.preset, self.workspace.data)
 
     @property
     def folder(self) -> Path:
         """Where its checkpoint and logs are."""
-        return self.folders.runs / self.name
+        return self.workspace.runs / self.name
 
     @property
     def place(self) -> RunFolder:
@@ -130,13 +130,11 @@ class Run:
         """
         settings = Settings.read(folder)
         task = get_task(settings.config.task)
-        run = cls(
-            task, settings.preset, settings.config, settings.seed, Folders(data, Path(), Path()), device
-        )
+        run = cls(task, settings.preset, settings.config, settings.seed, Workspace(data), device)
         place, below = folder.absolute(), run.folder.parts
         if place.parts[-len(below) :] != below:
             raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
-        return replace(run, folders=Folders(data, place.parents[len(below) - 1], Path()))
+        return replace(run, workspace=Workspace(data, place.parents[len(below) - 1]))
 
     def placed(self, memory: int | None, *, anew: bool = False) -> Run:
         """The same run, with it decided where its training data is held.
@@ -358,9 +356,10 @@ class Run:
 
         Not if it was begun anew since: what the table has is then of the training before.
         """
-        if self.place.begun_anew or not self.folders.runs_csv.exists():
+        runs_csv = self.workspace.results.runs_csv
+        if self.place.begun_anew or not runs_csv.exists():
             return False
-        runs = read_runs(self.folders.runs_csv)
+        runs = read_runs(runs_csv)
         try:
             digests = [self.data.open(split).content_digest for split in self.splits]
         except DatasetError:
@@ -419,10 +418,11 @@ class Run:
         """Puts rows and the learning curve into the result tables, and brings the leaderboard up to date."""
         # The curve first: a run that stands in the table of runs is done, and never recorded again.
         lines = read_metrics(self.folder / "metrics.jsonl", LOSS_TERMS)
-        record_curve(self.folders.curves_csv, rows[0], lines)
-        append_rows(self.folders.runs_csv, rows)
+        results = self.workspace.results
+        record_curve(results.curves_csv, rows[0], lines)
+        append_rows(results.runs_csv, rows)
         self.place.recorded()
-        write_leaderboard(self.folders.runs_csv, self.folders.leaderboard_csv)
+        results.write_leaderboard(reference_model)
 
 
 def _named(task: str, *others: Any) -> Run:  # noqa: ANN401 — the fields of a run that follow its task

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sen_bench.results import write_leaderboard
+from sen_bench.results import ResultsFolder
 from sen_bench.tasks import Task
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Where things are.
+class Workspace:
+    """Where things are; what is not said is where the command line puts it, below the current folder.
 
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
         runs: Checkpoints and logs, one folder a run.
-        results: ``runs.csv``, ``leaderboard.csv`` and ``curves.csv``.
+        results: The result tables.
     """
 
-    data: Path
-    runs: Path
-    results: Path
-
-    @property
-    def runs_csv(self) -> Path:
-        """The table of runs."""
-        return self.results / "runs.csv"
-
-    @property
-    def leaderboard_csv(self) -> Path:
-        """The table of means over seeds."""
-        return self.results / "leaderboard.csv"
-
-    @property
-    def curves_csv(self) -> Path:
-        """The table of learning curves."""
-        return self.results / "curves.csv"
-
-    def refresh_leaderboard(self) -> None:
-        """Brings the means up to date, where a process was killed between writing one table and the other."""
-        runs, means = self.runs_csv, self.leaderboard_csv
-        if runs.exists() and not (means.exists() and means.stat().st_mtime_ns >= runs.stat().st_mtime_ns):
-            write_leaderboard(runs, means)
+    data: Path = Path("data")
+    runs: Path = Path("runs")
+    results: ResultsFolder = field(default_factory=lambda: ResultsFolder(Path("results")))
 
 
 def dataset_path(data: Path, task: Task, split: str) -> Path:

@@ -33,7 +33,7 @@ class Estimates:
     @classmethod
     def for_runs(cls, runs: list[Run]) -> Estimates:
         """From the table that the runs will be written to."""
-        path = runs[0].folders.runs_csv
+        path = runs[0].workspace.results.runs_csv
         return cls(read_runs(path) if path.exists() else pd.DataFrame())
 
     def seconds(self, run: Run, device: str | None = None) -> float | None:

@@ -70,7 +70,7 @@ def on_workers(
         ready = yield from _begin_anew(ready, console)
     if not ready:
         return
-    folder = ready[0].folders.runs
+    folder = ready[0].workspace.runs
     folder.mkdir(parents=True, exist_ok=True)
     with new_token(folder, "sweep") as token:
         futures = {

@@ -9,7 +9,7 @@ import torch
 
 from sen_bench.config import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.runs import Folders, Run
+from sen_bench.runs import Run, Workspace
 from sen_bench.system import is_object_name
 from sen_bench.tasks import Task, get_task, task_names
 
@@ -25,7 +25,7 @@ class Selection:
         train_split: The split to train on; None: every one that the task has for it.
         preset: The sizes.
         training: What is to be otherwise than in the preset's training.
-        folders: Where things are.
+        workspace: Where data, runs and results are.
         device: Where the runs take place.
         compiled: Whether training steps are compiled.
         data_memory: Memory on the device for training data, in bytes; None: what suits it.
@@ -40,7 +40,7 @@ class Selection:
     train_split: str | None
     preset: Preset
     training: dict[str, str]
-    folders: Folders
+    workspace: Workspace
     device: torch.device
     compiled: bool = False
     data_memory: int | None = None
@@ -133,7 +133,7 @@ def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) ->
                     selection.preset,
                     config,
                     seed,
-                    selection.folders,
+                    selection.workspace,
                     selection.device,
                     compiled=selection.compiled,
                     eval_memory=selection.eval_memory,

@@ -17,8 +17,8 @@ def resolve_device(name: str) -> torch.device:
     """The device of that name.
 
     Args:
-        name: ``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:1``. Others, such
-            as ``mps``, have no float64, in which scores are computed.
+        name: ``auto`` (a GPU if there is one, otherwise the CPU), ``cpu``, ``cuda`` or ``cuda:1``. Others,
+            such as ``mps``, lack float64, in which scores are computed.
 
     Raises:
         DeviceError: If this machine has no such device.
@@ -43,10 +43,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_devices(name: str) -> list[torch.device]:
-    """The devices that runs may be spread over: every GPU for ``auto`` and ``cuda``, else the one named.
+    """The devices that runs may be spread over: every GPU for ``auto`` and ``cuda``, otherwise the one named.
 
     Args:
-        name: As `resolve_device` takes it.
+        name: As for `resolve_device`.
 
     Raises:
         DeviceError: If this machine has no such device.
@@ -65,8 +65,8 @@ def device_name(device: torch.device) -> str:
 def free_memory(device: torch.device) -> int:
     """Bytes that this process can still take on a device; on a CPU, no more than its cgroup (v2) allows.
 
-    Job schedulers and containers limit a process by its cgroup, and kill it where it takes more. Of a GPU,
-    what PyTorch keeps for this process and does not use is free too.
+    Job schedulers and containers limit a process by its cgroup, and kill it if it takes more. On a GPU, what
+    PyTorch keeps for this process without using it counts as free too.
     """
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -75,15 +75,15 @@ def free_memory(device: torch.device) -> int:
 
 
 def _cgroup_room(membership: Path, root: Path) -> list[int]:
-    """Bytes left in each cgroup of this process that has a limit, the innermost first; caches can be taken.
+    """Bytes left in each cgroup of this process that has a limit, innermost first; caches count as free.
 
     Args:
-        membership: What `/proc/self/cgroup` is.
+        membership: The file `/proc/self/cgroup`.
         root: Where cgroups are mounted.
     """
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return []
     inner = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
     if inner is None:
@@ -106,16 +106,16 @@ def _cgroup_room(membership: Path, root: Path) -> list[int]:
 
 
 def prepare_device(device: torch.device) -> None:
-    """Makes a process ready to train and score on a device, as far as that is the process's business.
+    """Prepares this process for training and scoring on a device.
 
     On a GPU, float32 is float32: TensorFloat32, which keeps 10 bits of a number's 23 and is PyTorch's default
     in convolutions, is switched off [ours]. A result row says in which precision it was computed, and
-    equivariance errors of 1e-6 could not be told from its rounding; bfloat16 is there for those in a hurry.
+    equivariance errors of 1e-6 could not be told apart from its rounding; bfloat16 is there for speed.
 
-    On a CPU under glibc, memory that tensors free is kept in place of being returned to the kernel after
-    every step and faulted in again at the next: 1.4 times the speed for 1.4 times the memory, measured on
-    the 3D Blocks model ``sen`` on one core. On a GPU, cuDNN tries its algorithms once for each shape of input
-    and keeps the fastest.
+    On a CPU under glibc, memory that tensors free is kept instead of being returned to the kernel after every
+    step and faulted in again at the next: 1.4 times the speed for 1.4 times the memory, measured on the 3D
+    Blocks model ``sen`` on one core. On a GPU, cuDNN tries its algorithms once for each shape of input and
+    keeps the fastest.
     """
     torch.backends.cudnn.benchmark = device.type == "cuda"
     torch.backends.cudnn.allow_tf32 = False
@@ -127,9 +127,9 @@ def prepare_device(device: torch.device) -> None:
 
 
 def precision_notice(device: torch.device, precision: str) -> str | None:
-    """What a user should know about a precision on a device: that bfloat16 is likely to be the slower one.
+    """Warns of a precision on a device: that bfloat16 is likely to be slower than float32 there.
 
-    It runs all the same. Measured on an Intel Xeon that has AVX-512 BF16 and no AMX: float32 was faster.
+    It runs nevertheless. Measured on an Intel Xeon that has AVX-512 BF16 and no AMX: float32 was faster.
 
     Args:
         device: The device.
@@ -138,7 +138,7 @@ def precision_notice(device: torch.device, precision: str) -> str | None:
     if precision != "bfloat16":
         return None
     if device.type == "cuda":
-        # Compute capability 8 (Ampere) brought products of bfloat16; AMD's GPUs count otherwise.
+        # Compute capability 8 (Ampere) brought bfloat16 products; AMD's GPUs are numbered differently.
         fast = torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
         return None if fast else "this GPU has no bfloat16 of its own; --precision float32 is likely faster"
     features = processor()[1]

@@ -16,11 +16,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Replaces a file in one step that survives a crash.
 
     Args:
-        path: The file; of a symbolic link, what it points to.
+        path: The file; if it is a symbolic link, what it points to is replaced.
         write: Writes the new contents to the path it is given, a temporary file in the same folder.
 
     Raises:
-        OSError: As ``write`` or the file system raises it; the old file is then untouched.
+        OSError: As raised by ``write`` or the file system; the old file is then untouched.
     """
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
@@ -34,7 +34,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Has the operating system put a file, or the entries of a folder, on the disk."""
+    """Makes the operating system write a file, or the entries of a folder, to the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows has no handle for folders and needs none
     descriptor = os.open(path, os.O_RDONLY)
@@ -45,10 +45,10 @@ def sync(path: Path) -> None:
 
 
 def sync_all(paths: Iterable[Path]) -> None:
-    """Does `sync` to many at once: the disk then takes them together, in place of one after another.
+    """Syncs many at once: the disk then takes them together instead of one after another.
 
     Raises:
-        OSError: As the file system raises it for one of them.
+        OSError: As raised by the file system for one of them.
     """
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         for _ in pool.map(sync, paths):

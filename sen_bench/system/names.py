@@ -1,4 +1,4 @@
-"""Names that a folder can have and that a table of results gives back as the text they are."""
+"""Names that a folder can have and that survive a table of results as text."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
-# What `pandas.read_csv` takes for missing, of what has the form of a name.
+# What `pandas.read_csv` takes for missing and has the form of a name.
 _MISSING: Final = frozenset({"NA", "NULL", "None", "null"})
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name is one that folders and tables can have: letters, digits, ``_``, ``.`` and ``-``.
+    """Whether folders and tables can have a name: letters, digits, ``_``, ``.`` and ``-``.
 
-    Numbers, truth values and what tables have for missing values are none.
+    Numbers, truth values and what tables take for missing values are not such names.
     """
     try:
         float(name)

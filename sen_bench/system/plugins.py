@@ -1,4 +1,4 @@
-"""Code of others: imported by its name, found by its entry point, told apart by its digest."""
+"""Third-party code: imported by its name, found by its entry point, told apart by its digest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sen_bench.errors import ExtensionError, SenBenchError
 from sen_bench.system.names import is_plain_name
 
 TASKS = "sen_bench.tasks"
-"""Group of entry points, each a task or a function that makes it; the entry point's name is the task's."""
+"""Group of entry points, each a task or a function that makes one; the entry point's name is the task's."""
 
 MODELS = "sen_bench.models"
 """Group of entry points, each a builder of a model; the entry point's name is TASK.MODEL."""
@@ -77,7 +77,7 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the en
         name: A name of `plugin_names`.
 
     Raises:
-        ExtensionError: It cannot be imported, several distributions offer it, or its name is none that a
+        ExtensionError: It cannot be imported, several distributions offer it, or its name is not one that a
             folder and a table can have.
     """
     points = list(importlib.metadata.entry_points(group=group, name=name))
@@ -96,10 +96,10 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the en
 
 
 def call_plugin(what: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it returns
-    """Calls code of others.
+    """Calls third-party code.
 
     Raises:
-        ExtensionError: It raised anything but an error of sen-bench, which passes.
+        ExtensionError: It raised anything but an error of sen-bench, which is passed on.
     """
     with _one_line(f"{what} failed"):
         return function()
@@ -113,7 +113,7 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
 
     Returns:
         ``sha256:`` and 16 hexadecimal digits of the file that defines it, whose imports are not covered;
-        None for code of sen-bench, whose version says as much.
+        None for code of sen-bench, which its version identifies.
 
     Raises:
         ExtensionError: It was not defined in a file.
@@ -130,7 +130,7 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
 
 
 def _is_name(name: str) -> bool:
-    """Whether it has the form of names of tasks and models."""
+    """Whether it has the form of a name of a task or a model."""
     return _NAME.fullmatch(name) is not None and is_plain_name(name)
 
 
@@ -140,19 +140,19 @@ def _origin(point: EntryPoint) -> str:
 
 @contextmanager
 def _one_line(failure: str) -> Iterator[None]:
-    """Turns whatever code of others raises into an error of one line that says where.
+    """Turns whatever third-party code raises into an error of one line that says where.
 
     Raises:
-        ExtensionError: In place of anything but an error of sen-bench.
+        ExtensionError: Instead of anything but an error of sen-bench.
     """
     try:
         yield
     except SenBenchError:
         raise
-    # Whatever it is: code of others may raise anything, or call sys.exit, and must break nothing else.
+    # Whatever it is: third-party code may raise anything, or call sys.exit, and must break nothing else.
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
-        # Neither this file nor Python's own import system is where the mistake is.
+        # The mistake is neither in this file nor in Python's own import system.
         frames = traceback.extract_tb(error.__traceback__)
         theirs = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
         where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""

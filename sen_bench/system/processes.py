@@ -1,4 +1,4 @@
-"""Child processes that heed their parent: deaf to Ctrl-C, on which it decides, and gone when it is gone."""
+"""Child processes that follow their parent: it alone handles Ctrl-C, and they end when it does."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Lets Ctrl-C wait; processes started meanwhile never get it, not even while they import.
+    """Holds back Ctrl-C; processes started meanwhile never receive it, not even while they import.
 
-    It reaches every process of the terminal, but the parent alone decides, and stops the others.
+    Ctrl-C reaches every process of the terminal, but the parent alone decides, and stops the others.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -28,14 +28,14 @@ def interrupts_held() -> Iterator[None]:
 
 
 def heed_parent() -> None:
-    """Called first in a child: it will not mind Ctrl-C, and will not outlive its parent."""
+    """To be called first in a child: it will ignore Ctrl-C, and will not outlive its parent."""
     # For Windows, see `interrupts_held`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:
-    """Ends this process when its parent is killed: it would wait for work for ever."""
+    """Ends this process when its parent is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

@@ -37,6 +37,20 @@ def get_task(name: str) -> Task:
     return _TASKS[name]
 
 
+def reference_model(task: str) -> str | None:
+    """The model that the leaderboard compares the others of a task with: the first of its symmetric ones.
+
+    Returns:
+        Its name; None where the task has no such model, is not installed here, or belongs to a plugin that is
+        broken, which must not keep anybody from the results of other tasks.
+    """
+    try:
+        models = get_task(task).symmetric_models if task in task_names() else ()
+    except ExtensionError:
+        return None
+    return models[0] if models else None
+
+
 def _plugged_task(name: str, origin: str) -> Task:
     """The task that a plugin offers.
 

@@ -11,6 +11,7 @@ import pytest
 
 from sen_bench.errors import ResultsError
 from sen_bench.results.curves import CURVE_COLUMNS, POINTS, curve_of, read_curves, record_curve
+from sen_bench.training.loss import LOSS_TERMS
 from tests.support.rows import make_seed
 
 RUN = make_seed(0)
@@ -96,6 +97,11 @@ def test_run_recorded_again_replaces_its_curve_and_no_other(tmp_path: Path) -> N
     assert path.read_bytes() == before
     record_curve(path, RUN, [])
     assert len(read_curves(path)) == 60
+
+
+def test_curves_have_every_term_of_the_loss() -> None:
+    names = [name for name in CURVE_COLUMNS if name in LOSS_TERMS]
+    assert names == list(LOSS_TERMS)
 
 
 def test_pandas_reads_curves_without_options(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -18,24 +17,23 @@ from sen_bench.cli.main import main
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import locked
 from sen_bench.results.curves import record_curve
-from sen_bench.results.leaderboard import write_leaderboard
+from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.merge import Merged, merge_results
 from sen_bench.results.rows import RunRow, append_rows, read_runs
-from sen_bench.runs.workspace import Folders
-from tests.support.rows import make_seed
+from tests.support.rows import make_seed, reference_model
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")
 
 
 def _record(results: Path, *rows: RunRow) -> Path:
     """What `Run.record` does."""
-    folders = Folders(Path(), Path(), results)
+    folder = ResultsFolder(results)
     for row in rows:
         terms = {"loss": row.mrr, "positive": 0.1, "negative": 0.2, "separation": 0.5}
         line = {"event": "steps", "attempt": 0, "epoch": 1, "step": 10, "samples": 1280, **terms}
-        record_curve(folders.curves_csv, row, [line])
-        append_rows(folders.runs_csv, [row])
-    write_leaderboard(folders.runs_csv, folders.leaderboard_csv)
+        record_curve(folder.curves_csv, row, [line])
+        append_rows(folder.runs_csv, [row])
+    folder.write_leaderboard(reference_model)
     return results
 
 
@@ -60,14 +58,14 @@ def test_the_tables_are_those_of_one_machine(tmp_path: Path, *, into_nothing: bo
     whole = _record(tmp_path / "whole", *ROWS)
     parts = [_record(tmp_path / str(seed), *(row for row in ROWS if row.seed == seed)) for seed in range(3)]
     results = tmp_path / "results" if into_nothing else parts.pop()
-    merged = merge_results(parts, results)
+    merged = merge_results(parts, results, reference_model)
     assert _contents(results) == _contents(whole)
     seeds = (0, 1, 2) if into_nothing else (0, 1)
     assert sorted(merged.added) == sorted(f"{model}-{seed}" for seed in seeds for model in ("sen", "none"))
     assert merged.replaced == merged.same == ()
 
     # Again, and what overlaps: nothing is left to do, undefined scores included.
-    again = merge_results([*parts, whole], results)
+    again = merge_results([*parts, whole], results, reference_model)
     assert (again.added, again.replaced, len(again.same)) == ((), (), 6)
     assert _contents(results) == _contents(whole)
 
@@ -75,14 +73,14 @@ def test_the_tables_are_those_of_one_machine(tmp_path: Path, *, into_nothing: bo
 def test_further_horizons_of_a_run_are_added_to_it(tmp_path: Path) -> None:
     here = _record(tmp_path / "here", make_seed(0, horizon=1))
     there = _record(tmp_path / "there", make_seed(0, horizon=1), make_seed(0, horizon=10))
-    assert merge_results([there], here) == Merged(added=("sen-0",), replaced=(), same=())
+    assert merge_results([there], here, reference_model) == Merged(added=("sen-0",), replaced=(), same=())
     assert _contents(here) == _contents(there)
 
 
 def test_other_data_or_settings_are_another_result(tmp_path: Path) -> None:
     here = _record(tmp_path / "here", make_seed(0))
     there = _record(tmp_path / "there", make_seed(0, config_digest="sha256:ffff", mrr=0.9))
-    assert merge_results([there], here).added == ("sen-0",)
+    assert merge_results([there], here, reference_model).added == ("sen-0",)
     assert len(read_runs(here / "runs.csv")) == 2
 
 
@@ -111,11 +109,11 @@ def test_sources_that_contradict_each_other_are_refused_too(tmp_path: Path) -> N
     one = _record(tmp_path / "one", make_seed(0, mrr=0.5))
     two = _record(tmp_path / "two", make_seed(0, mrr=0.6))
     with pytest.raises(ResultsError, match=r"sen-0: .*two has other rows"):
-        merge_results([one, two], tmp_path / "results")
+        merge_results([one, two], tmp_path / "results", reference_model)
     assert not (tmp_path / "results").exists()
     # The one that is named last counts, also if it is what was there.
     for _ in range(2):
-        merge_results([one, two], tmp_path / "results", replace=True)
+        merge_results([one, two], tmp_path / "results", reference_model, replace=True)
         assert _contents(tmp_path / "results") == _contents(two)
 
 
@@ -136,7 +134,7 @@ def test_what_is_recorded_at_the_same_time_is_not_replaced_unasked(
     monkeypatch.setattr("sen_bench.results.csv_tables.FileLock", Lock)
     with ThreadPoolExecutor(1) as pool:
         with locked(table):
-            merging = pool.submit(merge_results, [there], here)
+            merging = pool.submit(merge_results, [there], here, reference_model)
             assert waiting.wait(60)
             append_rows(table, [make_seed(0, mrr=0.5)])
         with pytest.raises(ResultsError, match=r"sen-0: .*there has other rows"):
@@ -147,7 +145,7 @@ def test_what_is_recorded_at_the_same_time_is_not_replaced_unasked(
 def test_runs_without_curves_are_merged_too(tmp_path: Path) -> None:
     there = _record(tmp_path / "there", make_seed(0))
     (there / "curves.csv").unlink()
-    assert merge_results([there], tmp_path / "results").added == ("sen-0",)
+    assert merge_results([there], tmp_path / "results", reference_model).added == ("sen-0",)
     assert set(_contents(tmp_path / "results")) == {"runs.csv", "leaderboard.csv"}
 
 
@@ -155,7 +153,7 @@ def test_no_curve_of_another_training_stays_with_a_replaced_result(tmp_path: Pat
     here = _record(tmp_path / "here", make_seed(0), make_seed(1))
     there = _record(tmp_path / "there", make_seed(0, mrr=0.9))
     (there / "curves.csv").unlink()
-    merge_results([there], here, replace=True)
+    merge_results([there], here, reference_model, replace=True)
     assert set(pd.read_csv(here / "curves.csv")["run_id"]) == {"sen-1"}
 
 
@@ -165,10 +163,9 @@ def test_the_command_given_again_after_a_kill_renews_the_leaderboard(tmp_path: P
     there = _record(tmp_path / "there", make_seed(1))
     stale = here / "leaderboard.csv"
     whole = _record(tmp_path / "whole", make_seed(0), make_seed(1))
-    merge_results([there], here)
+    merge_results([there], here, reference_model)
     stale.write_text("of an earlier table\n")
-    os.utime(stale, ns=(0, 0))
-    assert merge_results([there], here).same == ("sen-1",)
+    assert merge_results([there], here, reference_model).same == ("sen-1",)
     assert _contents(here) == _contents(whole)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
+from sen_bench.results.csv_tables import frame_of
+from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import RunRow
 
 DEFAULTS: dict[str, Any] = {
@@ -49,9 +54,35 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+def reference_model(task: str) -> str | None:
+    """The models that others are compared with, without a look at the tasks."""
+    return {"3d-blocks": "sen", "teapot-large": "matmul"}.get(task)
+
+
 def make_row(**changes: Any) -> RunRow:
     return RunRow(**DEFAULTS | changes)
 
 
 def make_seed(seed: int, **changes: Any) -> RunRow:
     return make_row(**{"run_id": f"{changes.get('model', 'sen')}-{seed}", "seed": seed} | changes)
+
+
+def make_rivals(**sen: Any) -> list[RunRow]:
+    """Three seeds of a SEN and of two others on one task: one scores lower, one about as well."""
+    scores = {"sen": (0.9, 0.92, 0.94), "none": (0.2, 0.5, 0.6), "full": (0.91, 0.93, 0.7)}
+    return [
+        make_seed(
+            seed,
+            model=model,
+            config_digest=f"sha256:{model}",
+            hits_at_1=score,
+            die_model=1 - score,
+            **(sen if model == "sen" else {}),
+        )
+        for model, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+
+
+def leaderboard_of(rows: Sequence[RunRow]) -> pd.DataFrame:
+    return aggregate(frame_of(rows, RunRow), reference_model)

@@ -23,8 +23,9 @@ from filelock import FileLock
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.config.presets import load_preset
 from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.results.folder import ResultsFolder
 from sen_bench.runs.run import Run
-from sen_bench.runs.workspace import Folders
+from sen_bench.runs.workspace import Workspace
 from sen_bench.sweep import Estimates, Selection, make_plan, select_runs, threads_per_job
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.tasks.registry import get_task
@@ -82,7 +83,7 @@ def _selection(**changes: Any) -> Selection:
         "train_split": None,
         "preset": load_preset("smoke"),
         "training": {},
-        "folders": Folders(Path("data"), Path("runs"), Path("results")),
+        "workspace": Workspace(),
         "device": CPU,
         **changes,
     }
@@ -222,7 +223,9 @@ class TestPlan:
     def test_the_longest_come_first_and_jobs_share_the_time(
         self, here: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        runs = select_runs(_selection(tasks=("rush-hour",), folders=Folders(here, here, here)))
+        runs = select_runs(
+            _selection(tasks=("rush-hour",), workspace=Workspace(here, here, ResultsFolder(here)))
+        )
         seconds = dict(zip((run.name for run in runs), (5.0, 9.0, 6.0), strict=True))
         monkeypatch.setattr(Estimates, "seconds", lambda _self, run, *_: seconds[run.name], raising=True)
         plan = make_plan(runs, jobs=2, force=False, device="cpu")

@@ -24,7 +24,7 @@ from sen_bench.report import usable_tasks
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import append_rows
 from sen_bench.system import plugins
-from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.paths import ROOT
 from tests.support.commands import invoke, refused
 from tests.support.own_models import Mean
@@ -187,7 +187,7 @@ class TestTasksOfOthers:
         assert [task.name for task in everything] == BUILT_IN
         assert "drift is skipped: " in capsys.readouterr().err
         rows = [make_seed(0, task="drift"), make_seed(0)]
-        table = aggregate(pd.DataFrame([row.model_dump() for row in rows]))
+        table = aggregate(pd.DataFrame([row.model_dump() for row in rows]), reference_model)
         assert table["task"].tolist() == ["3d-blocks", "drift"]
         assert [task.name for task in usable_tasks()] == BUILT_IN
 

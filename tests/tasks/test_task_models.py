@@ -19,8 +19,9 @@ from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset,
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
+from sen_bench.results.folder import ResultsFolder
 from sen_bench.runs.run import Run
-from sen_bench.runs.workspace import Folders
+from sen_bench.runs.workspace import Workspace
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
 from sen_bench.tasks.registry import get_task, task_names
@@ -175,10 +176,11 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
         }
     )
     preset = Preset(name="tiny", description="as small as it gets", tasks={task: settings})
-    folders = Folders(folder / "data", folder / "runs", folder / "results")
+    results = ResultsFolder(folder / "results")
+    workspace = Workspace(folder / "data", folder / "runs", results)
     config = get_task(task).run_config(model, split, settings)
-    Run(get_task(task), preset, config, 0, folders, CPU).complete(Terminal(quiet=True), workers=1)
-    return pd.read_csv(folders.runs_csv)
+    Run(get_task(task), preset, config, 0, workspace, CPU).complete(Terminal(quiet=True), workers=1)
+    return pd.read_csv(results.runs_csv)
 
 
 @pytest.mark.slow

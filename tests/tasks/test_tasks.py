@@ -12,7 +12,7 @@ from sen_bench.config.presets import SplitSize
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
 from sen_bench.generators.shards import plan
-from sen_bench.tasks.registry import get_task, task_names
+from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.support.datasets import tree
 
 TASKS = task_names()
@@ -32,6 +32,13 @@ def test_symmetric_embedding_networks_are_those_of_the_paper() -> None:
     teapots = dict.fromkeys(("teapot-small", "teapot-large"), ("matmul", "tfn"))
     assert found == dict.fromkeys(TASKS, ("sen",)) | teapots
     assert all(model in get_task(name).models for name, models in found.items() for model in models)
+    assert {name: reference_model(name) for name in TASKS} == {
+        name: models[0] for name, models in found.items()
+    }
+
+
+def test_a_task_that_is_not_installed_has_no_model_to_compare_with() -> None:
+    assert reference_model("elsewhere") is None
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -1,0 +1,82 @@
+"""The folder of result tables: where each table is, and a leaderboard that follows the runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sen_bench.errors import ResultsError
+from sen_bench.results.csv_tables import csv_bytes, locked, write_table
+from sen_bench.results.leaderboard import ReferenceModel, aggregate
+from sen_bench.results.rows import read_runs
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """A folder of result tables.
+
+    Attributes:
+        path: The folder; it need not exist yet.
+    """
+
+    path: Path
+
+    @property
+    def runs_csv(self) -> Path:
+        """The table of runs: a row for each run and horizon."""
+        return self.path / "runs.csv"
+
+    @property
+    def leaderboard_csv(self) -> Path:
+        """The table of statistics over seeds."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def curves_csv(self) -> Path:
+        """The table of learning curves."""
+        return self.path / "curves.csv"
+
+    def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
+        """Writes the leaderboard of the runs that are in the table now.
+
+        Args:
+            reference_model: Names the symmetric embedding network of each task.
+
+        Returns:
+            What was written, of `aggregate`.
+
+        Raises:
+            ResultsError: The runs cannot be read or the leaderboard cannot be written.
+        """
+        # Read under the lock: of two processes, the one that writes last has also read last.
+        with locked(self.leaderboard_csv):
+            table = aggregate(read_runs(self.runs_csv), reference_model)
+            write_table(self.leaderboard_csv, table)
+        return table
+
+    def refresh_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
+        """Writes the leaderboard if what is there is not that of the runs.
+
+        So it is after a process was killed between writing one table and the other. It is decided by what the
+        file holds, not by when it was written: a copy, a checkout or a clock that is off changes the times.
+        Nothing is locked or written where the leaderboard is right, so this works on a read-only folder.
+
+        Args:
+            reference_model: Names the symmetric embedding network of each task.
+
+        Returns:
+            The leaderboard, of `aggregate`.
+
+        Raises:
+            ResultsError: The runs cannot be read or the leaderboard cannot be written.
+        """
+        table = aggregate(read_runs(self.runs_csv), reference_model)
+        try:
+            current = self.leaderboard_csv.read_bytes()
+        except FileNotFoundError:
+            return self.write_leaderboard(reference_model)
+        except OSError as error:
+            raise ResultsError(f"cannot read {self.leaderboard_csv}: {error.strerror or error}") from error
+        return table if current == csv_bytes(table) else self.write_leaderboard(reference_model)
