@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,17 +24,15 @@ from sen_bench.baselines.objects import (
 from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.rushhour import rush_hour_symmetry
-from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Group, Representation, Symmetry
 from tests.oracles.dense_layers import (
-    contrastive_loss,
     linear,
     textbook_interaction,
     textbook_object_step,
 )
 
 EQUIVARIANT = ("sen", "full")
-PAPER_SHAPE = (50, 50, 3)
 SPACES = {"2d-shapes": SHAPES_2D, "3d-blocks": BLOCKS_3D, "rush-hour": RUSH_HOUR}
 WORLDS = tuple(SPACES)
 
@@ -87,55 +83,10 @@ def _repeated(x: Tensor, times: int) -> Tensor:
     return x.expand(times, *x.shape[1:])
 
 
-def _count(*modules: nn.Module) -> int:
-    return sum(parameter_count(module) for module in modules)
-
-
-@pytest.mark.parametrize(
-    ("world", "kind", "embedding", "encoder", "edge", "node", "total"),
-    [
-        ("3d-blocks", "sen", 21_029, 905_218, 529_664, 530_434, 1_986_345),  # the paper's
-        ("3d-blocks", "none", 21_029, 1_545_218, 528_896, 530_434, 2_625_577),
-        ("3d-blocks", "full", 13_205, 905_218, 529_664, 530_434, 1_978_521),
-        ("2d-shapes", "sen", 9_861, 271_361, 527_616, 528_385, 1_337_223),  # ours
-        ("2d-shapes", "none", 9_861, 278_018, 528_896, 530_434, 1_347_209),
-        ("2d-shapes", "full", 2_053, 271_361, 527_616, 528_385, 1_329_415),
-        ("rush-hour", "sen", 10_356, 290_818, 529_664, 533_506, 1_364_344),
-        ("rush-hour", "none", 10_356, 317_444, 530_944, 532_484, 1_391_228),
-        ("rush-hour", "full", 2_293, 290_818, 529_664, 533_506, 1_356_281),
-    ],
-)
-def test_parameter_counts_are_the_papers_and_those_documented(
-    world: str, kind: str, embedding: int, encoder: int, edge: int, node: int, total: int
-) -> None:
-    model = build_object_model(
-        kind, symmetry=_symmetry(world), observation_shape=PAPER_SHAPE, spaces=SPACES[world]
-    )
-    network = model.network
-    assert _count(model.embedding) == embedding
-    assert _count(model.encoder) == encoder
-    assert _count(network.edge_in, network.edge_hidden, network.edge_norm, network.edge_out) == edge
-    assert _count(network.node_in, network.node_hidden, network.node_norm, network.node_out) == node
-    assert parameter_count(model) == total
-
-
 def test_frozen_parameters_are_not_counted() -> None:
     layer = nn.Linear(3, 2)
     layer.bias.requires_grad = False
     assert parameter_count(layer) == 6
-
-
-@pytest.mark.parametrize("kind", ["sen", "none"])
-@pytest.mark.parametrize("world", WORLDS)
-def test_convolutions_start_xavier_uniform_with_biases_0(world: str, kind: str) -> None:
-    model = _model(kind, world, embedding_channels=32)
-    for layer in model.embedding.modules():
-        if isinstance(layer, nn.Conv2d):
-            assert layer.bias is not None
-            assert not layer.bias.any()
-            area = math.prod(layer.kernel_size)
-            bound = math.sqrt(6 / (area * (layer.in_channels + layer.out_channels)))
-            assert 0.95 * bound < layer.weight.abs().max() <= bound
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -366,30 +317,6 @@ def test_distance_is_twice_the_squared_distance_averaged_over_objects() -> None:
     assert _model("none").distance(latent[..., 0], other[..., 0]).tolist() == pytest.approx([0, 2 * 4])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_under_autocast_losses_stay_float32_and_near_and_every_parameter_learns(
-    world: str, kind: str
-) -> None:
-    model = _model(kind, world, embedding_channels=8, hidden=32, side=8)
-    observation, action = _images(world, 8, count=8), torch.arange(8)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        embedding = model.embed(observation)
-        latent = model.encode(embedding)
-        following = model.transition(latent, action)
-        loss = contrastive_loss(model, observation, action, observation.flip(0))
-    for result in (embedding, latent, following, loss):
-        assert result.dtype == torch.float32
-    exact = model.embed(observation)
-    torch.testing.assert_close(embedding, exact, rtol=0, atol=0.05)
-    torch.testing.assert_close(latent, model.encode(exact), rtol=0, atol=0.1)
-    torch.autograd.backward([loss])
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.dtype == torch.float32
-        assert parameter.grad.isfinite().all()
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64], ids=str)
 def test_full_precision_widens_only_what_is_narrow(dtype: torch.dtype) -> None:
     wide = dtype if dtype == torch.float64 else torch.float32
@@ -400,97 +327,17 @@ def test_full_precision_widens_only_what_is_narrow(dtype: torch.dtype) -> None:
         assert apply_in_full_precision(layer, x).dtype == wide
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_the_memory_format_of_images_does_not_matter(world: str, kind: str) -> None:
-    model = _model(kind, world).double().eval()
-    frames = _random(4, _pixels(world, 6), _pixels(world, 6), 3)
-    strided = frames.permute(0, 3, 1, 2)
-    torch.testing.assert_close(model.embed(strided), model.embed(strided.contiguous()), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_checkpoint_of_either_mode_loads_in_either_mode(world: str, kind: str) -> None:
-    trained, observation, action = _model(kind, world), _images(world, 6), torch.arange(4)
-    trained(observation, action)
-    expected = trained.eval()(observation, action)
-    for saved_training in (True, False):
-        state = copy.deepcopy(trained.train(saved_training).state_dict())
-        for loaded_training in (True, False):
-            fresh = _model(kind, world).train(loaded_training)
-            with torch.no_grad():
-                for parameter in fresh.parameters():
-                    parameter.add_(1)
-            fresh.load_state_dict(state)
-            assert torch.equal(fresh.eval()(observation, action), expected)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_checkpoints_hold_parameters_and_batch_statistics_only(world: str, kind: str) -> None:
-    model = _model(kind, world)
-    extra = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
-    assert {name.rsplit(".", 1)[-1] for name in extra} == {
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-    }
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_copy_is_the_same_model(world: str, kind: str) -> None:
-    model, observation, action = _model(kind, world), _images(world, 6), torch.arange(4)
-    model(observation, action)
-    for mode in (True, False):
-        model.train(mode)
-        assert torch.equal(copy.deepcopy(model)(observation, action), model(observation, action))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(world: str, kind: str) -> None:
-    model = _model(kind, world, embedding_channels=8, hidden=32, side=8)
-    batch = (_images(world, 8, count=16), torch.arange(16), _images(world, 8, count=16, seed=1))
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
-    before = contrastive_loss(model, *batch)
-    torch.autograd.backward([before])
-    optimizer.step()
-    with torch.no_grad():
-        after = contrastive_loss(model, *batch)
-    assert after < before
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_widths_are_configurable(world: str, kind: str) -> None:
-    small, wide, deep = (
-        _model(kind, world, **widths) for widths in ({}, {"hidden": 12}, {"embedding_channels": 6})
-    )
-    assert parameter_count(small.embedding) == parameter_count(wide.embedding)
-    assert parameter_count(small.embedding) < parameter_count(deep.embedding)
-    assert parameter_count(small.encoder) < parameter_count(wide.encoder)
-    assert parameter_count(small.encoder) == parameter_count(deep.encoder)
-
-
-def test_mistakes_are_refused_by_one_line() -> None:
+def test_worlds_that_do_not_fit_are_refused_by_one_line() -> None:
     symmetry = grid_symmetry(5, 5)
 
-    def build(kind: str = "sen", **options: Any) -> WorldModel:
-        settings: dict[str, Any] = {"symmetry": symmetry, "observation_shape": PAPER_SHAPE} | options
-        return build_object_model(kind, **settings)
+    def build(**options: Any) -> WorldModel:
+        settings: dict[str, Any] = {"symmetry": symmetry, "observation_shape": (50, 50, 3)} | options
+        return build_object_model("sen", **settings)
 
-    with pytest.raises(UnknownNameError, match="did you mean 'sen'"):
-        build("senn")
     with pytest.raises(ConfigError, match="square images, not 40x50"):
         build(observation_shape=(40, 50, 3))
     with pytest.raises(ConfigError, match="side 45 cannot be cut into patches of side 10"):
         build(observation_shape=(45, 45, 3), spaces=SHAPES_2D)
-    with pytest.raises(ConfigError, match="hidden must be at least 1, not 0"):
-        build(hidden=0)
-    with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not -3"):
-        build(embedding_channels=-3)
     group = Group.cyclic(4)
     turns_only = Symmetry(group, {"direction": Representation.regular(group)}, twin_elements=(1,))
     with pytest.raises(ConfigError, match="permutation representation 'object'; this one has direction"):

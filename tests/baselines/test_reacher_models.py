@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.model import WorldModel, parameter_count
+from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.objects import KINDS
 from sen_bench.baselines.reacher import ReacherModel, build_reacher_model
 from sen_bench.baselines.reacher_networks import (
@@ -28,10 +28,8 @@ from sen_bench.baselines.reacher_networks import (
 from sen_bench.baselines.steerable import SteerableConvolution
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.reacher import Reacher, reacher_symmetry
-from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Representation
-from sen_bench.tasks.registry import get_task
-from tests.oracles.dense_layers import contrastive_loss
 from tests.oracles.e2cnn_networks import e2cnn_change, e2cnn_stack, field_type, run
 
 EQUIVARIANT = ("sen", "full")
@@ -82,25 +80,6 @@ def _moved(image: Tensor, g: int) -> Tensor:
 
 def _each_moved(image: Tensor) -> Tensor:
     return torch.stack([_moved(image, g) for g in range(8)])
-
-
-@pytest.mark.parametrize(
-    ("kind", "embedding", "encoder", "network", "total"),
-    [
-        ("sen", 50_696, 3_686_431, 274_762, 4_011_889),
-        ("none", 50_696, 5_289_476, 269_316, 5_609_488),
-        ("full", 66_284, 3_747_247, 274_762, 4_088_293),
-    ],
-)
-def test_parameter_counts_are_the_papers(
-    kind: str, embedding: int, encoder: int, network: int, total: int
-) -> None:
-    model = get_task("reacher").build_model(kind, {})
-    assert isinstance(model, ReacherModel)
-    assert parameter_count(model.embedding) == embedding
-    assert parameter_count(model.encoder) == encoder
-    assert parameter_count(model.network) == network
-    assert parameter_count(model) == total
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -353,98 +332,15 @@ def test_distance_is_twice_the_squared_distance() -> None:
     assert _build("none").distance(latent[..., 0], other[..., 0]).tolist() == [0, 2 * 4]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_under_autocast_losses_stay_float32_and_near_and_every_parameter_learns(kind: str) -> None:
-    model = _build(kind, embedding_channels=4, hidden=8)
-    observation, action = _random(4, 6, 128, 128, dtype=torch.float32), torch.rand(4, 2)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        embedding = model.embed(observation)
-        latent = model.encode(embedding)
-        following = model.transition(latent, action)
-        loss = contrastive_loss(model, observation, action, observation.flip(0))
-    for result in (embedding, latent, following, loss):
-        assert result.dtype == torch.float32
-    exact = model.embed(observation)
-    torch.testing.assert_close(embedding, exact, rtol=0, atol=0.05 * exact.abs().max().item())
-    torch.autograd.backward([loss])
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.dtype == torch.float32
-        assert parameter.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_step_down_the_gradient_lowers_the_loss_on_its_batch(kind: str) -> None:
-    model = _build(kind, embedding_channels=4, hidden=8)
-    batch = (
-        _random(4, 6, 128, 128, dtype=torch.float32),
-        torch.rand(4, 2),
-        _random(4, 6, 128, 128, seed=1, dtype=torch.float32),
-    )
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
-    before = contrastive_loss(model, *batch)
-    torch.autograd.backward([before])
-    optimizer.step()
-    with torch.no_grad():
-        after = contrastive_loss(model, *batch)
-    assert after < before
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_of_either_mode_loads_in_either_mode(kind: str) -> None:
-    trained, action = _build(kind), torch.rand(2, 2)
-    observation = _random(2, 6, 128, 128, dtype=torch.float32)
-    trained(observation, action)
-    expected = trained.eval()(observation, action)
-    for saved_training in (True, False):
-        state = copy.deepcopy(trained.train(saved_training).state_dict())
-        for loaded_training in (True, False):
-            fresh = _build(kind)
-            with torch.no_grad():
-                for parameter in fresh.parameters():
-                    parameter.zero_()
-            fresh.train(loaded_training).load_state_dict(state)
-            assert torch.equal(fresh.eval()(observation, action), expected)
-    extra = set(trained.state_dict()) - {name for name, _ in trained.named_parameters()}
-    assert {name.rsplit(".", 1)[-1] for name in extra} == {
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-    }
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_memory_format_of_images_does_not_matter(kind: str, shaken: dict[str, ReacherModel]) -> None:
-    strided = _random(1, 128, 128, 6).permute(0, 3, 1, 2)
-    model = shaken[kind]
-    torch.testing.assert_close(model.embed(strided), model.embed(strided.contiguous()), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_widths_are_configurable(kind: str) -> None:
-    small, wide, deep = _build(kind), _build(kind, hidden=6), _build(kind, embedding_channels=4)
-    assert parameter_count(small.embedding) == parameter_count(wide.embedding)
-    assert parameter_count(small.embedding) < parameter_count(deep.embedding)
-    for name in ("encoder", "network"):
-        counts = [parameter_count(getattr(model, name)) for model in (small, wide, deep)]
-        assert counts[0] == counts[2] < counts[1]
-
-
-def test_mistakes_are_refused_by_one_line() -> None:
-    def build(kind: str = "sen", **options: Any) -> WorldModel:
+def test_worlds_that_do_not_fit_are_refused_by_one_line() -> None:
+    def build(**options: Any) -> WorldModel:
         settings: dict[str, Any] = {"symmetry": reacher_symmetry(), "observation_shape": SHAPE} | options
-        return build_reacher_model(kind, **settings)
+        return build_reacher_model("sen", **settings)
 
-    with pytest.raises(UnknownNameError, match="did you mean 'sen'"):
-        build("senn")
     with pytest.raises(ConfigError, match="images of 128x128 pixels, not 64x128"):
         build(observation_shape=(64, 128, 6))
     with pytest.raises(ConfigError, match="a world with the symmetry D4, not C4 x S5"):
         build(symmetry=grid_symmetry(5, 5))
-    with pytest.raises(ConfigError, match="hidden must be at least 1, not 0"):
-        build(hidden=0)
-    with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not -3"):
-        build(embedding_channels=-3)
 
 
 def test_stacks_pool_after_as_many_layers_as_they_are_told() -> None:

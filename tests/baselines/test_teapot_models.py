@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sen_bench.baselines.model import WorldModel, parameter_count
+from sen_bench.baselines.model import WorldModel
 from sen_bench.baselines.rotations import DEGENERATE, gram_schmidt
 from sen_bench.baselines.teapot import KINDS, RotationModel, build_teapot_model
 from sen_bench.baselines.tensor_field import TensorFieldLayer
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.teapot import Teapot, teapot_symmetry
-from sen_bench.errors import ConfigError, UnknownNameError
+from sen_bench.errors import ConfigError
 from sen_bench.symmetry import SO3
-from sen_bench.tasks.registry import get_task
 
-TASKS = ("teapot-small", "teapot-large")
 EQUIVARIANT = ("matmul", "tfn")
 SMALL: dict[str, dict[str, int]] = {
     "matmul": {"embedding_channels": 2},
@@ -236,24 +233,6 @@ def test_the_matrix_product_is_what_the_world_does(models: Models) -> None:
     torch.testing.assert_close(models["matmul"].transition(states, actions), following, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_three_models_have_one_budget_of_parameters(task: str) -> None:
-    counts = {kind: parameter_count(get_task(task).build_model(kind, {})) for kind in KINDS}
-    assert counts == {"matmul": 357_670, "tfn": 371_702, "none": 377_644}
-    assert max(counts.values()) <= 1.1 * min(counts.values())
-
-
-def test_convolutions_start_xavier_uniform_with_biases_0() -> None:
-    model = _build("matmul", embedding_channels=16)
-    layers = [layer for layer in model.embedding.modules() if isinstance(layer, nn.Conv2d)]
-    assert len(layers) == 4
-    for layer in layers:
-        assert layer.bias is not None
-        assert not layer.bias.any()
-        bound = math.sqrt(6 / (math.prod(layer.kernel_size) * (layer.in_channels + layer.out_channels)))
-        assert 0.95 * bound < layer.weight.abs().max() <= bound
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_latents_are_rotations_from_pixels_on(kind: str, models: Models) -> None:
     model, action = models[kind], _rotations(8, 0)
@@ -297,22 +276,6 @@ def test_under_autocast_rotations_stay_float32_and_near(kind: str, models: Model
         assert torch.equal(narrow, following)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_of_either_mode_loads_in_either_mode(kind: str, models: Models) -> None:
-    trained, observation, action = copy.deepcopy(models[kind]), _random(4, 1, 64, 64), _rotations(4, 0)
-    trained(observation, action)
-    expected = trained.eval()(observation, action)
-    fresh = _build(kind)
-    for saved_training in (True, False):
-        state = copy.deepcopy(trained.train(saved_training).state_dict())
-        for loaded_training in (True, False):
-            with torch.no_grad():
-                for parameter in fresh.parameters():
-                    parameter.add_(1)
-            fresh.train(loaded_training).load_state_dict(state)
-            assert torch.equal(fresh.eval()(observation, action), expected)
-
-
 def test_constants_stay_exact_whatever_was_loaded_or_cast(exact: Models) -> None:
     """A checkpoint of a float32 model carries e3nn's constants rounded, a float64 model has them exact."""
     trained = copy.deepcopy(exact["tfn"])
@@ -341,31 +304,14 @@ def test_a_copy_is_the_same_model_at_its_full_width() -> None:
     assert next(model.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_widths_are_configurable(kind: str) -> None:
-    small, deep = _build(kind), _build(kind, embedding_channels=4)
-    assert parameter_count(small.network) == parameter_count(deep.network)
-    assert parameter_count(small.embedding) < parameter_count(deep.embedding)
-    if kind != "matmul":
-        wide = _build(kind, hidden=12)
-        assert parameter_count(small.embedding) == parameter_count(wide.embedding)
-        assert parameter_count(small.network) < parameter_count(wide.network)
-
-
-def test_mistakes_are_refused_by_one_line() -> None:
-    def build(kind: str = "matmul", **options: Any) -> WorldModel:
+def test_what_does_not_fit_is_refused_by_one_line() -> None:
+    def build(**options: Any) -> WorldModel:
         settings: dict[str, Any] = {"symmetry": teapot_symmetry(), "observation_shape": (64, 64, 1)}
-        return build_teapot_model(kind, **(settings | options))
+        return build_teapot_model("matmul", **(settings | options))
 
-    with pytest.raises(UnknownNameError, match="did you mean 'matmul'"):
-        build("matmull")
     with pytest.raises(ConfigError, match="square images, not 40x64"):
         build(observation_shape=(40, 64, 1))
     with pytest.raises(ConfigError, match=r"symmetry SO\(3\), not C4 x S5"):
         build(symmetry=grid_symmetry(5, 5))
     with pytest.raises(ConfigError, match="matmul has no option hidden"):
         build(hidden=8)
-    with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not 0"):
-        build(embedding_channels=0)
-    with pytest.raises(ConfigError, match="hidden must be at least 1, not -1"):
-        build("none", hidden=-1)

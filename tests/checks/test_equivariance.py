@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines.layers import C4Linear
-from sen_bench.baselines.model import WorldModel
 from sen_bench.checks import equivariance as testing
 from sen_bench.checks.equivariance import (
     ElementErrors,
@@ -27,7 +26,6 @@ from sen_bench.checks.equivariance import (
     equivariance_errors,
 )
 from sen_bench.checks.samples import Samples
-from sen_bench.config.presets import load_preset
 from sen_bench.data.transitions import Transitions
 from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
@@ -35,27 +33,18 @@ from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.evaluation.metrics import equivariance_error
 from sen_bench.generators import Recipe, generate
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.tasks.registry import get_task, task_names
-from sen_bench.tasks.task import Task
+from sen_bench.tasks.registry import get_task
 from tests.support.fake_worlds import DRIFT
 from tests.support.own_models import Mean, ShiftedEncoder, ShiftedTransition, Unknown
+from tests.support.registry import MODELS, narrow_model
 
 C4 = Group.cyclic(4)
 TURN = action_of(Representation.regular(C4))
 ROTATE = action_of(SO3Representation(SO3(), "rotation", 1))
-MODELS = [(task, model) for task in task_names() for model in get_task(task).models]
 
 
 def _random(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def _narrow(task: Task, model: str) -> WorldModel:
-    """An untrained model of the widths of the preset smoke."""
-    preset = load_preset("smoke")
-    options = preset.for_task(task.name).models.get(model, {}) if task.name in preset.tasks else {}
-    torch.manual_seed(0)
-    return task.build_model(model, options)
 
 
 def _drift(model: type[Mean], **options: Any) -> tuple[Mean, Samples]:
@@ -227,7 +216,7 @@ class TestWorldModels:
         self, task_name: str, model_name: str
     ) -> None:
         task = get_task(task_name)
-        model, world = _narrow(task, model_name), task.world()
+        model, world = narrow_model(task_name, model_name), task.world()
         errors = equivariance_errors(model, Samples.draw(world, 2, warmup=task.split("eval").warmup))
         assert len(errors) == len(chosen_elements(world.symmetry.group))
         assert broken_claims(model, errors, tolerance=1e-9) == []
@@ -279,7 +268,7 @@ class TestWorldModels:
 
     def test_images_are_checked_under_the_elements_that_act_on_them(self) -> None:
         task = get_task("3d-blocks")
-        model = _narrow(task, "full")
+        model = narrow_model("3d-blocks", "full")
         errors = equivariance_errors(
             model, Samples.draw(task.world(), 2), elements=torch.tensor([0, 1, 120, 121, 360])
         )
