@@ -29,7 +29,7 @@ from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
 from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
-from sen_bench.runs import Run
+from sen_bench.runs import model_so_far, open_run
 from sen_bench.tasks import Task, get_task, task_names
 
 #: Exit code of a check that a model does not pass; a mistake of the user's has another.
@@ -226,8 +226,8 @@ def _subjects(
     if folder is not None:
         if task is not None or models or preset is not None:
             raise ConfigError("--run says which task, model and widths to check; leave the others out")
-        run = Run.from_folder(folder, data=Path(), device=torch.device("cpu"))
-        model, checkpoint = run.model_so_far()
+        run = open_run(folder, data=Path(), device=torch.device("cpu"))
+        model, checkpoint = model_so_far(run)
         about = {"task": run.task.name, "model": run.config.model, "trained_epochs": checkpoint.epoch}
         return [(about, run.task, model)]
     if task is None:

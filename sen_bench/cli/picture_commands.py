@@ -9,7 +9,7 @@ import click
 from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
 from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS, Format, decode, draw_figures
-from sen_bench.runs import Run
+from sen_bench.runs import Run, open_run
 from sen_bench.system import prepare_device, resolve_device
 
 
@@ -17,7 +17,7 @@ def _run(folder: Path, data: Path, device: str) -> Run:
     """The run of a folder, on a device that is ready."""
     where = resolve_device(device)
     prepare_device(where)
-    return Run.from_folder(folder, data=data, device=where)
+    return open_run(folder, data=data, device=where)
 
 
 def _formats(chosen: tuple[Format, ...]) -> tuple[Format, ...]:

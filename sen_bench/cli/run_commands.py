@@ -19,7 +19,7 @@ from sen_bench.cli.options import (
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
 from sen_bench.results import ResultsFolder, aggregate, read_runs
-from sen_bench.runs import Run, Workspace
+from sen_bench.runs import Run, Workspace, evaluate_run, record_run, train_run
 from sen_bench.sweep import Selection, select_runs
 from sen_bench.system import prepare_device, resolve_device
 from sen_bench.tasks import get_task, reference_model
@@ -115,7 +115,8 @@ def train_command(
     """
     terminal = Terminal(quiet=quiet)
     for run in _runs(anew=force, **selection):
-        result = run.train(
+        result = train_run(
+            run,
             terminal,
             tensorboard=tensorboard,
             force=force,
@@ -132,7 +133,7 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
     terminal = Terminal(quiet=quiet)
     runs = _runs(**selection)
     for run in runs:
-        run.record(run.evaluate(terminal))
+        record_run(run, evaluate_run(run, terminal))
     _print_means(runs[0].workspace.results, {runs[0].task.name})
 
 

@@ -25,7 +25,7 @@ from sen_bench.cluster import SlurmOptions, connected
 from sen_bench.errors import ConfigError
 from sen_bench.runs import Run
 from sen_bench.sweep import (
-    Means,
+    MachineShare,
     Outcome,
     make_plan,
     on_workers,
@@ -189,8 +189,8 @@ def _outcomes(
         yield one_by_one(runs, console=terminal, workers=workers, alone=alone, **how)
     else:
         threads = threads_per_job(jobs, available_cores())
-        means = Means(jobs, threads, resolve_devices(device), workers)
-        with terminal.jobs(), closing(side_by_side(runs, means, board=terminal, **how)) as outcomes:
+        share = MachineShare(jobs, threads, resolve_devices(device), workers)
+        with terminal.jobs(), closing(side_by_side(runs, share, board=terminal, **how)) as outcomes:
             yield outcomes
 
 

@@ -23,7 +23,7 @@ from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
 from sen_bench.figures.style import Format, save_figure, style
-from sen_bench.runs import Run
+from sen_bench.runs import Run, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
 from sen_bench.system import Console, move_aside
@@ -63,10 +63,9 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
         The files written.
 
     Raises:
-        SenBenchError: As raised by `Run.trained_model`, or if a file cannot be written; nothing is drawn
-            then.
+        SenBenchError: As raised by `trained_model`, or if a file cannot be written; nothing is drawn then.
     """
-    model, checkpoint = run.trained_model()
+    model, checkpoint = trained_model(run)
     dataset = run.data.open("eval")
     title = _title(run, checkpoint)
     lines = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
@@ -101,10 +100,9 @@ def decode(
         force: Whether to move an existing decoder aside and start over.
 
     Raises:
-        SenBenchError: As raised by `Run.trained_model` and `train_decoder`, or if the figure cannot be
-            written.
+        SenBenchError: As raised by `trained_model` and `train_decoder`, or if the figure cannot be written.
     """
-    model, checkpoint = run.trained_model()
+    model, checkpoint = trained_model(run)
     shown = run.data.open("eval")
     if not shown.has_twin:
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")

@@ -1,3 +1,13 @@
 from .run import Run as Run
+from .settings import open_run as open_run
+from .steps import complete_run as complete_run
+from .steps import evaluate_run as evaluate_run
+from .steps import is_scored as is_scored
+from .steps import missing_rows as missing_rows
+from .steps import place_data as place_data
+from .steps import record_run as record_run
+from .steps import train_run as train_run
+from .trained import model_so_far as model_so_far
+from .trained import trained_model as trained_model
 from .workspace import Workspace as Workspace
 from .workspace import dataset_path as dataset_path

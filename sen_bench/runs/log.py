@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from sen_bench.errors import CheckpointError, SenBenchError
 from sen_bench.system import Advance, Console, Status
+
+LOG_FILE: Final = "run.log"
+"""The file of the log, in the folder of a run."""
 
 
 class RunLog:

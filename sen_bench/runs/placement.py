@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -129,19 +127,6 @@ class Placement:
             shuffle_buffer,
             f"training data: streamed, {shuffle_buffer:,} transitions shuffled at a time, as {whose} says",
         )
-
-    @classmethod
-    def begun(cls, config: Path) -> Placement | None:
-        """As a run was begun, by the ``config.json`` in its folder; None where that cannot be read.
-
-        In those that are older than streaming, all is in memory. Should the file be another run's, the
-        checkpoint is refused in the end.
-        """
-        try:
-            buffer = json.loads(config.read_text(encoding="utf-8"))["training"].get("shuffle_buffer")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return cls.given(buffer, "the run that was begun")
 
     @classmethod
     def _streamed(cls, footprint: Footprint, memory: int, why: str) -> Placement:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
+import torch
 from pydantic import ValidationError
 
 from sen_bench import __version__
-from sen_bench.config import Preset, RunConfig, TaskPreset
+from sen_bench.config import Preset, RunConfig, TaskPreset, TrainingConfig
 from sen_bench.errors import CheckpointError, ConfigError, first_problem
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Workspace
 from sen_bench.system import write_atomically
+from sen_bench.tasks import get_task
 
-_FILE = "config.json"
+CONFIG_FILE: Final = "config.json"
+"""The file of the settings, in the folder of a run."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,9 @@ class Settings:
             CheckpointError: If it is no folder of a run.
             ConfigError: If its settings cannot be read.
         """
-        path = folder / _FILE
+        path = folder / CONFIG_FILE
+        settings = _contents(folder)
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
             name, seed, sizes = (settings.pop(key) for key in ("preset", "seed", "data"))
             del settings["version"]
             config = RunConfig.model_validate(settings)
@@ -50,19 +56,12 @@ class Settings:
                 evaluation=config.evaluation,
                 models={config.model: config.model_options},
             )
-        except (FileNotFoundError, NotADirectoryError):
-            raise CheckpointError(
-                f"{folder} is no folder of a run: it has no {_FILE}; `sen-bench train` prints its folders"
-            ) from None
+            of_task = Preset(name=name, description="", tasks={config.task: preset})
         except ValidationError as error:
             raise ConfigError(f"{path}: {first_problem(error)}") from error
         except KeyError as error:
-            raise ConfigError(
-                f"{path} lacks {error}; `sen-bench train` with the settings of the run writes it anew"
-            ) from None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
-        return cls(Preset(name=name, description="", tasks={config.task: preset}), config, seed)
+            raise ConfigError(f"{path} lacks {error}; {_REMEDY}") from None
+        return cls(of_task, config, seed)
 
     def write(self, folder: Path) -> None:
         """Writes them into the folder of a run."""
@@ -75,4 +74,65 @@ class Settings:
             **self.config.model_dump(mode="json"),
         }
         text = json.dumps(settings, indent=2) + "\n"
-        write_atomically(folder / _FILE, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+_REMEDY = "`sen-bench train` with the settings of the run writes it anew"
+
+
+def begun_training(folder: Path) -> TrainingConfig:
+    """How a run was begun, whatever version of sen-bench began it: files of early ones lack some settings.
+
+    Args:
+        folder: The folder of the run.
+
+    Raises:
+        CheckpointError: If it is no folder of a run.
+        ConfigError: If its settings cannot be read.
+    """
+    try:
+        return TrainingConfig.model_validate(_contents(folder).get("training"))
+    except ValidationError as error:
+        raise ConfigError(f"{folder / CONFIG_FILE}: training {first_problem(error)}; {_REMEDY}") from error
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    """The settings in the folder of a run, not validated yet.
+
+    Raises:
+        CheckpointError: If it is no folder of a run.
+        ConfigError: If they cannot be read, or are no table of settings.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"{folder} is no folder of a run: it has no {CONFIG_FILE}; `sen-bench train` prints its folders"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; {_REMEDY}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} holds no settings; {_REMEDY}")
+    return settings
+
+
+def open_run(folder: Path, *, data: Path, device: torch.device) -> Run:
+    """The run whose training wrote a folder, from the settings it left there.
+
+    Args:
+        folder: The folder, ``<runs>/<task>/<split>/<model>/<preset>/seed-<n>``.
+        data: The folder of the datasets.
+        device: Where it is to run.
+
+    Raises:
+        CheckpointError: If it is no folder of a run.
+        ConfigError: If its settings cannot be read.
+    """
+    settings = Settings.read(folder)
+    task = get_task(settings.config.task)
+    run = Run(task, settings.preset, settings.config, settings.seed, Workspace(data), device)
+    place, below = folder.absolute(), run.folder.parts
+    if place.parts[-len(below) :] != below:
+        raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
+    return replace(run, workspace=Workspace(data, place.parents[len(below) - 1]))

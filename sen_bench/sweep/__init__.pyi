@@ -1,5 +1,6 @@
+from .dask_jobs import on_workers as on_workers
 from .estimate import Estimates as Estimates
-from .jobs import Means as Means
+from .jobs import MachineShare as MachineShare
 from .jobs import side_by_side as side_by_side
 from .outcome import Board as Board
 from .outcome import Count as Count
@@ -8,7 +9,6 @@ from .outcome import one_by_one as one_by_one
 from .plan import Plan as Plan
 from .plan import PlannedRun as PlannedRun
 from .plan import make_plan as make_plan
-from .remote import on_workers as on_workers
 from .selection import Selection as Selection
 from .selection import select_runs as select_runs
 from .worker import threads_per_job as threads_per_job

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sen_bench.runs import Run
+from sen_bench.runs import Run, record_run
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.sweep.outcome import Board, Outcome
-from sen_bench.sweep.worker import Answer, Death, Worker, last_moment
+from sen_bench.sweep.worker import Answer, Worker, WorkerExit, last_moment
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a machine gives to a sweep.
+class MachineShare:
+    """How much of a machine a sweep may use.
 
     Attributes:
         jobs: Runs at the same time.
@@ -33,7 +33,7 @@ class Means:
 
 
 def side_by_side(
-    runs: Sequence[Run], means: Means, *, board: Board, tensorboard: bool, force: bool
+    runs: Sequence[Run], share: MachineShare, *, board: Board, tensorboard: bool, force: bool
 ) -> Generator[Outcome, None, None]:
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
@@ -42,7 +42,7 @@ def side_by_side(
 
     Args:
         runs: What is to be done, the longest first.
-        means: What there is to do it with.
+        share: How much of the machine may be used.
         board: Is shown how it goes.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already.
@@ -50,7 +50,7 @@ def side_by_side(
     Raises:
         ResultsError: If the tables cannot be written.
     """
-    crew = _Crew(runs, means, board, tensorboard=tensorboard, force=force)
+    crew = _Crew(runs, share, board, tensorboard=tensorboard, force=force)
     try:
         yield from crew.outcomes()
         crew.dismiss()
@@ -62,13 +62,13 @@ class _Crew:
     """The workers of a sweep; each is started when there is first something for it to do."""
 
     def __init__(
-        self, runs: Sequence[Run], means: Means, board: Board, *, tensorboard: bool, force: bool
+        self, runs: Sequence[Run], share: MachineShare, board: Board, *, tensorboard: bool, force: bool
     ) -> None:
-        self._means = means
+        self._share = share
         self._board = board
         self._workers: dict[int, Worker] = {}
         self._queue = Queue(
-            runs, workers=means.workers, jobs=means.jobs, tensorboard=tensorboard, again=force
+            runs, workers=share.workers, jobs=share.jobs, tensorboard=tensorboard, again=force
         )
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -79,7 +79,7 @@ class _Crew:
             # Only now, so that nobody waits for a new order meanwhile.
             for run, answer in ended:
                 if answer.rows:
-                    run.record(list(answer.rows))
+                    record_run(run, list(answer.rows))
                 yield Outcome(run, new=bool(answer.rows), error=answer.error)
             busy = {w.connection: n for n, w in self._workers.items() if w.order is not None}
             if not busy:
@@ -91,7 +91,7 @@ class _Crew:
 
     def _hand_out(self) -> None:
         """Gives every job that has none an order, as long as there are any."""
-        for number in range(self._means.jobs):
+        for number in range(self._share.jobs):
             worker = self._workers.get(number)
             if worker is not None and worker.order is not None:
                 continue
@@ -99,8 +99,8 @@ class _Crew:
             if order is None:
                 return
             if worker is None:
-                devices = self._means.devices
-                worker = Worker(self._means.threads, devices[number % len(devices)])
+                devices = self._share.devices
+                worker = Worker(self._share.threads, devices[number % len(devices)])
                 self._workers[number] = worker
             if isinstance(order, RunOrder):
                 order = replace(order, run=replace(order.run, device=worker.device))
@@ -116,10 +116,10 @@ class _Crew:
         if isinstance(report, str):
             self._board.message(f"{_title(order)}: {report}")
             return []
-        if isinstance(report, Death):
+        if isinstance(report, WorkerExit):
             del self._workers[number]
             worker.stop_waiting(last_moment())
-            report = Answer(error=_obituary(report))
+            report = Answer(error=_why_it_ended(report))
         if not isinstance(report, Answer):
             self._board.show(number, _label(order), report)
             return []
@@ -159,11 +159,11 @@ def _title(order: DataOrder | RunOrder) -> str:
     return f"{order.run.task.name} {order.split}"
 
 
-def _obituary(death: Death) -> str:
-    """Why a process that died may have done so, in one line."""
-    code = death.exit_code
-    if death.error is not None or code is None or code >= 0:
-        return death.error or f"its process ended with exit code {code}"
+def _why_it_ended(end: WorkerExit) -> str:
+    """Why a worker process may have ended, in one line."""
+    code = end.exit_code
+    if end.error is not None or code is None or code >= 0:
+        return end.error or f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
     memory = ", perhaps for want of memory; try again with fewer --jobs" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{memory}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sen_bench.errors import ResultsError, SenBenchError
-from sen_bench.runs import Run
+from sen_bench.runs import Run, complete_run
 from sen_bench.system import Console, Status
 
 
@@ -75,7 +75,8 @@ def one_by_one(
     """
     for run in runs:
         try:
-            yield Outcome(run, run.complete(console, workers=workers, tensorboard=tensorboard, force=force))
+            new = complete_run(run, console, workers=workers, tensorboard=tensorboard, force=force)
+            yield Outcome(run, new)
         except ResultsError:
             raise
         # Whatever it is: models may be code of others. The traceback is in the run's log.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.runs import Run
+from sen_bench.runs import Run, is_scored
 from sen_bench.sweep.estimate import Estimates, bytes_seen
 
 
@@ -82,7 +82,7 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
     planned = [
         PlannedRun(
             run,
-            scored=not force and run.scored(),
+            scored=not force and is_scored(run),
             begun=not force and run.begun,
             seconds=None if device is None else estimates.seconds(run, device),
         )

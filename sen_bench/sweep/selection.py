@@ -9,7 +9,7 @@ import torch
 
 from sen_bench.config import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.runs import Run, Workspace
+from sen_bench.runs import Run, Workspace, place_data
 from sen_bench.system import is_object_name
 from sen_bench.tasks import Task, get_task, task_names
 
@@ -150,7 +150,7 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
     if selection.elsewhere and memory is None and (selection.anew or not run.begun):
         return run
     try:
-        return run.placed(memory, anew=selection.anew)
+        return place_data(run, memory, anew=selection.anew)
     except ConfigError:
         if alone or memory is not None:
             raise

@@ -19,6 +19,7 @@ import torch
 
 from sen_bench.errors import SenBenchError
 from sen_bench.results import RunRow
+from sen_bench.runs import missing_rows
 from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import Count, first_line
 from sen_bench.system import Advance, Status, heed_parent, interrupts_held, prepare_device
@@ -45,19 +46,19 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Death:
-    """A worker ended in the middle of its order.
+class WorkerExit:
+    """A worker process ended in the middle of its order.
 
     Attributes:
         exit_code: Of the process; a signal's number below 0.
-        error: What it said last, in one line.
+        error: The error that ended it, in one line; None: it could not say.
     """
 
     exit_code: int | None
     error: str | None = None
 
 
-Report = str | Status | Count | Answer | Death
+Report = str | Status | Count | Answer | WorkerExit
 """What a worker says: a line a person should read, where it stands, what came of it."""
 
 
@@ -103,7 +104,7 @@ class Worker:
             report: Report = self.connection.recv()
         except (EOFError, OSError):  # the latter where it was killed in the middle of a message
             self._process.join()
-            return Death(self._process.exitcode)
+            return WorkerExit(self._process.exitcode)
         return report
 
     def dismiss(self) -> None:
@@ -205,19 +206,19 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
             order.run.data.ensure(order.split, console=relay, workers=order.workers)
             return Answer()
         with ExitStack() as stack:
-            stack.enter_context(_LastWords(connection))
+            stack.enter_context(_ExitAtError(connection))
             # Before there is a log in the folder that somebody writes to.
             if order.again:
                 order.run.place.begin_anew(relay.message)
             order.run.place.make()
             stack.enter_context(_output_to(order.run.log))
-            rows = order.run.missing_rows(relay, tensorboard=order.tensorboard, again=order.again)
+            rows = missing_rows(order.run, relay, tensorboard=order.tensorboard, again=order.again)
             return Answer(tuple(rows))
     except SenBenchError as error:
         return Answer(error=first_line(error))
 
 
-class _LastWords:
+class _ExitAtError:
     """Ends the process at an error that is no user's mistake, as nobody knows in what state that leaves it.
 
     The traceback is in the run's log already.
@@ -235,7 +236,7 @@ class _LastWords:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
         if isinstance(value, Exception) and not isinstance(value, SenBenchError):
             with _gone_is_no_error():
-                self._connection.send(Death(1, first_line(value)))
+                self._connection.send(WorkerExit(1, first_line(value)))
             os._exit(1)
 
 

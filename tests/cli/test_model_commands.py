@@ -13,7 +13,7 @@ from sen_bench.baselines.model import parameter_count
 from sen_bench.checks.budget import budget_ratio, count_parameters
 from sen_bench.checks.samples import Samples
 from sen_bench.envs import make_world
-from sen_bench.runs.run import Run
+from sen_bench.runs import model_so_far, open_run
 from sen_bench.system import plugins
 from sen_bench.tasks.registry import get_task
 from tests.support.commands import invoke
@@ -165,7 +165,7 @@ class TestCheck:
         assert result.exit_code == 0, result.output
         assert "drift, mean, trained for 1 epochs" in result.stdout
         saved = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
-        model, _ = Run.from_folder(folder, data=here, device=torch.device("cpu")).model_so_far()
+        model, _ = model_so_far(open_run(folder, data=here, device=torch.device("cpu")))
         assert not model.training
         assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 

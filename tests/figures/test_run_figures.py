@@ -12,7 +12,7 @@ import torch
 
 from sen_bench.baselines.decoder import Decoder
 from sen_bench.figures.run_figures import _decode_twins, distinct_elements, weights_digest
-from sen_bench.runs.run import Run
+from sen_bench.runs import open_run, trained_model
 from sen_bench.training import Checkpoint
 from tests.support.commands import done, refused
 from tests.support.presets import TINY
@@ -56,10 +56,10 @@ QUICK = ("--device", "cpu", "--quiet", "--epochs", "1")
 
 
 def test_a_folder_is_the_run_that_wrote_it(here: Path) -> None:
-    run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
+    run = open_run(Path(SEN), data=Path("data"), device=CPU)
     assert (run.name, run.seed, run.folder) == ("3d-blocks/train/sen/tiny/seed-0", 0, here / SEN)
     assert run.data.open("eval").episodes == 5
-    model, checkpoint = run.trained_model()
+    model, checkpoint = trained_model(run)
     assert not model.training
     assert checkpoint.epoch == 2
 
@@ -171,8 +171,8 @@ def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
     rows = [3, 0, 4]
     monkeypatch.setattr("sen_bench.figures.run_figures.CHUNK", 2)
     monkeypatch.setattr("sen_bench.figures.run_figures.distinct_elements", lambda *_: rows)
-    run = Run.from_folder(Path(SEN), data=Path("data"), device=CPU)
-    model, _ = run.trained_model()
+    run = open_run(Path(SEN), data=Path("data"), device=CPU)
+    model, _ = trained_model(run)
     dataset = run.data.open("eval")
     columns = _decode_twins(model, Decoder(model.latent_shape, (50, 50, 3)).eval(), dataset, run).columns
     for column, array in (("frame", "observation"), ("twin frame", "twin/observation")):

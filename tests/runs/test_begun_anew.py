@@ -12,7 +12,6 @@ from filelock import FileLock
 
 from sen_bench.errors import CheckpointError
 from sen_bench.runs.folder import RunFolder
-from sen_bench.runs.run import Run
 from tests.support.commands import invoke
 from tests.support.presets import TWO_TASKS
 
@@ -86,7 +85,7 @@ def test_one_that_was_stopped_is_finished_without_force(jobs: str, monkeypatch: 
     row["train_seconds"] = 12345.5  # tells it from the row of the training to come
     row.to_csv("results/runs.csv", index=False)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "evaluate", stop)
+        patch.setattr("sen_bench.runs.steps.evaluate_run", stop)
         stopped = invoke("run", *RUN, "--force")
     assert stopped.exit_code == 130
     assert stopped.stderr.endswith(

@@ -17,11 +17,12 @@ from sen_bench.config.presets import TaskPreset, load_preset
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.streaming import READER, StreamedTransitions
 from sen_bench.envs import make_world
-from sen_bench.errors import ConfigError
+from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.generators import Recipe
 from sen_bench.generators.shards import plan
-from sen_bench.runs import placement
+from sen_bench.runs import Run, Workspace, place_data, placement
 from sen_bench.runs.placement import STREAMED_BYTES, Footprint, Placement
+from sen_bench.runs.settings import begun_training
 from sen_bench.store import EpisodeBlocks, open_dataset
 from sen_bench.system import device
 from sen_bench.system.device import free_memory
@@ -224,16 +225,29 @@ def test_a_preset_may_ask_for_streaming(tmp_path: Path, monkeypatch: pytest.Monk
 )
 def test_settings_of_a_run_say_how_it_was_begun(tmp_path: Path, text: str, buffer: int | None) -> None:
     (tmp_path / "config.json").write_text(text)
-    begun = Placement.begun(tmp_path / "config.json")
-    assert begun is not None
-    assert begun.shuffle_buffer == buffer
+    assert begun_training(tmp_path).shuffle_buffer == buffer
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"training": 3}', "cut o"])
-def test_settings_that_cannot_be_read_decide_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "config.json").write_text(text)
-    assert Placement.begun(tmp_path / "config.json") is None
-    assert Placement.begun(tmp_path / "nowhere" / "config.json") is None
+def test_settings_that_cannot_be_read_decide_nothing_and_that_is_said(tmp_path: Path, text: str) -> None:
+    task, workspace = get_task("2d-shapes"), Workspace(tmp_path, tmp_path)
+    preset = load_preset("smoke")
+    config = task.run_config("sen", "train", preset.for_task(task.name))
+    run = Run(task, preset, config, 0, workspace, CPU)
+    run.folder.mkdir(parents=True)
+    run.checkpoint.touch()
+    (run.folder / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.json.*writes it anew"):
+        begun_training(run.folder)
+    placed = place_data(run, None).placement
+    assert placed is not None
+    assert placed.shuffle_buffer is None
+    assert "config.json" in placed.reason
+
+
+def test_a_folder_without_settings_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"it has no config\.json"):
+        begun_training(tmp_path / "nowhere")
 
 
 def test_all_in_memory_leaves_digests_as_they_were() -> None:

@@ -19,7 +19,7 @@ from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
 from sen_bench.results.folder import ResultsFolder
-from sen_bench.runs.run import Run
+from sen_bench.runs import Run, complete_run
 from sen_bench.runs.workspace import Workspace
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
@@ -166,7 +166,7 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
     results = ResultsFolder(folder / "results")
     workspace = Workspace(folder / "data", folder / "runs", results)
     config = get_task(task).run_config(model, split, settings)
-    Run(get_task(task), preset, config, 0, workspace, CPU).complete(Terminal(quiet=True), workers=1)
+    complete_run(Run(get_task(task), preset, config, 0, workspace, CPU), Terminal(quiet=True), workers=1)
     return pd.read_csv(results.runs_csv)
 
 

@@ -14,7 +14,7 @@ from sen_bench.cluster import Token, new_token
 from sen_bench.errors import ClusterError, SenBenchError
 from sen_bench.generators import shards_on
 from sen_bench.results import RunRow
-from sen_bench.runs import Run
+from sen_bench.runs import Run, missing_rows, place_data, record_run
 from sen_bench.sweep.outcome import Outcome, first_line
 from sen_bench.system import Advance, Console, Status, prepare_device, resolve_device
 
@@ -127,7 +127,7 @@ def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
         return Outcome(run, error=first_line(error))
     rows = future.result()
     if rows:
-        run.record(rows)
+        record_run(run, rows)
     return Outcome(run, new=bool(rows))
 
 
@@ -181,5 +181,5 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
         prepare_device(device)
         placed = replace(run, device=device)
         if placed.placement is None:
-            placed = placed.placed(None)
-        return placed.missing_rows(_Watched(token), tensorboard=tensorboard, again=again)
+            placed = place_data(placed, None)
+        return missing_rows(placed, _Watched(token), tensorboard=tensorboard, again=again)

@@ -1,0 +1,310 @@
+"""What is done with a run: its data placed, its model trained and scored, its rows put into the tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sen_bench import __version__
+from sen_bench.baselines import parameter_count
+from sen_bench.data import Episodes, StreamedTransitions, TrainingData, Transitions
+from sen_bench.errors import CheckpointError, ConfigError, DatasetError
+from sen_bench.evaluation import HorizonScores, default_memory, evaluate
+from sen_bench.results import RunRow, append_rows, read_runs, record_curve
+from sen_bench.runs.log import RunLog
+from sen_bench.runs.placement import Footprint, Placement
+from sen_bench.runs.run import Run
+from sen_bench.runs.settings import Settings, begun_training
+from sen_bench.runs.trained import trained_model
+from sen_bench.store import Dataset
+from sen_bench.system import Console, device_name, precision_notice
+from sen_bench.tasks import reference_model
+from sen_bench.training import (
+    LOSS_TERMS,
+    METRICS_FILE,
+    OTHER_RUN,
+    Checkpoint,
+    Profile,
+    StepProfiler,
+    TrainingResult,
+    read_metrics,
+    train,
+)
+
+
+def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
+    """The same run, with it decided where its training data is held.
+
+    Args:
+        run: The run.
+        memory: Bytes that the data may take on the device. None: as the run was begun, if it was; else as its
+            preset says, if it does; else as `Placement.automatic` has it.
+        anew: Whether it is about to be begun anew, however it was begun before.
+
+    Raises:
+        ConfigError: If the memory is too little even to stream the data through.
+    """
+    placement = None
+    unreadable = ""
+    if memory is None and run.begun and not anew:
+        try:
+            buffer = begun_training(run.folder).shuffle_buffer
+            placement = Placement.given(buffer, "the run that was begun")
+        except (CheckpointError, ConfigError) as error:
+            # Training writes the file anew. If the run was begun otherwise, its checkpoint is refused then.
+            unreadable = f" ({error})"
+    if placement is None and memory is None and run.config.training.shuffle_buffer is not None:
+        placement = Placement.given(run.config.training.shuffle_buffer, f"preset {run.preset.name}")
+    if placement is None:
+        footprint = Footprint.of(run.task.world(), run.data.recipe(run.config.train_split))
+        placement = (
+            Placement.automatic(footprint, run.device)
+            if memory is None
+            else Placement.within(footprint, memory)
+        )
+    placement = replace(placement, reason=placement.reason + unreadable)
+    training = run.config.training.model_copy(update={"shuffle_buffer": placement.shuffle_buffer})
+    return replace(run, config=run.config.model_copy(update={"training": training}), placement=placement)
+
+
+def train_run(
+    run: Run,
+    console: Console,
+    *,
+    tensorboard: bool = False,
+    force: bool = False,
+    profiled: Callable[[Profile], None] | None = None,
+) -> TrainingResult:
+    """Trains the model of a run, or goes on training it.
+
+    Args:
+        run: The run; its training data is there.
+        console: Is told how it goes; what a person should read is kept in the run's log too.
+        tensorboard: Whether to write TensorBoard events too.
+        force: Whether to move an existing run aside and begin anew.
+        profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
+
+    Raises:
+        CheckpointError: If there is another run in its folder, another process trains it, or the folder
+            cannot be written.
+        DatasetError: If the data is missing or broken.
+    """
+    dataset = run.data.open(run.config.train_split)
+    if force:
+        run.place.begin_anew(console.message)
+    run.place.make()
+    with RunLog(run.log, console) as log:
+        return _train(run, dataset, log, tensorboard=tensorboard, profiled=profiled)
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    console: Console,
+    *,
+    tensorboard: bool,
+    profiled: Callable[[Profile], None] | None,
+) -> TrainingResult:
+    """Trains the model on a dataset, in the folder that is there."""
+    identity = run.identity(dataset.content_digest)
+    profiler = None if profiled is None else StepProfiler(run.folder, run.device, profiled)
+    with (
+        run.place.alone(),
+        _training_data(run, dataset) as transitions,
+        console.training(run.name),
+    ):
+        if run.begun:  # refused before the settings of the run that is there are overwritten
+            there = Checkpoint.load(run.checkpoint, torch.device("cpu"))
+            there.check_identity(identity, run.checkpoint, remedy=OTHER_RUN)
+        Settings(run.preset, run.config, run.seed).write(run.folder)
+        placement = "" if run.placement is None else run.placement.reason
+        for notice in (placement, precision_notice(run.device, run.config.training.precision)):
+            if notice:
+                console.message(notice)
+        result = train(
+            lambda: run.task.build_model(run.config.model, run.config.model_options),
+            transitions,
+            run.config.training,
+            seed=run.seed,
+            folder=run.folder,
+            identity=identity,
+            reporter=console,
+            tensorboard=tensorboard,
+            compiled=run.compiled,
+            stages=profiler,
+        )
+    if profiler is not None and not profiler.finished:
+        console.message(f"no profile of {run.name}: {profiler.shortfall}")
+    return result
+
+
+def _training_data(run: Run, dataset: Dataset) -> AbstractContextManager[TrainingData]:
+    """The transitions to train on, held as the settings say."""
+    buffer = run.config.training.shuffle_buffer
+    if buffer is None:
+        return nullcontext(Transitions.from_dataset(dataset, run.device))
+    return StreamedTransitions(dataset, run.device, buffer=buffer)
+
+
+def evaluate_run(run: Run, console: Console) -> list[RunRow]:
+    """Scores the trained model of a run.
+
+    Returns:
+        A row for each horizon.
+
+    Raises:
+        CheckpointError: If training has not ended, or was of another run.
+        DatasetError: If the data is missing or broken.
+    """
+    train_dataset = run.data.open(run.config.train_split)
+    model, checkpoint = trained_model(run)
+    dataset = run.data.open("eval")
+    began = time.perf_counter()
+    narrow = run.config.training.precision == "bfloat16"
+    horizons = run.config.evaluation.horizons
+    half = (default_memory(run.device) if run.eval_memory is None else run.eval_memory) // 2
+    with console.task(f"evaluate {run.config.model}", "episodes") as advance:
+        scores = evaluate(
+            model,
+            Episodes(dataset, run.device, times=(0, *horizons), memory=half),
+            horizons=horizons,
+            ranking_memory=half,
+            seed=run.config.evaluation.seed,
+            autocast=torch.bfloat16 if narrow else None,
+            margin=run.config.training.hinge,
+            progress=advance,
+        )
+    seconds = time.perf_counter() - began
+    return [
+        RunRow(
+            run_id=run.name,
+            task=run.config.task,
+            train_split=run.config.train_split,
+            model=run.config.model,
+            preset=run.preset.name,
+            seed=run.seed,
+            **_columns(score),
+            restarts=checkpoint.attempt,
+            parameters=parameter_count(model),
+            epochs=checkpoint.epoch,
+            transitions_seen=checkpoint.transitions_seen,
+            train_seconds=round(checkpoint.seconds, 1),
+            eval_seconds=round(seconds, 1),
+            device=device_name(run.device),
+            precision=run.config.training.precision,
+            compiled=checkpoint.compiled,
+            train_dataset_digest=train_dataset.content_digest,
+            eval_dataset_digest=dataset.content_digest,
+            train_files_digest=train_dataset.files_digest,
+            eval_files_digest=dataset.files_digest,
+            config_digest=run.config.digest,
+            version=__version__,
+            torch_version=torch.__version__,
+        )
+        for score in scores
+    ]
+
+
+def _columns(score: HorizonScores) -> dict[str, Any]:
+    """The scores under the names they have in the table."""
+    columns = asdict(score)
+    columns["eval_episodes"] = columns.pop("episodes")
+    return columns
+
+
+def recorded_rows(run: Run) -> pd.DataFrame:
+    """What the table of runs holds of a run: the rows of the same settings and the same data.
+
+    Returns:
+        Rows of `read_runs`, one a horizon. None where there is no table or the data is missing, or where the
+        run has been begun anew and not recorded since: what the table has then is of the training before.
+
+    Raises:
+        ResultsError: If the table cannot be read.
+    """
+    runs_csv = run.workspace.results.runs_csv
+    if run.place.begun_anew or not runs_csv.exists():
+        return pd.DataFrame(columns=list(RunRow.model_fields))
+    runs = read_runs(runs_csv)
+    try:
+        digests = [run.data.open(split).content_digest for split in run.splits]
+    except DatasetError:
+        return runs.iloc[:0]
+    return runs[
+        (runs["run_id"] == run.name)
+        & (runs["config_digest"] == f"sha256:{run.config.digest}")
+        & (runs["train_dataset_digest"] == f"sha256:{digests[0]}")
+        & (runs["eval_dataset_digest"] == f"sha256:{digests[1]}")
+    ]
+
+
+def is_scored(run: Run) -> bool:
+    """Whether the table of runs holds a run at every horizon; see :func:`recorded_rows`."""
+    return set(run.config.evaluation.horizons) <= set(recorded_rows(run)["horizon"])
+
+
+def complete_run(
+    run: Run, console: Console, *, workers: int, tensorboard: bool = False, force: bool = False
+) -> bool:
+    """Does whatever of a run is not done: data, training, scores, its rows in the tables.
+
+    Args:
+        run: The run.
+        console: Is told how it goes.
+        workers: Processes that generate data.
+        tensorboard: Whether to write TensorBoard events too.
+        force: Whether to train anew what is trained already; the old run is moved aside.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    for split in run.splits:
+        run.data.ensure(split, workers=workers, console=console)
+    if force:
+        run.place.begin_anew(console.message)
+    rows = missing_rows(run, console, tensorboard=tensorboard, again=force)
+    if rows:
+        record_run(run, rows)
+    return bool(rows)
+
+
+def missing_rows(
+    run: Run, console: Console, *, tensorboard: bool = False, again: bool = False
+) -> list[RunRow]:
+    """Trains and scores the model of a run on data that is there; leaves the tables to the caller.
+
+    Args:
+        run: The run.
+        console: Is told how it goes; what a person should read is kept in the run's log too.
+        tensorboard: Whether to write TensorBoard events too.
+        again: Whether to do so even if the table of runs has its rows.
+
+    Returns:
+        A row for each horizon; none if the table of runs has them.
+    """
+    if not again and is_scored(run):
+        return []
+    train_run(run, console, tensorboard=tensorboard)
+    with RunLog(run.log, console) as log:
+        return evaluate_run(run, log)
+
+
+def record_run(run: Run, rows: list[RunRow]) -> None:
+    """Puts rows and the learning curve of a run into the tables, and brings the leaderboard up to date.
+
+    Raises:
+        ResultsError: If the tables cannot be read or written.
+    """
+    # The curve first: a run that stands in the table of runs is done, and never recorded again.
+    lines = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
+    results = run.workspace.results
+    record_curve(results.curves_csv, rows[0], lines)
+    append_rows(results.runs_csv, rows)
+    run.place.recorded()
+    results.write_leaderboard(reference_model)

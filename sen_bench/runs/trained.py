@@ -1,0 +1,56 @@
+"""The models that runs have trained."""
+
+from __future__ import annotations
+
+from sen_bench.baselines import WorldModel
+from sen_bench.errors import CheckpointError
+from sen_bench.runs.run import Run
+from sen_bench.system import source_digest
+from sen_bench.training import OTHER_RUN, Checkpoint
+
+
+def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
+    """The model after its training, in evaluation mode on the device, and the checkpoint it comes from.
+
+    Raises:
+        CheckpointError: If training has not ended, or was of another run or on other data.
+        DatasetError: If the data is missing or broken.
+    """
+    digest = run.data.open(run.config.train_split).content_digest
+    checkpoint = Checkpoint.load(run.checkpoint, run.device)
+    checkpoint.check_identity(run.identity(digest), run.checkpoint, remedy=OTHER_RUN)
+    epochs = run.config.training.epochs
+    if checkpoint.epoch != epochs and not checkpoint.stopped:
+        remedy = "train it to the end first" if checkpoint.epoch < epochs else "ask for as many or begin anew"
+        raise CheckpointError(
+            f"{run.name} is trained for {checkpoint.epoch} epochs, the settings say {epochs}; {remedy}"
+        )
+    return _model_of(run, checkpoint), checkpoint
+
+
+def model_so_far(run: Run) -> tuple[WorldModel, Checkpoint]:
+    """The model as far as it is trained, as of :func:`trained_model`; no dataset is needed.
+
+    Raises:
+        CheckpointError: If training has not begun, or was of another run.
+    """
+    checkpoint = Checkpoint.load(run.checkpoint, run.device)
+    whatever_data = checkpoint.identity.get("dataset", "")
+    checkpoint.check_identity(run.identity(whatever_data), run.checkpoint, remedy=OTHER_RUN)
+    return _model_of(run, checkpoint), checkpoint
+
+
+def _model_of(run: Run, checkpoint: Checkpoint) -> WorldModel:
+    """The model of a checkpoint, in evaluation mode on the device.
+
+    Raises:
+        CheckpointError: If the model's code is no longer what was trained.
+    """
+    name = run.config.model
+    if source_digest(run.task.builder(name)) != run.config.model_code:
+        raise CheckpointError(
+            f"the code of model {name} has changed since {run.name} was trained; restore it"
+        )
+    model = run.task.build_model(name, run.config.model_options).to(run.device)
+    checkpoint.put_into(model, run.checkpoint)
+    return model.eval()
