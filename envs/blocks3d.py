@@ -26,11 +26,11 @@ class Blocks3D(GridWorld):
 
     Args:
         grid_size: The cells on a side; the renderer has tables for 5.
-        num_objects: The number of cubes, 1 to 5; fewer than five leave out the last colours.
+        num_objects: The number of cubes, 1 to 5; with fewer than five the last colours are left out.
         render_mode: See `World`.
 
     Raises:
-        WorldError: Another size, another number of objects or another render mode.
+        WorldError: The size or the number of objects is another, or the render mode is unknown.
     """
 
     world_id: ClassVar[str] = "sen_bench/Blocks3D-v0"

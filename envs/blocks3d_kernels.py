@@ -46,7 +46,7 @@ def blend_pixel(below: np.int64, colour: np.int64, cover: np.int64) -> np.int64:
 
 @compiled
 def to_byte(total: np.int32) -> np.uint8:
-    """A weighted sum of pixels, with a half added already, as a pixel."""
+    """Turns a weighted sum of pixels, to which a half has already been added, into a pixel."""
     return np.uint8(min(max(total >> RESIZE_BITS, np.int32(0)), np.int32(255)))
 
 
@@ -54,7 +54,7 @@ def to_byte(total: np.int32) -> np.uint8:
 def draw_sprite(
     canvas: NDArray[np.uint8], sprites: Sprites, palette: NDArray[np.uint8], key: int, colour: int
 ) -> None:
-    """Draws one cube over what is on the canvas.
+    """Draws one cube over what is already on the canvas.
 
     Args:
         canvas: uint8 [3, height, width].
@@ -93,13 +93,13 @@ def draw_sprite(
 def shrink_columns(
     canvas: NDArray[np.uint8], columns: Resize, stale: NDArray[np.int64], shrunk: NDArray[np.uint8]
 ) -> None:
-    """The horizontal pass, where it is needed.
+    """Runs the horizontal pass where it is needed.
 
     Args:
         canvas: uint8 [3, height, width], as wide as the padded weights reach.
         columns: The pass.
         stale: int64 [height], bit o of which is set where output o is to be computed.
-        shrunk: uint8 [height or more, 150], where they go, channels last.
+        shrunk: uint8 [height or more, 150], where the outputs go, channels last.
     """
     for row in range(stale.shape[0]):
         outputs = stale[row]
@@ -177,7 +177,7 @@ def draw_state(
 
     The other arguments are those of `render` and `shrink_columns`.
     """
-    # One more cell all around, so that looking at a neighbour needs no bounds.
+    # One more cell on every side, so that looking at a neighbour needs no bounds check.
     occupant = np.full((GRID_SIZE + 2, GRID_SIZE + 2), -1, np.int64)
     for i in range(state.shape[0]):
         occupant[state[i, 0] + 1, state[i, 1] + 1] = i

@@ -1,14 +1,14 @@
 """Draws 3D Blocks bit for bit as the paper's public code does with matplotlib and PIL, over 100 times faster.
 
-matplotlib draws each cube by itself, in an order of depth that depends on the cell alone; of each face that
+matplotlib draws the cubes one by one, in an order of depth that depends on the cell alone; for each face that
 touches no other cube it blends first the fill and then the outline into the picture. The coverages of these
 shapes are in `assets/blocks3d.npz`, taken from matplotlib itself by `tests/oracles/blocks3d_tables.py`. From
-them, one sprite is worked out for each cell and each set of touching neighbours; frames are sprites drawn
-back to front with Agg's integer blend, then scaled down with PIL's integer weights. Since no floating-point
-number is involved, the pixels are the same on every machine.
+them, a sprite is computed for each cell and each set of touching neighbours; frames are sprites drawn back to
+front with Agg's integer blend, then scaled down with PIL's integer weights. Since no floating-point number is
+involved, the pixels are the same on every machine.
 
-Source: public code of the paper (`sen/envs/block_pushing.py`), with the axis limits it had with the
-matplotlib of its time.
+Source: public code of the paper (`sen/envs/block_pushing.py`), with the axis limits that the matplotlib of
+its time gave it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _reach(
     Returns:
         int64 [...], bit o of which is set for output o.
     """
-    # Weights inside a window may be zero, where the filter crosses zero: a window is what it spans.
+    # Weights inside a window may be zero where the filter crosses zero, so a window is everything that it
+    # spans.
     ends = starts + weights.shape[1] - (weights[:, ::-1] != 0).argmax(axis=1)
     first, end = extents[..., 0, None], extents[..., 1, None]
     looks = (starts < end) & (first < ends) & (first < end)

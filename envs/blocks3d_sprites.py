@@ -21,8 +21,8 @@ OPAQUE = 255
 class Sprites(NamedTuple):
     """How to draw a cube on each cell, for each set of neighbours that touch it.
 
-    A sprite has the key `16 * cell + neighbours`; the entries `x_index[key] : x_index[key + 1]` of x are its
-    own. A pixel is flat (one colour of the palette), inner (mixed from colours of the cube alone) or on the
+    A sprite has the key `16 * cell + neighbours`; its share of x is `x_index[key] : x_index[key + 1]`.
+    A pixel is flat (one colour of the palette), inner (mixed from colours of the cube alone) or on the
     rim (mixed with whatever was there before).
 
     Attributes:
@@ -52,7 +52,7 @@ class Sprites(NamedTuple):
 
 
 def blend(below: NDArray[Any], colour: NDArray[Any], cover: NDArray[Any]) -> NDArray[np.int64]:
-    """What Agg leaves of opaque pixels when it draws an opaque colour over them with some coverage.
+    """What Agg makes of opaque pixels when it draws an opaque colour over them with some coverage.
 
     Its 8-bit blender divides by the new alpha before that is rounded, so a pixel p becomes `(256 c - 255 p) a
     + 65280 p` over `65280 + a`, rounded down. Full coverage is a plain copy.
@@ -99,7 +99,7 @@ def build_sprites(
         entries = np.stack([face_order[cell], np.full_like(face_order[cell], INK)], axis=-1).ravel()
 
         touched: NDArray[np.bool_] = np.any(layers > 0, axis=0)
-        # A box is no higher than what is in it, so that each of its rows has a pixel.
+        # A box is no higher than what is in it, so each of its rows has a pixel.
         extents[cell, top:bottom, 0] = left + touched.argmax(axis=1)
         extents[cell, top:bottom, 1] = right - touched[:, ::-1].argmax(axis=1)
 

@@ -11,11 +11,11 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def compiled(function: _Function) -> _Function:
-    """Compiles on the first call, keeps the machine code on disk, and runs without the interpreter's lock.
+    """Compiles on the first call, keeps the machine code on disk, and runs without the interpreter lock.
 
-    Where neither the package's folder nor the user's cache can be written, every process compiles anew.
+    Where neither the package's folder nor the user's cache can be written, every process compiles them again.
     """
     try:
         return cast(_Function, numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # what Numba raises where it finds no place for its cache
+    except RuntimeError:  # what Numba raises if it finds no place for its cache
         return cast(_Function, numba.njit(nogil=True)(function))

@@ -1,7 +1,8 @@
 """Worlds of objects that move one cell at a time on a square grid, and the symmetry C_4 × S_O they share.
 
-States are int64 [..., O, K]: the (row, column) of every object, and whatever else a world keeps of it. Action
-`4 * object + move` moves one object one cell; a move off the grid or into an occupied cell does nothing.
+States are int64 [..., O, K]: the (row, column) of every object, and whatever else a world records about it.
+Action `4 * object + move` moves one object one cell; a move off the grid or into an occupied cell does
+nothing.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def move_objects(states: IntArray, objects: IntArray, directions: IntArray, grid
     Args:
         states: int64 [..., O, K], row and column first; the other coordinates stay as they are.
         objects: int64 [...], which object moves; broadcasts with the leading axes of `states`.
-        directions: int64 [...], an index into `OFFSETS`; broadcasts likewise.
+        directions: int64 [...], an index into `OFFSETS`; broadcasts in the same way.
         grid_size: The cells on a side.
 
     Returns:
@@ -104,7 +105,7 @@ class GridWorld(World):
         render_mode: See `World`.
 
     Raises:
-        WorldError: A size that is not a positive integer, or more objects than there are cells or looks.
+        WorldError: The size is not a positive integer, or there are more objects than cells or than looks.
     """
 
     state_axes: ClassVar[tuple[str, ...]] = ("object", "coordinate")
@@ -177,7 +178,7 @@ class GridWorld(World):
         """The next states, int64 [..., O, K]; leading axes of states and actions broadcast.
 
         Raises:
-            WorldError: A state or action that this world does not have.
+            WorldError: A state or an action that this world does not have.
         """
         objects, moves = np.divmod(self.check_actions(actions), 4)
         states = self.check_states(states)
@@ -197,13 +198,13 @@ class GridWorld(World):
         """g·s: turns the objects and renames them. Leading axes of elements and states broadcast."""
         elements = self.check_elements(elements)
         turned = self.turn_objects(elements[..., None], self.check_states(states))
-        # What is called j afterwards is the object that the inverse sends j to.
+        # The object called j afterwards is the one that the inverse sends j to.
         source = self.permutation("object")[self.symmetry.group.inverse[elements]]
         index = np.broadcast_to(source[..., None], turned.shape)
         return np.take_along_axis(turned, index, axis=-2)
 
     def turn_objects(self, elements: IntArray, states: IntArray) -> IntArray:
-        """The objects where the turned world has them, under their old names, int64 [..., O, K].
+        """The objects where they are in the turned world, under their old names, int64 [..., O, K].
 
         Args:
             elements: int64 [..., 1], or another shape that broadcasts with that of the objects.
@@ -272,7 +273,7 @@ class GridWorld(World):
         return checked_elements(elements, self.symmetry.group)
 
     def permutation(self, name: str) -> IntArray:
-        """Where each element sends each index of a representation of the symmetry, int64 [element, index]."""
+        """Where each element sends each index of a representation, int64 [element, index]."""
         table = self.symmetry.representations[name].permutation
         if table is None:
             raise TypeError(f"{name} does not permute")

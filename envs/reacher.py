@@ -84,7 +84,7 @@ class Reacher(World):
         render_mode: See `World`.
 
     Raises:
-        WorldError: Another renderer or another render mode.
+        WorldError: The renderer or the render mode is unknown.
     """
 
     world_id: ClassVar[str] = "sen_bench/Reacher-v0"
@@ -134,10 +134,10 @@ class Reacher(World):
         return ("torque 0", "torque 1")
 
     def sample_state(self, rng: np.random.Generator) -> FloatArray:
-        """A state as Gymnasium resets to, float64 [6], but for the goal: nearly straight, nearly at rest.
+        """A state as Gymnasium resets to, float64 [6], except for the goal: nearly straight, nearly at rest.
 
-        Angles are uniform within 0.1, velocities within 0.005 of zero. As many numbers are drawn as there,
-        so that equal generators give equal states.
+        Angles are uniform within 0.1, velocities within 0.005 of zero. As many numbers are drawn as in
+        Gymnasium, so that equal generators give equal states.
         """
         position = rng.uniform(-0.1, 0.1, 4) + reacher_physics.initial_position()
         velocity = rng.uniform(-0.005, 0.005, 4)
@@ -173,7 +173,7 @@ class Reacher(World):
         """Draws states [..., 6] as uint8 [..., 128, 128, 3].
 
         Raises:
-            WorldError: A state that this world does not have, or no OpenGL for renderer "mujoco".
+            WorldError: A state that this world does not have, or renderer "mujoco" without OpenGL.
         """
         states = self.check_states(states)
         return (
@@ -257,7 +257,7 @@ class Reacher(World):
 
     @staticmethod
     def _normal(states: FloatArray) -> FloatArray:
-        """The same states with joint 0's angle in [-π, π); one that is there already is not touched."""
+        """The same states with joint 0's angle in [-π, π); one that is already there is left untouched."""
         angle = states[..., 0]
         normal = states.copy()
         normal[..., 0] -= 2 * math.pi * np.floor((angle + math.pi) / (2 * math.pi))

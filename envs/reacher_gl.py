@@ -1,4 +1,4 @@
-"""MuJoCo's own pictures of Reacher, by OpenGL: the published look, and the oracle of our renderer."""
+"""MuJoCo's own pictures of Reacher, by OpenGL: the published look, and the oracle for our renderer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MujocoRenderer:
         self._context: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process can have: everything but OpenGL."""
+        """What can be sent to another process: everything but OpenGL."""
         return {"_size": self._size, "_context": None}
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ class MujocoRenderer:
             self._context = importlib.import_module(f"mujoco.{chosen}").GLContext(self._size, self._size)
             self._context.make_current()
             self._drawer = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
-        # Depending on what is missing: no library, half of one, no driver, no display.
+        # The kind depends on what is missing: a library, half of one, a driver, a display.
         except Exception as error:
             self._context = None
             raise WorldError(

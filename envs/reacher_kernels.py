@@ -160,7 +160,7 @@ def add_light(
     normal: Floats,
     total: Floats,
 ) -> None:
-    """Adds what a ray sees of a shape under one far light: the model of OpenGL's fixed pipeline.
+    """Adds what a ray sees of a shape under one far light: the lighting model of OpenGL's fixed pipeline.
 
     Args:
         eye: float64 [3], where the ray starts.
@@ -189,7 +189,7 @@ def add_light(
 
 
 class Camera(NamedTuple):
-    """A camera without lens, whose square picture has `size` × `size` pixels.
+    """A pinhole camera, whose square picture has `size` × `size` pixels.
 
     Attributes:
         eye: float64 [3], where it is.
@@ -211,7 +211,7 @@ class Camera(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """The picture of what never moves, with n = size · samples rays along a side.
+    """The picture of everything that never moves, with n = size · samples rays along a side.
 
     Attributes:
         rays: float64 [n, n, 3], directions of sight, of length 1.
@@ -292,8 +292,8 @@ def draw_scene(camera: Camera, light: Floats, shapes: Floats, canvas: Canvas) ->
 def mark_pixels(camera: Camera, shape: Floats, bit: int, nearby: NDArray[np.uint8]) -> None:
     """Sets a bit in every pixel, of uint8 [size, size], where a capsule or a sphere can be seen.
 
-    Its picture lies in the convex hull of those of the balls at its ends, and so less than the larger one's
-    reach from the line between their centres.
+    Its picture lies in the convex hull of the pictures of the balls at its ends, and so is no further from
+    the line between their centres than the larger of them reaches.
     """
     scale, middle = 0.5 * camera.size / camera.slope, 0.5 * camera.size
     columns, rows, reach = (0.0, 0.0), (0.0, 0.0), 0.0

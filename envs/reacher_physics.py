@@ -28,8 +28,8 @@ def load_mujoco() -> Any:  # noqa: ANN401 — a module
     """The package mujoco.
 
     Raises:
-        WorldError: It cannot be imported. It loads OpenGL when it is imported, and the error it then raises
-            where there is none tells nobody what to do.
+        WorldError: It cannot be imported. On import it loads OpenGL, and where there is none its own error
+            tells nobody what to do.
     """
     try:
         return importlib.import_module("mujoco")
@@ -46,11 +46,11 @@ def load_mujoco() -> Any:  # noqa: ANN401 — a module
 
 @functools.cache
 def load_model() -> mujoco.MjModel:
-    """Gymnasium's model of Reacher, that of its Reacher-v5."""
+    """Gymnasium's model of Reacher, as in its Reacher-v5."""
     file = importlib.resources.files("gymnasium").joinpath("envs/mujoco/assets/reacher.xml")
     module = load_mujoco()
     model: mujoco.MjModel = module.MjModel.from_xml_string(file.read_text())
-    # A state that MuJoCo cannot step from would else be replaced by the initial one, without an error.
+    # Otherwise a state that MuJoCo cannot step from would be replaced by the initial one, without an error.
     model.opt.disableflags |= int(module.mjtDisableBit.mjDSBL_AUTORESET)
     return model
 
@@ -80,7 +80,7 @@ def step(states: NDArray[np.float64], actions: NDArray[np.float64]) -> NDArray[n
         actions: float64 [batch, 2] in [-1, 1].
 
     Raises:
-        WorldError: A state from which the physics comes to no finite state.
+        WorldError: The physics leads from one of the states to one that is not finite.
     """
     module, model, data = load_mujoco(), load_model(), _data()
     after = states.copy()
@@ -94,5 +94,5 @@ def step(states: NDArray[np.float64], actions: NDArray[np.float64]) -> NDArray[n
         after[k, :2] = data.qpos[:2]
         after[k, 2:4] = data.qvel[:2]
     if not np.isfinite(after).all():
-        raise WorldError("the physics came to a state that is not finite")
+        raise WorldError("the physics led to a state that is not finite")
     return after

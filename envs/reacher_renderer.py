@@ -91,7 +91,7 @@ class ReacherRenderer:
     """
 
     def __init__(self, size: int = IMAGE_SIZE, samples: int = 4) -> None:
-        # An elevation of 45° downwards, seen from the south: sines and cosines are the root of a half.
+        # The camera looks 45° down from the south: sines and cosines are the root of a half.
         half = math.sqrt(0.5)
         forward = np.array([0.0, half, -half])
         self._camera = Camera(

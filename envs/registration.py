@@ -44,7 +44,7 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
     Raises:
         ExtensionError: The module cannot be imported.
         UnknownNameError: No world has this id.
-        WorldError: The world has no such option, or not with this value.
+        WorldError: The world has no such option, or does not accept this value.
     """
     module, _, name = world_id.rpartition(":")
     if module:

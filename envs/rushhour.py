@@ -1,8 +1,8 @@
 """The Rush Hour world: five cars on a 5 × 5 grid that are driven relative to where they head.
 
 The paper describes the world in words, and its public code does not have it. Ours is 2D Shapes with a heading
-for each object, drawn at reset and constant in an episode, and with a look of our own. Each car is drawn
-inside its cell, and the car of another heading is the same picture turned. So here, unlike in the other grid
+for each object, drawn at reset and constant in an episode, and with a look of its own. Each car is drawn
+inside its cell, and a car with another heading is the same picture turned. So here, unlike in the other grid
 worlds, the picture of the turned world is the turned picture, to the bit.
 """
 
@@ -48,7 +48,7 @@ def rush_hour_symmetry(grid_size: int, num_objects: int) -> Symmetry:
     """The symmetry C_4 × S_O of Rush Hour; its elements, "cell", "object" and twins are `grid_symmetry`'s.
 
     One turn takes heading d to d - 1 modulo 4, which is "direction". Actions are relative to the heading, so
-    turns leave them alone and "action" (4·O) renames their objects only. Turns act on the pictures by "pixel"
+    turns leave them alone and "action" (4·O) only renames their objects. Turns act on the pictures by "pixel"
     ((10·n)²); renamings, which exchange colours, do not.
 
     Args:
@@ -86,7 +86,8 @@ class RushHour(GridWorld):
     """Cars on a grid, each with a heading that it keeps.
 
     States are int64 [..., O, 3], (row, column, heading), the heading an index into `DIRECTIONS`. Observations
-    are uint8 [10·n, 10·n, 3]; actions Discrete(4·O), `4 * object + move`, with an index into `MOVES`.
+    are uint8 [10·n, 10·n, 3]; actions Discrete(4·O), `4 * object + move`, where the move is an index into
+    `MOVES`.
 
     Args:
         grid_size: n, the cells on a side, at most 10.
@@ -94,7 +95,7 @@ class RushHour(GridWorld):
         render_mode: See `World`.
 
     Raises:
-        WorldError: A size or a number of objects that is not possible, or another render mode.
+        WorldError: The size or the number of objects is impossible, or the render mode is unknown.
     """
 
     world_id: ClassVar[str] = "sen_bench/RushHour-v0"
@@ -131,7 +132,7 @@ class RushHour(GridWorld):
         return (np.take_along_axis(headings, index, axis=-1)[..., 0] - moves) % len(DIRECTIONS)
 
     def turn_objects(self, elements: IntArray, states: IntArray) -> IntArray:
-        """The cars where the turned world has them, heading as they do there, int64 [..., O, 3]."""
+        """The cars where they are in the turned world, heading as they do there, int64 [..., O, 3]."""
         headings = self.permutation("direction")[elements, states[..., 2]]
         return np.concatenate([super().turn_objects(elements, states), headings[..., None]], axis=-1)
 
@@ -139,7 +140,7 @@ class RushHour(GridWorld):
         """States as int64 [..., O, 3].
 
         Raises:
-            WorldError: As for every grid world, or a heading that is no direction.
+            WorldError: As in every grid world, or a heading that is not a direction.
         """
         checked = super().check_states(states)
         headings = checked[..., 2]
@@ -152,7 +153,8 @@ class RushHour(GridWorld):
         """Draws states [..., O, 3] as uint8 [..., 10·n, 10·n, 3].
 
         Raises:
-            WorldError: Wrong shape or dtype, a position off the grid, two cars on one cell, or no heading.
+            WorldError: Wrong shape or dtype, a position off the grid, two cars on one cell, or a heading that
+                is not a direction.
         """
         states = self.check_states(states)
         kinds = len(DIRECTIONS) * np.arange(self.num_objects) + states[..., 2]
@@ -164,7 +166,7 @@ _HEADINGS = ", ".join(DIRECTIONS)
 
 @functools.cache
 def car_stamps() -> Stamps:
-    """The stamp of car i that heads in direction d, at the index 4·i + d."""
+    """The stamp of car i heading in direction d, at the index 4·i + d."""
     up = np.array([list(line) for line in _CAR])
     colours = []
     for paint in SET1:

@@ -1,7 +1,7 @@
 """The 2D Shapes world: five coloured shapes on a 5 × 5 grid, seen from above.
 
 The look is that of the public code of C-SWM (Kipf et al. 2020, `envs/block_pushing.py`), which the paper
-takes over: cells of 10 pixels, filled by scikit-image. Its triangles and squares are 11 pixels wide and spill
+adopts: cells of 10 pixels, filled by scikit-image. Its triangles and squares are 11 pixels wide and spill
 into the next cell, so even here the picture of the turned world is not the turned picture.
 """
 
@@ -33,7 +33,7 @@ class Shapes2D(GridWorld):
         render_mode: See `World`.
 
     Raises:
-        WorldError: A size or a number of objects that is not possible, or another render mode.
+        WorldError: The size or the number of objects is impossible, or the render mode is unknown.
     """
 
     world_id: ClassVar[str] = "sen_bench/Shapes2D-v0"

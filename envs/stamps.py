@@ -28,7 +28,7 @@ SET1_NAMES = ("red", "blue", "green", "purple", "orange", "yellow")
 
 @dataclass(frozen=True)
 class Stamps:
-    """The pictures there are.
+    """The pictures to stamp.
 
     Attributes:
         colours: uint8 [stamps, height, width, 3].
@@ -46,8 +46,8 @@ def draw_stamps(
 
     Args:
         stamps: The pictures.
-        positions: int64 [..., O, 2], (row, column) of the cell at whose upper left corner a stamp begins.
-        kinds: int64, broadcasts to [..., O]; which stamp it is.
+        positions: int64 [..., O, 2], (row, column) of the cell in whose upper left corner a stamp begins.
+        kinds: int64, broadcasts to [..., O]; which stamp to use.
         grid_size: The cells on a side.
 
     Returns:

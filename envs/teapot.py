@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 SMALL_ACTION_NAMES = ("+x", "-x", "+y", "-y", "+z", "-z")
 """The axis and the sense of each small action."""
 
-# The cosine and the sine of 2π/30, written out: libraries for cos and sin differ in the last place.
+# The cosine and the sine of 2π/30, written out, because libraries differ in their last digit.
 _COSINE, _SINE = 0.9781476007338057, 0.20791169081775934
 
 _SO3 = SO3()
@@ -67,13 +67,13 @@ def teapot_symmetry() -> Symmetry[SO3, SO3Representation]:
 
 
 class RotationSpace(gymnasium.spaces.Box):
-    """Rotations as matrices, float64 [3, 3], or so many at once, [count, 3, 3].
+    """Rotations as matrices, float64 [3, 3], or a number of them at once, [count, 3, 3].
 
     Args:
-        choices: [N, 3, 3], of which samples are drawn; None to draw uniformly from SO(3). Every rotation is
-            in the space in any case, for turning the world turns the actions too.
+        choices: [N, 3, 3], the rotations that samples are drawn from; None to draw uniformly from SO(3).
+            Every rotation is in the space either way, because turning the world turns the actions too.
         seed: Seed of the samples.
-        count: How many rotations at once, as environments side by side take them.
+        count: How many rotations at once, for environments side by side.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RotationSpace(gymnasium.spaces.Box):
         return f"RotationSpace({drawn})" if self.count is None else f"RotationSpace({drawn}, {self.count})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether another space has the same rotations, drawn alike."""
+        """Whether another space has the same rotations, drawn in the same way."""
         if not isinstance(other, RotationSpace) or self.count != other.count:
             return False
         if self.choices is None or other.choices is None:
@@ -104,7 +104,7 @@ class RotationSpace(gymnasium.spaces.Box):
         """A member of the space, float64 [3, 3] or [count, 3, 3].
 
         Raises:
-            WorldError: A mask or probabilities are given, for which there is no use here.
+            WorldError: A mask or probabilities are given, which have no meaning here.
         """
         if mask is not None or probability is not None:
             raise WorldError("rotations are sampled without a mask and without probabilities")
@@ -118,7 +118,7 @@ class RotationSpace(gymnasium.spaces.Box):
         return np.array(self.choices[self.np_random.integers(len(self.choices))])
 
     def contains(self, x: Any) -> bool:  # noqa: ANN401 — as gymnasium has it
-        """Whether something is a rotation, or so many."""
+        """Whether something is a rotation, or `count` of them."""
         try:
             return _SO3.check(x).shape == self.shape
         except (SymmetryError, TypeError, ValueError):
@@ -127,7 +127,7 @@ class RotationSpace(gymnasium.spaces.Box):
 
 @batch_space.register(RotationSpace)
 def _batch_of_rotations(space: RotationSpace, n: int = 1) -> RotationSpace:
-    """The space of the actions of environments side by side: without it, a box whose members are none."""
+    """The action space of environments side by side; Gymnasium would make a box of any matrices."""
     return RotationSpace(space.choices, seed=deepcopy(space.np_random), count=n)
 
 
@@ -138,17 +138,19 @@ class Teapot(World):
     is where the teapot's axis k points in the world, whose x goes to the right of the picture, y away from
     the camera and z up; the teapot's own x is its spout and z its lid.
 
-    Actions are float64, where other continuous actions are float32: rounded to that, a rotation would be
-    orthonormal to 1e-7 only.
+    Actions are float64, unlike other continuous actions: rounded to float32, a rotation would be orthonormal
+    only to 1e-7.
 
     Args:
         actions: "small": an action is one of six, the rotations by ±2π/30 about x, y and z. "large": it is
             any rotation, uniformly. This says what is drawn; `step` takes any rotation in both cases.
-        renderer: "raster", our own, whose pixels are equal on every machine; or "pybullet", its TinyRenderer.
+        renderer: "raster", our own, whose pixels are equal on every machine; or "pybullet", pybullet's
+            TinyRenderer.
         render_mode: See `World`.
 
     Raises:
-        WorldError: Another set of actions, renderer or render mode, or pybullet is not installed.
+        WorldError: The set of actions, the renderer or the render mode is unknown, or pybullet is not
+            installed.
     """
 
     world_id: ClassVar[str] = "sen_bench/Teapot-v0"
@@ -209,7 +211,7 @@ class Teapot(World):
 
         Args:
             rng: Where the randomness comes from.
-            allowed: Of the small actions, the numbers of those to draw from; None for all of them.
+            allowed: The numbers of the small actions to draw from; None for all of them.
 
         Raises:
             WorldError: `allowed` is empty, names an action that does not exist, or limits large actions.
@@ -230,7 +232,7 @@ class Teapot(World):
         """The next states a z, float64 [..., 3, 3]; leading axes of states and actions broadcast.
 
         Raises:
-            WorldError: A state or action that is no rotation.
+            WorldError: A state or an action is not a rotation.
         """
         # The deviation from orthonormality squares in every step, so it does not add up over an episode.
         return _SO3.nearest(_SO3.product(_rotations("an action", actions), _rotations("a state", states)))
@@ -239,7 +241,7 @@ class Teapot(World):
         """Draws states [..., 3, 3] as uint8 [..., 64, 64, 1].
 
         Raises:
-            WorldError: A state that is no rotation.
+            WorldError: A state is not a rotation.
         """
         drawn = TeapotRenderer.shared() if self.engine == "raster" else _pybullet_renderer()
         return drawn.render(_rotations("a state", states))
@@ -271,7 +273,7 @@ def _rotations(what: str, matrices: Elements) -> FloatArray:
     """Rotations as float64 [..., 3, 3].
 
     Raises:
-        WorldError: They are none.
+        WorldError: They are not rotations.
     """
     try:
         return _SO3.check(np.asarray(matrices))

@@ -2,9 +2,9 @@
 
 Frames are the same bits on every machine. Rotations, vertices and normals come as multiples of powers of two
 so coarse that every sum of products of them fits into the 53 bits of a float64: nothing is rounded there, in
-whatever order or fused form a processor computes it. What is rounded are single divisions and
-multiplications, which IEEE 754 prescribes to the bit. From the projected vertices on, positions and
-barycentric coordinates are integers.
+whatever order or fused form a processor computes it. Only single divisions and multiplications are rounded,
+and IEEE 754 prescribes those to the bit. From the projected vertices on, positions and barycentric
+coordinates are integers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Scene(NamedTuple):
 
     Attributes:
         vertices: float64 [V, 3], multiples of 2^-20 in the unit ball.
-        normals: float64 [V, 3], multiples of 2^-12 and of unit length but for that.
+        normals: float64 [V, 3], multiples of 2^-12, and of unit length up to that rounding.
         triangles: int32 [T, 3], counter-clockwise from the outside.
         light: float64 [3], multiples of 2^-10: the direction towards the light.
         distance: Of the camera from the centre of the ball, a multiple of 2^-20.
@@ -95,7 +95,7 @@ def fill(
     Args:
         projected: [V, 4], see `project`.
         scene: What is drawn.
-        depths: [W, W], reciprocal distances of what is drawn already, 0 where there is nothing.
+        depths: [W, W], reciprocal distances of what has been drawn so far, 0 where there is nothing.
         shades: [W, W], its gray, in 1/16.
     """
     width = len(depths)

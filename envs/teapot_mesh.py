@@ -23,7 +23,7 @@ class Mesh:
 
     Args:
         vertices: float64 [V, 3].
-        normals: float64 [V, 3], of unit length, to the outside.
+        normals: float64 [V, 3], of unit length, pointing outwards.
         triangles: int32 [T, 3], counter-clockwise when seen from outside.
     """
 
@@ -36,8 +36,8 @@ class Mesh:
     def teapot(cls, segments: int = SEGMENTS) -> Mesh:
         """The teapot with its lid up along +z and its spout towards +x.
 
-        Only sums, products, quotients and square roots of single numbers in a fixed order, so that its
-        numbers are equal on every machine.
+        It is computed by sums, products, quotients and square roots of single numbers in a fixed order, so
+        that its numbers are equal on every machine.
 
         Args:
             segments: Into how many pieces an edge of a patch is cut.
@@ -50,7 +50,7 @@ class Mesh:
         count = (segments + 1) ** 2
         triangles = (patch + count * np.arange(_PATCHES)[:, None, None]).reshape(-1, 3)
         vertices = points.reshape(-1, 3)
-        # At the tips of lid and bottom a whole edge of a patch is one point, and some triangles are nothing.
+        # At the tips of lid and bottom a whole edge of a patch is one point, and some triangles are empty.
         edges = vertices[triangles] - vertices[np.roll(triangles, 1, axis=1)]
         whole = (edges != 0).any(axis=2).all(axis=1)
         centre = (vertices.max(axis=0) + vertices.min(axis=0)) / 2

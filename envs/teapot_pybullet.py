@@ -1,6 +1,6 @@
 """Draws the teapot with pybullet's TinyRenderer: the same mesh, camera and light as `teapot_renderer`.
 
-TinyRenderer runs on the processor and needs no display. It is an option for whoever wants frames as pybullet
+TinyRenderer runs on the processor and needs no display. It is an option for those who want frames as pybullet
 makes them, and the oracle that the tests compare our own renderer with.
 """
 
@@ -46,7 +46,7 @@ class PybulletRenderer:
         self._bullet = _import_pybullet()
         self._client = self._bullet.connect(self._bullet.DIRECT)
         self._size, self._samples = size, samples
-        # TinyRenderer leaves out what is seen from the inside: that is a second surface.
+        # TinyRenderer leaves out what is seen from the inside, so the inside is a second surface.
         inside = mesh.triangles[:, ::-1] + len(mesh.vertices)
         shape = self._bullet.createVisualShape(
             self._bullet.GEOM_MESH,
@@ -67,11 +67,11 @@ class PybulletRenderer:
     @classmethod
     @functools.cache
     def shared(cls) -> PybulletRenderer:
-        """The renderer of the world; one connection in a process."""
+        """The renderer of the world; one connection per process."""
         return cls(Mesh.teapot())
 
     def render(self, rotations: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Draws the teapot after rotations [..., 3, 3], as uint8 [..., H, H, 1]."""
+        """Draws the teapot turned by rotations [..., 3, 3], as uint8 [..., H, H, 1]."""
         lead, size, samples = rotations.shape[:-2], self._size, self._samples
         frames = np.empty((math.prod(lead), size, size, 1), np.uint8)
         for frame, rotation in zip(frames, rotations.reshape(-1, 3, 3), strict=True):
@@ -103,7 +103,7 @@ class PybulletRenderer:
 
 
 def _quaternion(rotation: NDArray[np.float64]) -> list[float]:
-    """A quaternion of a rotation matrix, the real part last, as pybullet has it."""
+    """A quaternion of a rotation matrix, the real part last, as in pybullet."""
     # The outer product of the quaternion (w, x, y, z) with itself, times four; its largest column is safe.
     (a, b, c), (d, e, f), (g, h, i) = rotation
     outer = np.array(
@@ -133,7 +133,7 @@ def _import_pybullet() -> Any:  # noqa: ANN401 — pybullet has no types
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Sends file descriptor 2 nowhere: pybullet greets there, behind Python's back, when it is imported."""
+    """Silences file descriptor 2, to which pybullet writes a greeting past Python when it is imported."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,6 +1,6 @@
 """Draws the teapot in gray: perspective, one light far away, a depth buffer, supersampled.
 
-Camera, light and grays are our choice; the paper shows gray frames of 64 × 64 and gives no more.
+Camera, light and grays are our choice; the paper shows gray frames of 64 × 64 and says no more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DISTANCE = 3.0
 #: The tangent of half the field of view; a margin of a pixel stays around the ball.
 HALF_WIDTH = 0.37
 
-#: The direction towards the light: from the upper left, behind the camera; of unit length but for rounding.
+#: The direction towards the light: from the upper left, behind the camera; of unit length up to rounding.
 LIGHT = (-0.48, -0.64, 0.6)
 
 BACKGROUND, AMBIENT, DIFFUSE = 0, 40, 215
@@ -61,7 +61,7 @@ class TeapotRenderer:
         return cls(Mesh.teapot())
 
     def render(self, rotations: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Draws the teapot after rotations [..., 3, 3], which must be rotations.
+        """Draws the teapot turned by matrices [..., 3, 3], which must be rotations.
 
         Returns:
             uint8 [..., H, H, 1].

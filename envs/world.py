@@ -5,7 +5,7 @@ reproducible and fast: an episode can be stepped first and rendered later, its t
 states rendered again, and a hard negative is any other state rendered.
 
 States are plain arrays. One state has the axes `state_axes`; every function below also takes batches of
-states, whose extra axes lead. Actions likewise, with `action_axes`.
+states, whose extra axes come first. The same holds for actions and `action_axes`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         render_mode: None, or "rgb_array" for `render` to return the current observation.
 
     Raises:
-        WorldError: The render mode is another.
+        WorldError: The render mode is unknown.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -130,13 +130,13 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         """g·a: `step(g·s, g·a) == g·step(s, a)`. Leading axes broadcast."""
 
     def negative_states(self, states: State) -> State:  # noqa: ARG002 — for those that have some
-        """The hard negatives of states: states that a good model does not take for them, but a bad one does.
+        """The hard negatives of states: states that a bad model confuses with them, and a good one does not.
 
         Returns:
             [..., K, …], K states beside each state; the same K for all.
 
         Raises:
-            WorldError: This world has none, which is so unless a subclass says otherwise.
+            WorldError: This world has none; a subclass may define some.
         """
         raise WorldError(f"{self.world_id} has no hard negatives; ask for a dataset without negatives")
 
@@ -151,7 +151,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
 
         Args:
             seed: Reseeds the world's generator; equal seeds give equal episodes.
-            options: {"state": s} starts from s in place of a drawn state.
+            options: {"state": s} starts from s instead of a drawn state.
 
         Returns:
             The observation and {"state": ground truth}.
@@ -196,7 +196,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         return self.render_states(self._state), 0.0, False, False, {"state": self._state.copy()}
 
     def render(self) -> Pixels | None:
-        """The current observation as RGB, [H, W, 3], with `render_mode="rgb_array"`, else None.
+        """The current observation as RGB, [H, W, 3], with `render_mode="rgb_array"`; otherwise None.
 
         Raises:
             WorldError: Before the first `reset`.
@@ -204,7 +204,7 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         if self.render_mode is None:
             return None
         frame = self.render_states(self._current_state())
-        # Gymnasium asks for colour, also where an observation is gray.
+        # Gymnasium asks for colour even where an observation is gray.
         return np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
 
     def _current_state(self) -> State:

@@ -17,7 +17,7 @@ IntArray = NDArray[np.int64]
 
 
 class SymmetryError(SenBenchError):
-    """A Cayley table that is no group, or matrices that are no homomorphism."""
+    """A Cayley table that is not a group, or matrices that are not a homomorphism."""
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -32,7 +32,7 @@ class Group:
     """A finite group.
 
     Args:
-        name: What people call it, such as ``"C4"`` or ``"C4 x S5"``.
+        name: Its usual name, such as ``"C4"`` or ``"C4 x S5"``.
         cayley: int64 ``[n, n]``, the index of the product of two elements.
         generators: Elements whose products are the whole group.
         construction: How the group was built, as JSON-able data; ``None`` stores the whole table instead.
@@ -153,7 +153,7 @@ class Group:
         return cls(f"{a.name} x {b.name}", cayley, generators, construction)
 
     def element_name(self, g: int) -> str:
-        """What people call an element: ``1``, ``r^2``, ``r f``, ``(0 1)(2 3)``; ``(r, 1)`` in a product."""
+        """The usual name of an element: ``1``, ``r^2``, ``r f``, ``(0 1)(2 3)``; ``(r, 1)`` in a product."""
         construction = self.construction or {}
         match construction.get("family"):
             case "cyclic":
@@ -176,7 +176,7 @@ class Group:
                 return str(g)
 
     def to_json(self) -> dict[str, Any]:
-        """The group as JSON-able data: its construction where it has one, else its table."""
+        """The group as JSON-able data: its construction if it has one, otherwise its table."""
         if self.construction is not None:
             return {"name": self.name, **self.construction}
         return {

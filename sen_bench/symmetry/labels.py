@@ -1,4 +1,4 @@
-"""Group elements and actions in words, as pictures show them."""
+"""Group elements and actions in words, as shown in pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sen_bench.symmetry import SO3, Group
 
 
 def action_label(names: Sequence[str], action: NDArray[Any]) -> str:
-    """How to write an action: by its name where there is one for it, else by its numbers."""
+    """How to write an action: by its name if it has one, otherwise by its numbers."""
     if action.ndim == 0:
         number = int(action)
         return names[number] if number < len(names) else str(number)

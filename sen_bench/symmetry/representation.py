@@ -91,7 +91,7 @@ class Representation:
 
     @cached_property
     def matrix(self) -> FloatArray:
-        """Float64 ``[n, dim, dim]``: the matrix of every element, also where permutations are stored."""
+        """Float64 ``[n, dim, dim]``: the matrix of every element, even if permutations are stored."""
         if self.matrices is not None:
             return self.matrices
         assert self.permutation is not None  # noqa: S101 — as in `dim`
@@ -122,7 +122,8 @@ class Representation:
             return NotImplemented
         if self.group != other.group or self.dim != other.dim:
             return False
-        # Permutations as they are: as matrices, those of the pixels of an image would fill the memory.
+        # Permutations are kept as they are: as matrices, those of the pixels of an image would fill the
+        # memory.
         if self.permutation is not None and other.permutation is not None:
             return np.array_equal(self.permutation, other.permutation)
         return (self.permutation is None) == (other.permutation is None) and np.allclose(
@@ -208,7 +209,7 @@ class Representation:
             turns: int ``[n]``; by how many quarters each element turns the image counter-clockwise.
 
         Raises:
-            SymmetryError: If the size is no positive integer, or the turns are no homomorphism to C4.
+            SymmetryError: If the size is not a positive integer, or the turns are not a homomorphism to C4.
         """
         _check_side(name, size)
         pixels = np.arange(size**2).reshape(size, size)
@@ -234,7 +235,7 @@ class Representation:
             permutation: Whether the images are permutations.
 
         Raises:
-            SymmetryError: If an image is missing or they do not fit together to a homomorphism.
+            SymmetryError: If an image is missing, or they do not form a homomorphism.
         """
         if set(images) != set(group.generators) or not images:
             raise SymmetryError(f"representation {name}: give the image of each generator of {group.name}")
@@ -298,7 +299,7 @@ class Representation:
     def to_json(self) -> dict[str, Any]:
         """The representation as JSON-able data; the group itself is not repeated.
 
-        It is the construction of the representation where it has one, else the images of the generators.
+        It is the construction of the representation if it has one, otherwise the images of the generators.
         """
         if self.construction is not None:
             return {"name": self.name, **self.construction}
@@ -314,7 +315,7 @@ class Representation:
 
     @classmethod
     def from_json(cls, group: Group, data: Mapping[str, Any]) -> Representation:
-        """The inverse of :meth:`to_json`, for a group that is known already.
+        """The inverse of :meth:`to_json`, for a group that is already known.
 
         Raises:
             SymmetryError: If the data describes no representation of the group.

@@ -26,8 +26,8 @@ ROTATION_TOLERANCE = 1e-6
 class SO3:
     """The group SO(3); an element is its matrix, float64 ``[3, 3]``. Functions take batches ``[..., 3, 3]``.
 
-    Everything here is sums, products, quotients and square roots of single numbers in a fixed order, without
-    BLAS, so the results are equal on every machine.
+    Everything here is computed by sums, products, quotients and square roots of single numbers in a fixed
+    order, without BLAS, so the results are equal on every machine.
     """
 
     name: ClassVar[str] = "SO(3)"
@@ -44,8 +44,8 @@ class SO3:
     def sample(self, rng: np.random.Generator) -> FloatArray:
         """One rotation, float64 ``[3, 3]``, uniform with respect to Haar's measure.
 
-        A uniform unit quaternion by rejection, from uniform numbers alone; Marsaglia, "Choosing a point from
-        the surface of a sphere", 1972.
+        It is a uniform unit quaternion, drawn by rejection from uniform numbers alone; Marsaglia, "Choosing a
+        point from the surface of a sphere", 1972.
         """
         a, b, near = _disc_point(rng)
         c, d, far = _disc_point(rng)
@@ -72,7 +72,7 @@ class SO3:
         return np.swapaxes(elements, -1, -2)
 
     def nearest(self, matrices: NDArray[Any]) -> FloatArray:
-        """Matrices that are nearly rotations, drawn nearer: an error of size e in gᵀg becomes one of size e².
+        """Brings matrices that are nearly rotations nearer: an error e in gᵀg becomes one of size e².
 
         One step of Newton's iteration for the polar factor, ``z (3 − zᵀz) / 2``. It commutes with the
         group from either side.
@@ -93,7 +93,7 @@ class SO3:
             raise SymmetryError(f"rotations have the shape [..., 3, 3], not {list(array.shape)}")
         array = array.astype(np.float64, copy=False)
         error = np.abs(_product(self.inverse(array), array) - np.eye(3))
-        # Said so that NaN is refused too.
+        # Written this way round so that NaN is refused too.
         if not (error <= ROTATION_TOLERANCE).all():
             raise SymmetryError(f"a matrix is off orthonormality by {error.max():.2g}; it is no rotation")
         a, b, c = (array[..., i] for i in range(3))
@@ -119,7 +119,7 @@ class SO3:
 
 @dataclass(frozen=True)
 class SO3Representation:
-    """A tensor power of the defining representation of SO(3): every representation is a part of such a one.
+    """A tensor power of the defining representation of SO(3); every representation is a part of one.
 
     The power 1 acts on vectors. The power 2 acts on 3 × 3 matrices by conjugation: with the entries of ``a``
     row by row, ``(g ⊗ g) a`` are those of ``g a gᵀ``.
@@ -130,7 +130,7 @@ class SO3Representation:
         power: How many factors; 0 is the trivial representation.
 
     Raises:
-        SymmetryError: If the power is no integer from 0 to 4.
+        SymmetryError: If the power is not an integer from 0 to 4.
     """
 
     group: SO3
@@ -190,7 +190,7 @@ class SO3Representation:
 
     @classmethod
     def from_json(cls, group: SO3, data: Mapping[str, Any]) -> SO3Representation:
-        """The inverse of :meth:`to_json`, for a group that is known already.
+        """The inverse of :meth:`to_json`, for a group that is already known.
 
         Raises:
             SymmetryError: If the data describes no tensor power.

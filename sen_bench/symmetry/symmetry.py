@@ -18,27 +18,27 @@ from sen_bench.symmetry.so3 import SO3, SO3Representation
 GroupT = TypeVar("GroupT", bound=Group | SO3, default=Group)
 RepresentationT = TypeVar("RepresentationT", bound=Representation | SO3Representation, default=Representation)
 
-# In JSON, in place of a list of twin elements.
+# In JSON, instead of a list of twin elements.
 _UNIFORM: Final = "uniform"
 
 
 @dataclass(frozen=True)
 class Symmetry(Generic[GroupT, RepresentationT]):
-    """How a group acts on one world. Written without parameters, the type is that of a finite group.
+    """How a group acts on one world. Without type parameters, the group is a finite one.
 
     Args:
         group: The group.
-        representations: By name, the representations through which it acts on parts of states and actions.
+        representations: The representations, by name, through which it acts on parts of states and actions.
             Grid worlds have ``direction``, ``object``, ``action`` and ``cell``.
-        twin_elements: The elements, never the identity, of which one is drawn for the twin of an episode.
-            Empty for SO(3), where it is drawn uniformly from the whole group.
+        twin_elements: The elements, never the identity, from which the twin of an episode is drawn. Empty for
+            SO(3), where it is drawn uniformly from the whole group.
         observation: The name of the representation by which the identity and the twin elements act on the
-            pixels of an image, indexed by ``row * width + column``; ``None`` where that is not known. Of the
-            group's other elements it says nothing: one that renames objects exchanges their colours.
+            pixels of an image, indexed by ``row * width + column``; ``None`` if that is not known. It says
+            nothing about the group's other elements: one that renames objects exchanges their colours.
         description: In words, how states and actions transform.
 
     Raises:
-        SymmetryError: If a representation is one of another group, or a twin element is not one.
+        SymmetryError: If a representation belongs to another group, or a twin element is not possible.
     """
 
     group: GroupT
