@@ -1,4 +1,4 @@
-"""Verifying a dataset: its files, its contents, and that its recipe gives it again."""
+"""Whether a dataset, a model or this machine is right."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How many parameters a model has, in each of its parts, and whether models have about as many."""
+"""How many parameters each part of a model has, and whether models have about equally many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sen_bench.baselines import WorldModel, parameter_count
 from sen_bench.checks.samples import Samples
 
 SAME_BUDGET = 1.1
-"""Models have the same budget if the largest has at most so many times the smallest's parameters [ours]."""
+"""How many times the parameters of the smallest model the largest may have, for equal budgets [ours]."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ParameterCounts:
         embedding: Those that S depends on.
         encoder: Those that E depends on, and S does not.
         transition: Those that only T depends on.
-        total: All, also those that nothing depends on.
+        total: All, even those that nothing depends on.
     """
 
     embedding: int

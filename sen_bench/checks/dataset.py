@@ -1,4 +1,4 @@
-"""All checks of a dataset, from the cheapest to the dearest."""
+"""All checks of a dataset, from the cheapest to the most expensive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Advance: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What was found to be whole.
+    """What was found to be in order.
 
     Args:
         dataset: The dataset, opened.
@@ -39,10 +39,10 @@ def _silent(_title: str, _unit: str) -> Iterator[Advance]:
 
 @contextmanager
 def _of_dataset(path: Path) -> Iterator[None]:
-    """Turns what worlds and symmetries say of impossible contents into an error that names the dataset.
+    """Turns what worlds and symmetries say about impossible contents into an error that names the dataset.
 
     Raises:
-        DatasetError: In place of those.
+        DatasetError: Instead of those.
     """
     try:
         yield
@@ -60,18 +60,18 @@ def verify(
     seed: int = 0,
     task: Callable[[str, str], AbstractContextManager[Advance]] = _silent,
 ) -> Report:
-    """Makes sure that a dataset is whole and true. Memory is bounded by one shard of one array.
+    """Makes sure that a dataset is complete and correct. Memory is bounded by one shard of one array.
 
     Args:
         path: The folder.
-        quick: Only whether the files that should be there are, with the right sizes, and no others.
-        regenerate: So many random episodes are generated again and compared.
-        seed: From which they are drawn.
+        quick: Check only that the files that should be there are, with the right sizes, and no others.
+        regenerate: How many random episodes are generated again and compared.
+        seed: The seed they are drawn from.
         task: Shows a piece of work, given its title and unit; the value is called with how much is done.
 
     Raises:
-        DatasetError: Something is broken: the first thing that is, and what to do.
-        ConfigError: Both quick and regenerate, or a negative number of episodes.
+        DatasetError: Something is broken; the message names the first such thing, and says what to do.
+        ConfigError: Both quick and regenerate are given, or the number of episodes is negative.
     """
     if regenerate < 0 or (quick and regenerate):
         raise ConfigError("the episodes to regenerate must be at least 0, and 0 for a quick check")

@@ -14,7 +14,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, content_digest, row_digests, symmetry_arrays
 
 # How far floats computed here may be from those computed where the dataset was made [ours]: far more than
-# libraries differ by, far less than any wrong element or step changes.
+# libraries differ, far less than any wrong element or step changes.
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 
 Rows = Mapping[str, NDArray[Any]]
@@ -22,7 +22,7 @@ Rows = Mapping[str, NDArray[Any]]
 
 
 def check_contents(dataset: Dataset, world: World, progress: Callable[[int, int], None]) -> None:
-    """Checks annotations, shapes, values, twins and the content digest; names the first array that is amiss.
+    """Checks annotations, shapes, values, twins and the content digest; names the first array that is wrong.
 
     Args:
         dataset: The dataset, whose files are as they were written.
@@ -31,7 +31,7 @@ def check_contents(dataset: Dataset, world: World, progress: Callable[[int, int]
 
     Raises:
         DatasetError: Something is not what it should be.
-        SymmetryError: The annotation is no group, or no homomorphism.
+        SymmetryError: The annotation is not a group, or not a homomorphism.
     """
     digests = _check_annotation(dataset)
     _check_shapes(dataset)
@@ -107,13 +107,13 @@ def _check_shapes(dataset: Dataset) -> None:
     for name, shape in expected.items():
         if dataset.array(name).shape != shape:
             raise DatasetError(
-                f"{dataset.path / name} has the shape {dataset.array(name).shape} in place of {shape};"
+                f"{dataset.path / name} has the shape {dataset.array(name).shape} instead of {shape};"
                 " generate it again"
             )
 
 
 def _check_values(dataset: Dataset, world: World, rows: Rows, start: int) -> None:
-    """Floats are finite, actions are actions, and twins' elements are such as twins are drawn from."""
+    """Checks that floats are finite, actions possible, and elements those that twins are drawn from."""
     allowed = dataset.recipe["policy"]["allowed"]
     for name, values in rows.items():
         if values.dtype.kind == "f":
@@ -129,7 +129,7 @@ def _check_values(dataset: Dataset, world: World, rows: Rows, start: int) -> Non
 
 
 def _check_twins(dataset: Dataset, world: World, rows: Rows, start: int) -> None:
-    """The states and actions of twins are the transformed ones."""
+    """Checks that the states and actions of twins are the transformed ones."""
     if not dataset.has_twin:
         return
     elements = rows["twin/element"][:, None]

@@ -10,7 +10,7 @@ from sen_bench.store import MANIFEST, Manifest, check_sizes, open_dataset
 
 
 def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]) -> Manifest:
-    """Compares what lies in a folder with its manifest; names the first file that is amiss.
+    """Compares what lies in a folder with its manifest; names the first file that is wrong.
 
     Args:
         path: The dataset.
@@ -21,7 +21,7 @@ def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]
         DatasetError: The manifest is damaged; a file is missing, damaged, or not part of the dataset.
     """
     if not (path / MANIFEST).is_file():
-        open_dataset(path)  # knows what to say of a folder that is no dataset
+        open_dataset(path)  # knows what to say about a folder that is not a dataset
     manifest = Manifest.read(path)
     if (path / MANIFEST).read_bytes() != manifest.encoded():
         raise DatasetError(
@@ -30,7 +30,7 @@ def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]
     check_sizes(path, manifest)
     present = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()}
     if strays := sorted(present - manifest.files.keys() - {MANIFEST}):
-        raise DatasetError(f"{path / strays[0]} is no part of the dataset; delete it")
+        raise DatasetError(f"{path / strays[0]} is not part of the dataset; delete it")
     if quick:
         return manifest
     for done, (name, record) in enumerate(sorted(manifest.files.items())):

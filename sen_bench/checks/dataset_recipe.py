@@ -1,4 +1,4 @@
-"""Whether a dataset's recipe gives it again: some of its episodes, generated anew."""
+"""Whether a dataset's recipe reproduces it: some of its episodes, generated again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_regenerated(
     Args:
         dataset: The dataset.
         world: Its world.
-        count: How many episodes; all, if there are no more.
-        seed: From which they are drawn.
+        count: How many episodes; all if there are fewer.
+        seed: The seed they are drawn from.
         progress: Called with the episodes compared and their total.
 
     Raises:

@@ -18,14 +18,14 @@ from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]
-"""How a group acts on a batch ``[B, …]``: called with one element a sample, int64 ``[B]`` or float64
+"""How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
 ``[B, 3, 3]``, and the batch."""
 
 TOLERANCE = 1e-6
 """Largest error of a model that counts as equivariant: far above rounding in float64, far below mistakes."""
 
 RANDOM_ROTATIONS = 20
-"""How many elements of SO(3) are tried where nobody says which."""
+"""How many elements of SO(3) are tried by default."""
 
 _LARGE_GROUP = 48
 
@@ -70,10 +70,10 @@ def all_elements(group: Group | SO3, *, seed: int = 0) -> Tensor:
 
 
 def chosen_elements(group: Group | SO3, *, seed: int = 0) -> Tensor:
-    """Elements to try where all are too many: for up to 48 and for SO(3) those of `all_elements`.
+    """Elements to try if all are too many; up to 48, and for SO(3), those of `all_elements`.
 
-    Of a product such as C4 × S5, every element of the first factor with the identity, the generators and
-    three random elements of the second; of another large group, the generators and 20 random elements.
+    For a product such as C4 × S5, every element of the first factor with the identity, the generators and
+    three random elements of the second; for another large group, the generators and 20 random elements.
     """
     if isinstance(group, SO3) or group.order <= _LARGE_GROUP:
         return all_elements(group, seed=seed)
@@ -88,7 +88,7 @@ def chosen_elements(group: Group | SO3, *, seed: int = 0) -> Tensor:
 
 
 def element_names(group: Group | SO3, elements: Tensor) -> list[str]:
-    """What people call elements: ``(r, (0 1))``; a rotation by its number among them and its angle."""
+    """The usual names of elements: ``(r, (0 1))``; for a rotation its number among them and its angle."""
     if isinstance(group, Group):
         return [group.element_name(g) for g in elements.tolist()]
     cosines = (elements.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1) / 2
@@ -108,11 +108,11 @@ def assert_equivariant(
     """Asserts ``function(g·x, …) == g·function(x, …)`` for every element of a group.
 
     Floating-point inputs and the output must be float64: rounding in float32 hides small mistakes and looks
-    like some. Call ``.double()`` on a module first; its evaluation mode, too, is the caller's business.
+    like some. Call ``.double()`` on a module first, and ``.eval()`` if that is what you want to test.
 
     Args:
         function: Any function of batches, such as a module or the method of one.
-        *inputs: Its arguments, ``[B, …]`` each; random ones tell most.
+        *inputs: Its arguments, ``[B, …]`` each; random ones reveal most.
         group: The group.
         transform_inputs: How the group acts on the inputs: one action for all, or one for each.
         transform_output: How it acts on the output. `WorldModel.transform_latent` and the like are actions.
@@ -151,7 +151,7 @@ def assert_equivariant(
             if tensor.is_floating_point() and tensor.dtype != torch.float64:
                 raise ValueError(f"{name} is {tensor.dtype}; equivariance is checked in float64 (.double())")
         errors = [_error(function, inputs, output, actions, transform_output, element) for element in tried]
-    # Whatever is compared with a tolerance that is no number fails.
+    # Everything fails if the tolerance is not a number.
     failures = sum(not error <= tolerance for error in errors)
     worst = max(range(len(errors)), key=errors.__getitem__)
     if failures:
@@ -173,7 +173,7 @@ def _error(
 ) -> float:
     """The largest difference between f(g x) and g f(x), as a share of the largest entry of f(x).
 
-    Infinite where g f(x) is not a number.
+    Infinite if g f(x) is not a number.
 
     Raises:
         NonFiniteError: An output holds a number that is NaN or infinite.
@@ -202,13 +202,13 @@ class ElementErrors:
 
     Attributes:
         element: What the element is called.
-        embedding: EE(S) = E‖ρ(g) S(s) − S(g s)‖ / E‖S(s)‖, with g s rendered by the world; not divided where
-            the model says so (`WorldModel.ee_normalised`). NaN if the group acts on embeddings in no known
-            way.
-        encoder: Of E, ρ_Z(g) E(v) against E(ρ_V(g) v); None if the group does not act on latents.
-        transition: Of T, ρ_Z(g) T(z, a) against T(ρ_Z(g) z, g a); None likewise.
-        image: Of S on images transformed as a fully equivariant model takes the group to act on them; None
-            for other models, and for elements of which nobody says what they do to pixels.
+        embedding: EE(S) = E‖ρ(g) S(s) − S(g s)‖ / E‖S(s)‖, with g s rendered by the world; not divided if the
+            model says so (`WorldModel.ee_normalised`). NaN if it is not known how the group acts on
+            embeddings.
+        encoder: For E, ρ_Z(g) E(v) against E(ρ_V(g) v); None if the group does not act on latents.
+        transition: For T, ρ_Z(g) T(z, a) against T(ρ_Z(g) z, g a); None in the same case.
+        image: For S on images transformed as a fully equivariant model takes the group to act on them; None
+            for other models, and for elements whose effect on pixels is not known.
     """
 
     element: str
@@ -227,8 +227,8 @@ def equivariance_errors(
 ) -> list[ElementErrors]:
     """How far S, E and T of a world model are from equivariant, element by element.
 
-    Measured on a float64 copy of the model, on the CPU and in evaluation mode; the model is left as it is. E
-    and T are given what S and E give for the samples, so they are measured where they work.
+    They are measured on a float64 copy of the model, on the CPU and in evaluation mode; the model is left as
+    it is. E and T are given what S and E give for the samples, so they are measured on realistic inputs.
 
     Args:
         model: The model, trained or not.
@@ -283,12 +283,12 @@ def equivariance_errors(
 def broken_claims(
     model: WorldModel, errors: Sequence[ElementErrors], *, tolerance: float = TOLERANCE
 ) -> list[str]:
-    """What a model claims of its equivariance that the errors contradict; a line for each part, or none.
+    """What a model claims about its equivariance that the errors contradict: a line for each part, or none.
 
     Args:
         model: The model.
-        errors: Of `equivariance_errors`.
-        tolerance: Largest error that is no contradiction.
+        errors: Those of `equivariance_errors`.
+        tolerance: Largest error that does not contradict a claim.
     """
     lines = []
     parts = [("encoder", "E"), ("transition", "T")]
@@ -299,7 +299,7 @@ def broken_claims(
         worst, element = max(
             ((e, g) for e, g in measured if e is not None), default=(0.0, ""), key=lambda pair: pair[0]
         )
-        if not worst <= tolerance:  # also where the tolerance is no number
+        if not worst <= tolerance:  # even if the tolerance is not a number
             lines.append(
                 f"{name} of {type(model).__name__} is not equivariant, as it claims: off by {worst:.3g} at"
                 f" {element} (tolerance {tolerance:g})"

@@ -1,6 +1,6 @@
-"""What of sen-bench works on this machine, found out by trying, and what to install for the rest.
+"""Which parts of sen-bench work on this machine, found out by trying them, and what to install for the rest.
 
-Whatever may end a process (OpenGL, compiled packages) is tried in a process of its own.
+Whatever could crash a process (OpenGL, compiled packages) is tried in a process of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from sen_bench.system import processor
 
 State = Literal["works", "missing", "broken", "fact"]
 
-# Seconds after which a trial is given up. The first use of a world compiles its kernels, which takes a while
+# Seconds after which a trial is abandoned. The first use of a world compiles its kernels, which takes a while
 # on a busy machine.
 _PATIENCE = 300
-# Trials at once; each is a process that may import PyTorch.
+# Trials at the same time; each is a process that may import PyTorch.
 _AT_ONCE = 2
-# Exit code of a trial whose part is not there.
+# Exit code of a trial whose part is missing.
 _ABSENT = 3
 # Bytes of all datasets at the paper's sizes (docs/datasets.md), with some room.
 _ALL_DATASETS = 2_000_000_000
@@ -51,9 +51,9 @@ class Finding:
     Args:
         section: "versions", "machine", "core" or "optional".
         name: What was looked at.
-        state: "works"; "missing", "broken"; or "fact", where there is nothing to work.
+        state: "works", "missing" or "broken"; or "fact", if it is not something that works or not.
         detail: What was found.
-        remedy: What to do about it, where something is to be done.
+        remedy: What to do about it, if anything.
     """
 
     section: str
@@ -87,7 +87,7 @@ def examine(folder: Path, progress: Callable[[int, int], None] | None = None) ->
     """Looks at everything.
 
     Args:
-        folder: Where datasets are to go; it need not exist.
+        folder: Where datasets are to be written; it need not exist.
         progress: Called with the trials done and their number.
     """
     report = progress or (lambda _done, _total: None)
@@ -179,7 +179,7 @@ def _find_out(trial: Trial) -> Finding:
 
 
 def _understood(trial: Trial, done: subprocess.CompletedProcess[str]) -> Finding:
-    """What the process of a trial came to."""
+    """What became of the process of a trial."""
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
         return Finding(trial.section, trial.name, "works", str(json.loads(lines[-1])["detail"]))
@@ -193,11 +193,11 @@ def _understood(trial: Trial, done: subprocess.CompletedProcess[str]) -> Finding
 
 
 class AbsentError(SenBenchError):
-    """What a trial raises where the part is not there, which is no fault."""
+    """Raised by a trial if the part is not there, which is not a fault."""
 
 
 def attempt(function: Callable[[], str]) -> None:
-    """Makes a trial in this process, and tells the parent on stdout and stderr."""
+    """Makes a trial in this process, and tells the parent the outcome on stdout and stderr."""
     try:
         detail = function()
     except SenBenchError as error:  # says itself what to do, after the problem

@@ -1,4 +1,4 @@
-"""A few states of a world, with an action each, as a model is shown them: what models are checked on."""
+"""A few states of a world, with an action each, as a model is shown them; models are checked on these."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Samples:
         Args:
             world: The world.
             count: How many, N.
-            warmup: Random steps from an initial state on.
-            seed: Where the randomness comes from.
+            warmup: Random steps taken from an initial state.
+            seed: The seed of all draws.
 
         Raises:
-            ConfigError: A number that is impossible.
+            ConfigError: A number is impossible.
         """
         recipe = Recipe(
             task="samples",

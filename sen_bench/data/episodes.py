@@ -14,18 +14,18 @@ from sen_bench.store import Dataset
 
 
 class Episodes:
-    """The episodes of an evaluation split and their twins, as far as they are shown.
+    """The episodes of an evaluation split and their twins, as far as they are asked for.
 
     Args:
         dataset: A split that has a twin.
         device: Where the tensors that are asked for go.
-        times: Which of the ``T+1`` times are asked for; None: all of them. Other frames are not kept.
+        times: Which of the ``T+1`` times will be asked for; None: all of them. Other frames are not kept.
         memory: Bytes of frames that may be on the device; more stay on the host and are copied batch by
             batch. None: any number.
 
     Raises:
-        DatasetError: If the dataset has no twin, or negatives of a world that shows several frames at once;
-            or is not whole.
+        DatasetError: If the dataset has no twin or is not whole, or has negatives of a world that shows
+            several frames at once.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Episodes:
         """The group elements that lead from the episodes to their twins, on the device.
 
         Returns:
-            int64 ``[B]``, or float64 ``[B, 3, 3]`` where the group is SO(3).
+            int64 ``[B]``, or float64 ``[B, 3, 3]`` if the group is SO(3).
         """
         return self._elements[index]
 
@@ -108,7 +108,7 @@ class Episodes:
         return self._negatives is not None
 
     def negatives(self, index: Tensor, frame: int) -> Tensor:
-        """Observations of the states near that of one time.
+        """Observations of the hard negatives of one time.
 
         Args:
             index: Which episodes.
@@ -128,7 +128,7 @@ class Episodes:
         return pixels.view(*frames.shape[:2], *pixels.shape[1:])
 
     def _on_device(self, frames: Tensor) -> Tensor:
-        """Gathered frames on the device; on the way to a GPU, from memory that it copies without the CPU."""
+        """Gathered frames on the device; for a GPU, through memory that it copies without the CPU."""
         if frames.device == self.device:
             return frames
         return frames.pin_memory().to(self.device, non_blocking=True)

@@ -18,7 +18,7 @@ def _pixels(frames: Tensor) -> Tensor:
 
 
 def _stacked(frames: Tensor, first: Tensor, stack: int) -> Tensor:
-    """So many consecutive frames from each of the first ones on, oldest first along the channels.
+    """`stack` consecutive frames starting at each first one, oldest first along the channels.
 
     Args:
         frames: uint8 ``[N, H, W, C]``.
@@ -48,7 +48,7 @@ def shown_frames(frames: NDArray[np.uint8]) -> Tensor:
 def load_frames(
     dataset: Dataset, name: str, episode: NDArray[np.int64], frame: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Some frames of some episodes; the rest is read, but never in memory all at once.
+    """Some frames of some episodes; the rest is read too, but is never in memory all at once.
 
     Args:
         dataset: The split.
@@ -76,7 +76,7 @@ def load_frames(
 
 
 def first_frames(dataset: Dataset, name: str, count: int) -> NDArray[np.uint8]:
-    """What a model is shown first of each of the first ``count`` episodes, or of all where there are fewer.
+    """What a model is shown first in each of the first ``count`` episodes, or in all if there are fewer.
 
     Returns:
         ``[N, S, H, W, C]``, S frames being shown at once.

@@ -23,7 +23,7 @@ from sen_bench.symmetry import Group
 from sen_bench.system import move_aside, write_atomically
 
 EXPORTED = ("observation", "action", "state")
-"""The arrays that are read; others of a dataset are left out."""
+"""The arrays that are read; all others of a dataset are left out."""
 
 # Decoded bytes of observations that are converted at a time.
 _BLOCK_BYTES = 2_000_000
@@ -52,13 +52,13 @@ def export_hdf5(
     Args:
         dataset: What to write; its twins and negatives are left out.
         target: The file.
-        element: Write the episodes as seen after this element of the group, drawn anew: for the public
+        element: Write the episodes as seen after this element of the group, rendered again: for the public
             evaluation, the quarter turn.
         force: Move what lies at the target aside.
         progress: Called with the episodes written and their number.
 
     Returns:
-        Where the file that was there before is now.
+        The new place of the file that was there before, if any.
 
     Raises:
         DatasetError: Something lies at the target, the group has no such element, or the file cannot be
@@ -91,7 +91,7 @@ def export_hdf5(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, write)
-    except OSError as error:  # HDF5's messages say on many lines what the first one says
+    except OSError as error:  # HDF5's messages repeat the first line on many others
         reason = error.strerror or str(error).partition("\n")[0]
         raise DatasetError(f"{target} could not be written: {reason}") from error
     return moved[0] if moved else None
@@ -105,7 +105,7 @@ class _Turned:
         element: The element.
 
     Raises:
-        DatasetError: The group has no such element, or this sen-bench draws the world otherwise.
+        DatasetError: The group has no such element, or this sen-bench draws the world differently.
     """
 
     def __init__(self, dataset: Dataset, element: int) -> None:
@@ -121,8 +121,7 @@ class _Turned:
         first = self._world.render_states(dataset.read("state", 0, 1))
         if dataset.renderer == "exact" and not np.array_equal(first, dataset.read("observation", 0, 1)):
             raise DatasetError(
-                f"{dataset.path} was drawn otherwise than this sen-bench draws {dataset.world_id}; generate"
-                " it again"
+                f"{dataset.path} was not drawn as this sen-bench draws {dataset.world_id}; generate it again"
             )
 
     def block(self, action: NDArray[Any], state: NDArray[Any]) -> _Block:
@@ -149,7 +148,7 @@ def _write(file: Any, dataset: Dataset, turned: _Turned | None, progress: Callab
         for name, rows in _converted(dataset, observation, action, state).items():
             if start == 0:
                 shape = (dataset.episodes, *rows.shape[1:])
-                # Every HDF5 library reads this, and float32 pixels take far less space by it.
+                # Every HDF5 library reads this, and float32 pixels take far less space with it.
                 file.create_dataset(
                     name, shape, np.float32, chunks=rows.shape, compression="gzip", compression_opts=1
                 )

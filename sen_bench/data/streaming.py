@@ -1,4 +1,4 @@
-"""Training data that does not fit into memory: read block by block, ahead of the training that takes it."""
+"""Training data that does not fit into memory: read block by block, ahead of the training that uses it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.store import Dataset
 
-#: How the name of the thread that reads begins.
+#: The prefix of the name of the reading thread.
 READER = "sen-bench-reader"
 
 _Window: TypeAlias = tuple[int, ...]
-"""Numbers of the blocks that are in memory, and shuffled, together."""
+"""Numbers of the blocks that are in memory, and shuffled, at the same time."""
 
 
 class _StoppedError(Exception):
-    """Reading was called off."""
+    """Reading was cancelled."""
 
 
 @dataclass
@@ -33,14 +33,15 @@ class _Slot:
 
     Attributes:
         frames: uint8 ``[N, T+S, H, W, C]`` on the device.
-        unused: On a GPU, when whatever was queued before the slot was given back will be done with it.
+        unused: On a GPU, the event after which everything queued before the slot was given back is done with
+            it.
     """
 
     frames: Tensor
     unused: torch.cuda.Event | None = None
 
     def give_back(self) -> None:
-        """Notes that nothing that is queued from now on reads the slot."""
+        """Notes that nothing queued from now on reads the slot."""
         if self.frames.device.type == "cuda":
             self.unused = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self.unused.record(torch.cuda.current_stream(self.frames.device))
@@ -51,16 +52,16 @@ class StreamedTransitions:
 
     A block is what one file of the dataset holds. In each epoch the blocks are put into a random order and
     cut into windows of nearly equal size; a window's transitions are shuffled as a whole. While training goes
-    over one window, a thread reads the next into the other half of the memory, at the end of an epoch the
-    first of the next epoch. The order depends on the generator it is drawn from, on the dataset and on
-    `buffer`, never on how fast the thread is.
+    over one window, a thread reads the next one into the other half of the memory; at the end of an epoch
+    that is the first window of the next epoch. The order depends on the generator it is drawn from, on the
+    dataset and on `buffer`, never on how fast the thread is.
 
-    Actions, which are small, are on the device whole.
+    Actions, which are small, are kept on the device as a whole.
 
     Args:
         dataset: The split.
         device: Where batches are wanted.
-        buffer: Transitions in a window at most; rounded down to whole blocks, at least one.
+        buffer: The most transitions in a window; rounded down to whole blocks, at least one.
 
     Raises:
         DatasetError: If the dataset is not whole.
@@ -79,7 +80,7 @@ class StreamedTransitions:
         self._slots = [
             _Slot(torch.empty(rows, *array.shape[1:], dtype=torch.uint8, device=device)) for _ in range(2)
         ]
-        for slot in self._slots:  # the memory may come from tensors that queued work still reads
+        for slot in self._slots:  # the memory may be that of tensors which queued work still reads
             slot.give_back()
         self._staging: Tensor | None = None
         if device.type == "cuda":
@@ -100,11 +101,12 @@ class StreamedTransitions:
         return self._episodes * self._steps
 
     def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
-        """Draws the order of an epoch, in which :meth:`batch` is to be asked for from now on.
+        """Draws the order of an epoch, which :meth:`batch` must follow from now on.
 
         Args:
-            generator: What it is drawn from.
-            following: What that of the next epoch will be drawn from, in the same state; None after the last.
+            generator: The random generator it is drawn from.
+            following: The generator that the next epoch will be drawn from, in the same state; None after the
+                last.
 
         Returns:
             int64 ``[N]`` on the CPU, every transition once.
@@ -125,14 +127,14 @@ class StreamedTransitions:
         return order
 
     def batch(self, index: Tensor) -> Batch:
-        """Gathers transitions; waits where they are not read yet.
+        """Gathers transitions; waits for those that have not been read yet.
 
         Args:
             index: int64 ``[B]`` on the CPU, the next ones of the order; transition ``episode * T + step``.
 
         Raises:
             DatasetError: If a file is gone or damaged.
-            ValueError: If they come before those that were asked for last.
+            ValueError: If they come before those asked for last.
         """
         block = torch.div(index, self._rows * self._steps, rounding_mode="floor")
         numbers, counts = torch.unique_consecutive(self._window_of[block], return_counts=True)
@@ -152,7 +154,7 @@ class StreamedTransitions:
         )
 
     def _on_device(self, index: Tensor) -> Tensor:
-        """Indices on the device; to a GPU from memory that it copies without the CPU waiting for it."""
+        """Indices on the device; for a GPU, through memory that it copies without the CPU waiting."""
         if self.device.type == "cpu":
             return index
         return index.pin_memory().to(self.device, non_blocking=True)
@@ -191,7 +193,7 @@ class StreamedTransitions:
         return index[torch.randperm(len(index), generator=generator)]
 
     def _places(self, windows: Sequence[_Window]) -> tuple[Tensor, Tensor]:
-        """Of each block the number of its window, and what leads from a transition to its place in there."""
+        """The number of the window of each block, and the map from a transition to its place in there."""
         window_of, shift = torch.empty(2, self._blocks, dtype=torch.int64)
         for number, window in enumerate(windows):
             place = 0
@@ -211,7 +213,7 @@ class StreamedTransitions:
         return self._current
 
     def _advance(self) -> None:
-        """Takes the window that was read ahead, gives back the memory of the one before, reads the next."""
+        """Takes the window read ahead, gives back the memory of the one before, and reads the next one."""
         if self._pending is None:
             raise ValueError("more was asked for than an epoch has; draw the order of the next one")
         window, future = self._pending
@@ -234,15 +236,15 @@ class StreamedTransitions:
             self._slots[self._slot].give_back()
 
     def _read_ahead(self) -> None:
-        """Has the thread read the window that comes next."""
+        """Makes the thread read the window that comes next."""
         window = self._coming.popleft()
         self._pending = (window, self._pool.submit(self._read, window, self._slots[1 - self._slot]))
 
     def _abandon(self) -> None:
-        """Has the thread stop reading ahead, and waits until it has."""
+        """Makes the thread stop reading ahead, and waits until it has stopped."""
         if self._pending is not None:
             self._stop.set()
-            self._pending[1].exception()  # not raised: nobody wants that window any more
+            self._pending[1].exception()  # not raised: that window is no longer wanted
             self._stop.clear()
             self._pending = None
 
@@ -263,7 +265,7 @@ class StreamedTransitions:
                 self._dataset.read_block(_FRAMES, block, staged.numpy())
                 with torch.cuda.stream(self._stream):
                     rows.copy_(staged, non_blocking=True)
-                self._stream.synchronize()  # staging is filled anew, or the window is ready
+                self._stream.synchronize()  # staging is filled again, or the window is ready
             place += count
 
 

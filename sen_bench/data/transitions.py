@@ -39,14 +39,16 @@ class TrainingData(Protocol):
         """How many transitions there are."""
 
     def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
-        """Draws the order of an epoch, in which :meth:`batch` is to be asked for from now on.
+        """Draws the order of an epoch, which :meth:`batch` must follow from now on.
 
         Args:
-            generator: What it is drawn from.
-            following: What that of the next epoch will be drawn from, in the same state; None after the last.
+            generator: The random generator it is drawn from.
+            following: The generator that the next epoch will be drawn from, in the same state; None after the
+                last.
 
         Returns:
-            int64 ``[N]``, every transition once, where :meth:`batch` takes it from without waiting.
+            int64 ``[N]``, every transition once, on the device from which :meth:`batch` takes it without
+            waiting.
         """
 
     def batch(self, index: Tensor) -> Batch:
@@ -58,12 +60,12 @@ class TrainingData(Protocol):
 
 
 class Transitions:
-    """Transitions that are resident on a device.
+    """Transitions that are held on a device.
 
     Args:
         observation: uint8 ``[N, T+S, H, W, C]``; a model is shown S frames at once, one in most worlds.
         action: ``[N, T, …]``.
-        device: Where they are held from now on.
+        device: Where they are held.
     """
 
     def __init__(self, observation: Tensor, action: Tensor, device: torch.device) -> None:
@@ -79,16 +81,16 @@ class Transitions:
 
     @classmethod
     def drawn(cls, dataset: Dataset, device: torch.device, count: int, *, seed: int) -> Transitions:
-        """Loads so many transitions of a split, or all where there are no more.
+        """Loads ``count`` transitions of a split, or all if there are fewer.
 
-        Each becomes an episode of its own. The split is read block by block, so that no more than these are
-        in memory.
+        Each becomes an episode of its own. The split is read block by block, so that only these are in
+        memory.
 
         Args:
             dataset: The split.
             device: Where they are held.
-            count: How many at most.
-            seed: Decides which; the same on every device.
+            count: The most to load.
+            seed: Decides which ones; the same on every device.
 
         Returns:
             The transitions, in the order of the split.
@@ -136,7 +138,7 @@ class Transitions:
         )
 
     def observations(self, index: Tensor, *, later: int = 0) -> Tensor:
-        """What a model is shown before a transition, or ``later`` = 1 step after that.
+        """What a model is shown before a transition, or, with ``later`` = 1, one step later.
 
         Args:
             index: int64 ``[B]``, as for :meth:`batch`.

@@ -1,4 +1,4 @@
-"""Charts as geometry: where every line, mark and word stands. The templates only write them down as SVG.
+"""Charts as geometry: where every line, mark and word is placed. The templates only write them out as SVG.
 
 Lengths are in units of the drawing, about a pixel on a phone. Colours are numbers: the style sheet says what
 they are in light and in dark, and every colour goes with a mark and a dash of its own.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 340
-"""Of every chart: as much as a narrow phone shows without making its text smaller."""
+"""Width of every chart: as much as a narrow phone shows without making its text smaller."""
 
 _LEFT, _RIGHT, _TOP, _PLOT_HEIGHT, _BELOW = 44, 14, 10, 150, 38
 _ROW, _LABEL, _TEXT = 24, 80, 98
@@ -29,7 +29,7 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Tick:
-    """A number beside an axis, and where it stands along it."""
+    """A number beside an axis, and its place along it."""
 
     at: float
     text: str
@@ -105,10 +105,10 @@ class Points:
 
     Attributes:
         name: Of the line.
-        colour: Of the line; beyond those there are, they are taken again from the first.
+        colour: Of the line; beyond the last colour they start again from the first.
         x: To the right.
-        y: Upwards; a gap where it is no number.
-        low: Lower ends of intervals; empty, or one for each point and no number where there is none.
+        y: Upwards; NaN makes a gap.
+        low: Lower ends of intervals; empty, or one for each point, NaN where there is none.
         high: Upper ends.
     """
 
@@ -127,13 +127,13 @@ class Row:
     Attributes:
         label: On the left.
         text: On the right: the numbers.
-        colour: Of its dots; beyond those there are, they are taken again from the first.
-        value: Where the dot is; no number where there is none.
-        low: Lower end of its interval, or no number.
+        colour: Of its dots; beyond the last colour they start again from the first.
+        value: Where the dot is; NaN if there is none.
+        low: Lower end of its interval, or NaN.
         high: Upper end.
-        other: Where a ring in the same colour is, joined to the dot; no number where there is none.
-        published: Where the published number is; no number where there is none.
-        heading: Whether it is a heading, a label alone.
+        other: Where a ring in the same colour is, joined to the dot; NaN if there is none.
+        published: Where the published number is; NaN if there is none.
+        heading: Whether it is a heading, that is, only a label.
     """
 
     label: str
@@ -163,7 +163,7 @@ class PlacedRow:
 
 @dataclass(frozen=True)
 class DotChart:
-    """Dots along one axis, a row each.
+    """Dots along one axis, one row each.
 
     Attributes:
         x_label: What goes to the right.
@@ -230,8 +230,9 @@ def line_chart(
         x_label: What goes to the right.
         y_label: What goes up.
         summary: The chart in words.
-        y_limits: Ends of the axis upwards; those of the numbers where they are not given.
-        logarithmic: Whether the axis upwards is; numbers that are not positive are left out then.
+        y_limits: Ends of the vertical axis; by default those of the numbers.
+        logarithmic: Whether the vertical axis is logarithmic; numbers that are not positive are then left
+            out.
         marked: Whether points have marks; without, x begins at 0 and is not told point by point.
     """
     right, bottom = WIDTH - _RIGHT, _TOP + _PLOT_HEIGHT
@@ -326,7 +327,7 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
 
 
 def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Scale:
-    """Numbers to places; beyond the ends of the axis they stay at them."""
+    """Maps numbers to places; numbers beyond an end of the axis are placed at that end."""
     if logarithmic:
         inner = _scale(math.log10(low), math.log10(high), start, end)
         return lambda value: inner(math.log10(max(value, low)))
@@ -348,7 +349,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _round_factors(low: float, high: float) -> list[float]:
-    """Powers of ten between two positive numbers; with twice and five times them where there are few."""
+    """Powers of ten between two positive numbers, with twice and five times each if they are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1.0,), (1.0, 2.0, 5.0)):
         between = [k * 10.0**power for power in powers for k in factors if low <= k * 10.0**power <= high]

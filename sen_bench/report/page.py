@@ -35,8 +35,8 @@ class TaskTable:
     Attributes:
         task: Its name.
         title: Its title.
-        splits: The training splits but for the plain one, each with what it is for.
-        metrics: The columns: those that are known for some row.
+        splits: The training splits except the plain one, each with what it is for.
+        metrics: The columns: the metrics that are known for at least one row.
         entries: The rows.
     """
 
@@ -54,7 +54,7 @@ class Choice:
     Attributes:
         name: Of the filter, as in the rows' data.
         label: Of the filter.
-        values: Each with what it is called.
+        values: Each value with its label.
     """
 
     name: str
@@ -69,8 +69,8 @@ class PresetFacts:
     Attributes:
         name: Its name.
         description: What it says of itself.
-        epochs: By task, in words: of the runs where there are some, else as the preset has them.
-        differs: What is not as in the paper, in words, or nothing.
+        epochs: By task, in words: those of the runs if there are any, otherwise those of the preset.
+        differs: What differs from the paper, in words, or nothing.
         runs: How many runs it has.
     """
 
@@ -117,10 +117,10 @@ class Page:
         curves: Learning curves.
         worlds: Pictures.
         presets: What presets mean.
-        devices: Where was run.
+        devices: Where the runs were made.
         missing: What was not run.
         metrics: All scores that are shown.
-        sources: Where published numbers stand, each with what to know of them.
+        sources: Where the published numbers come from, each with what to know about it.
     """
 
     version: str
@@ -147,8 +147,8 @@ def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
     """Arranges the tables.
 
     Args:
-        tables: Of `read_tables`.
-        worlds: Of `draw_world`, in the order in which they are to be shown.
+        tables: From `read_tables`.
+        worlds: From `draw_world`, in the order in which they are to be shown.
     """
     rows = entries(tables)
     combinations = {(entry.task, entry.split, entry.model) for entry in rows}
@@ -232,7 +232,7 @@ def _choices(rows: Sequence[Entry]) -> tuple[Choice, ...]:
 
 
 def _preset(name: str, titles: Mapping[str, str], runs: pd.DataFrame) -> PresetFacts:
-    """What is known of a preset: a user's own is not at hand, and ours may have changed since a run."""
+    """What is known about a preset: a user's own is not at hand, and ours may have changed since a run."""
     preset = load_preset(name) if name in preset_names() else None
     if len(runs):
         trained = [(str(row["task"]), int(row["epochs"])) for row in runs.to_dict("records")]
@@ -251,7 +251,7 @@ def _preset(name: str, titles: Mapping[str, str], runs: pd.DataFrame) -> PresetF
 
 
 def _differences(preset: Preset, titles: Mapping[str, str]) -> str:
-    """In what of data and widths a preset is not the paper's."""
+    """Where the data and widths of a preset differ from the paper's."""
     paper = load_preset("paper")
     found = []
     for what, name in (("data", "data"), ("widths of networks", "models")):
@@ -267,7 +267,7 @@ def _differences(preset: Preset, titles: Mapping[str, str]) -> str:
 
 
 def _hours(seconds: float) -> str:
-    """A time, as a person says it."""
+    """A time in words."""
     return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
 
 

@@ -91,7 +91,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
 
 
 def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
-    """For tasks with a split of limited actions: each model trained on all actions, and on few."""
+    """For tasks with a split of limited actions: each model trained on all actions, and on a few."""
     panels = []
     for task, of_task in groupby(entries, key=lambda entry: entry.task):
         mine = list(of_task)
@@ -132,7 +132,7 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
 
 
 def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
-    """H@1, H@5 and H@10 against how far ahead; only where several horizons were scored."""
+    """H@1, H@5 and H@10 against steps ahead, if several horizons were scored."""
     panels = []
     for (task, split, preset), group in _by_panel(entries):
         ran = [entry for entry in group if entry.runs]
@@ -277,7 +277,7 @@ def _by_panel(entries: Sequence[Entry]) -> Iterator[tuple[tuple[str, str, str], 
 
 
 def _headline_rows(group: Sequence[Entry]) -> tuple[Metric, list[Entry]]:
-    """What is shown at a glance: the longest horizon that was run, and what is missing beside it."""
+    """What is shown at a glance: the longest horizon that was run, and the models missing there."""
     horizon = max((e.horizon for e in group if e.runs), default=max(e.horizon for e in group))
     shown = [entry for entry in group if entry.horizon == horizon]
     named = {entry.model for entry in shown}
@@ -309,7 +309,7 @@ def _one_score(ran: Sequence[Entry], metric: Metric, horizon: int) -> tuple[floa
 
 
 def _title(entry: Entry) -> str:
-    """The task, and what it was trained on where that could be something else."""
+    """The task, and what it was trained on if there is a choice."""
     if entry.known is not None and set(entry.known.splits) == {entry.split, "eval"}:
         return entry.title
     trained_on = {"train": "all actions", "train-limited": "limited actions"}
@@ -321,7 +321,7 @@ def _steps(horizon: int) -> str:
 
 
 def _words(metric: Metric, row: Row) -> str:
-    """All that a row shows, for those who do not see it."""
+    """Everything that a row shows, for those who cannot see it."""
     known = []
     if not math.isnan(row.low):
         known.append(f"95 %: {metric.text(row.low)} to {metric.text(row.high)}")

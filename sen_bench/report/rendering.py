@@ -24,8 +24,8 @@ _HEAD_BYTES: Final = 2000
 def render_page(page: Page) -> str:
     """The page as a document; equal pages give equal text.
 
-    Texts of the tables are escaped. Style and script are let through by their digests, so that nothing else
-    runs, even where escaping should fail.
+    Texts of the tables are escaped. Style and script are admitted by their digests, so that nothing else runs
+    even if escaping should fail.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sen_bench.report", "templates"),
@@ -46,7 +46,7 @@ def render_page(page: Page) -> str:
             "form-action 'none'",
         )
     )
-    # Of the package's own files: these are the only two texts that are not escaped.
+    # These come from the package's own files, and are the only two texts that are not escaped.
     return environment.get_template("index.html").render(
         page=page,
         style=Markup(style),  # noqa: S704
@@ -60,12 +60,12 @@ def write_page(page: Page, path: Path) -> None:
     """Writes the page, in one step.
 
     Raises:
-        ResultsError: There is something else than a page at the path, or it cannot be written.
+        ResultsError: There is something other than a page at the path, or it cannot be written.
     """
     text = render_page(page)
     try:
         if path.exists() and f'content="{GENERATOR}"'.encode() not in path.read_bytes()[:_HEAD_BYTES]:
-            raise ResultsError(f"{path} is no page of `sen-bench report`; choose another --output")
+            raise ResultsError(f"{path} is not a page of `sen-bench report`; choose another --output")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     except OSError as error:

@@ -27,7 +27,7 @@ class Tables:
         runs: A row for each run and horizon.
         leaderboard: Their statistics over seeds.
         published: The paper's numbers.
-        curves: Points of the learning curves; none where none were recorded.
+        curves: Points of the learning curves; empty if none were recorded.
     """
 
     runs: pd.DataFrame
@@ -39,11 +39,11 @@ class Tables:
 def read_tables(results: Path, published: Path = PUBLISHED_CSV) -> Tables:
     """Reads the tables of a folder of results.
 
-    The statistics are computed from the runs, so that they are of just these.
+    The statistics are computed from the runs, so that they cover just these.
 
     Args:
         results: The folder, with `runs.csv` and, where learning curves were recorded, `curves.csv`.
-        published: Another table of published numbers than the one of the package.
+        published: A table of published numbers other than the one in the package.
 
     Raises:
         ResultsError: There are no runs, or a file is not such a table.

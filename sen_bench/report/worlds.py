@@ -17,7 +17,7 @@ from sen_bench.symmetry import action_label, element_label
 from sen_bench.tasks import Task
 
 STEPS: Final = 3
-"""Steps that are shown, a frame more than that."""
+"""Steps that are shown; there is one frame more."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Picture:
 
     Attributes:
         source: The PNG as a ``data:`` URI.
-        alt: What is seen.
+        alt: What it shows.
         action: The action that follows, or nothing after the last frame.
     """
 

@@ -1,7 +1,7 @@
 """The description of a dataset for search engines and loaders: Croissant 1.1, a vocabulary of JSON-LD.
 
-It says in a standard way what the root attributes and the arrays' metadata say in ours. What only a publisher
-can say (address, date, licence, creators) is left out. The vocabulary is MLCommons', see
+It says in a standard way what the root attributes and the arrays' metadata say in our own. What only a
+publisher can say (address, date, licence, creators) is left out. The vocabulary is MLCommons', see
 https://docs.mlcommons.org/croissant.
 """
 
@@ -17,7 +17,7 @@ from sen_bench.store.manifest import FileRecord
 CROISSANT = "croissant.json"
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
-# Formats without a registered media type are named by an address.
+# Formats without a registered media type are named by a URL.
 _ZARR = "https://zarr-specs.readthedocs.io"
 _GROUP = "zarr"
 _PAPER = (
@@ -52,7 +52,7 @@ def describe(
 ) -> dict[str, Any]:
     """The description, as JSON-able data. It depends on the dataset alone: no time, host or path.
 
-    The arrays are one set of files, because only together they are read. There is a set of records for every
+    The arrays are one set of files, because they are read only together. There is a set of records for every
     leading dimension: the episodes, and the elements of the group.
 
     Args:
@@ -125,7 +125,7 @@ def _field(path: str, node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data_type(dtype: np.dtype[Any]) -> str:
-    """What Croissant calls a type of numbers."""
+    """Croissant's name for a number type."""
     if dtype.kind == "b":
         return "sc:Boolean"
     kind = {"u": "UInt", "i": "Int", "f": "Float"}[dtype.kind]

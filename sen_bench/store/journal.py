@@ -2,7 +2,7 @@
 
 JSON lines, each with the sha256 of what it says: a header that tells what is being generated, an entry for
 every finished shard, and an end when the dataset is whole. A line counts only if it is whole; one that was
-torn by a crash, or damaged since, is as good as not written.
+cut off by a crash, or damaged since, counts as not written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ShardEntry:
 
     @property
     def files(self) -> dict[str, FileRecord]:
-        """Path relative to the dataset -> record, of every file of the shard."""
+        """The record of every file of the shard, by its path relative to the dataset."""
         return {name: record for receipt in self.receipts for name, record in receipt.files.items()}
 
     def _to_json(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class JournalContents:
     """What a journal says.
 
     Args:
-        header: What is being generated, as it was given to `Journal.start`.
+        header: What is being generated, as given to `Journal.start`.
         shards: The finished shards, by their episodes.
         finished: The files digest of the whole dataset, once its manifest is written.
     """
@@ -83,7 +83,7 @@ class JournalContents:
 
 
 class Journal:
-    """A journal that is being written. Made by `start`.
+    """A journal that is being written, made by `start`.
 
     Args:
         path: The file.
@@ -99,7 +99,7 @@ class Journal:
         Args:
             path: The file.
             header: What is being generated, JSON-able.
-            shards: Finished shards to begin with: those of an earlier journal that are still good.
+            shards: Finished shards to start with: those of an earlier journal that are still good.
         """
         lines = [_line("header", dict(header)), *(_line("shard", shard._to_json()) for shard in shards)]  # noqa: SLF001 — the JSON of an entry is this module's business
         write_atomically(path, lambda draft: draft.write_bytes(b"".join(lines)))
@@ -116,12 +116,12 @@ class Journal:
     def _append(self, line: bytes) -> None:
         with self._path.open("ab", buffering=0) as file:
             if file.write(line) != len(line):
-                raise OSError(f"{self._path.name} could be written in part only")
+                raise OSError(f"{self._path.name} could only be written in part")
             os.fsync(file.fileno())
 
 
 def read_journal(path: Path) -> JournalContents | None:
-    """What a journal says; None where there is none, or its header is not whole.
+    """What a journal says; None if there is none, or its header is not whole.
 
     Raises:
         OSError: The file cannot be read.

@@ -23,11 +23,11 @@ FORMAT_VERSION = 1
 _CHUNK_BYTES = 1_000_000
 _SHARD_BYTES = 40_000_000
 _FEWEST_SHARDS = 8
-# Arrays smaller than this per shard are one chunk: a shard index would cost more than it gives.
+# Arrays smaller than this per shard are one chunk: a shard index would cost more than it gains.
 _WHOLE_CHUNK_BYTES = 4_000_000
 # numcodecs cannot compress a buffer of 2 GiB, and a writer holds a few shards in memory.
 _LARGEST_EPISODE_BYTES = 1 << 30
-# Forty terabytes of pixels; who asks for more has slipped, and a list of more shards takes all memory.
+# Forty terabytes of pixels; asking for more is a slip, and a list of more shards takes all memory.
 _MOST_SHARDS = 1_000_000
 
 
@@ -42,7 +42,8 @@ class ArraySpec:
         dimensions: A name for every axis.
         description: One sentence that documents the entries, stored beside the array.
         chunk_rows: Length of a chunk along the first axis.
-        shard_rows: Length of a shard along the first axis, a multiple of `chunk_rows`; equal: no sharding.
+        shard_rows: Length of a shard along the first axis, a multiple of `chunk_rows`; if equal, nothing is
+            sharded.
     """
 
     path: str
@@ -61,7 +62,7 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class EpisodeBlocks:
-    """How the episodes of one dataset are divided: the same shards in every array, one writer each.
+    """How the episodes of a dataset are divided: the same shards in every array, one writer each.
 
     It depends on the sizes of the dataset alone, never on who writes it.
 
@@ -133,7 +134,7 @@ class EpisodeBlocks:
 def symmetry_arrays(symmetry: AnySymmetry) -> Iterator[tuple[ArraySpec, NDArray[Any]]]:
     """The annotation arrays of a symmetry.
 
-    Of a finite group they are the Cayley table and every representation; of SO(3), the generators of every
+    For a finite group they are the Cayley table and every representation; for SO(3), the generators of every
     representation.
     """
     group = symmetry.group
@@ -178,11 +179,11 @@ def _whole(
 
 
 def chunk_files(shape: tuple[int, ...], grid: tuple[int, ...]) -> Iterator[str]:
-    """Names of every file of an array, relative to it, under Zarr's default key encoding.
+    """Names of all files of an array, relative to it, under Zarr's default key encoding.
 
     Args:
         shape: Shape of the array.
-        grid: Shape of one stored block: the shard where there is one, else the chunk.
+        grid: Shape of one stored block: the shard if there is one, otherwise the chunk.
     """
     counts = (range(-(-length // step)) for length, step in zip(shape, grid, strict=True))
     for index in itertools.product(*counts):

@@ -1,7 +1,7 @@
 """The manifest: every file of a dataset with its size and sha256, and the digest of its contents.
 
 There are two digests for two questions. The files digest is taken over the bytes of all files: it says
-whether what is on disk is what was written. The content digest is taken over decoded arrays, those that are
+whether what is on disk is what was written. The content digest is taken over those decoded arrays that are
 the same wherever the recipe is generated: it does not change when a dataset is stored with other chunks or
 another compressor, or drawn by another graphics driver.
 """
@@ -161,7 +161,7 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
     """The digest of decoded arrays.
 
     Sha256 over one line of JSON: for every array, sorted by path, its path, shape, dtype and the sha256 of
-    its `row_digests`. Being made of rows, it can be computed by many writers and does not depend on chunks.
+    its `row_digests`. As it is made of rows, many writers can compute it, and it does not depend on chunks.
 
     Args:
         arrays: Path -> (shape, dtype name, row digests).
@@ -174,7 +174,7 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
 
 
 def json_bytes(data: object) -> bytes:
-    """JSON as it is stored; equal data give equal bytes on every system."""
+    """JSON as stored; equal data give equal bytes on every system."""
     return (json.dumps(data, indent=1) + "\n").encode()
 
 
@@ -184,10 +184,10 @@ def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
     Args:
         path: The dataset.
         manifest: Its manifest.
-        prefix: How the names of the files begin that are looked at.
+        prefix: Only files whose names begin with it are looked at.
 
     Raises:
-        DatasetError: One is missing, or has another size.
+        DatasetError: A file is missing, or has another size.
     """
     for name, record in sorted(manifest.files.items()):
         if name.startswith(prefix):
@@ -211,5 +211,5 @@ def check_size(path: Path, name: str, record: FileRecord) -> None:
         raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
     if size != record.size:
         raise DatasetError(
-            f"{path} is not whole: {name} has {size} bytes in place of {record.size}; generate it again"
+            f"{path} is not whole: {name} has {size} bytes instead of {record.size}; generate it again"
         )

@@ -28,18 +28,18 @@ from sen_bench.symmetry import AnySymmetry, Symmetry
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
 
-# Names of what Zarr looks for and need not find.
+# Names that Zarr looks for and need not find.
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class Dataset:
-    """A whole dataset, opened for reading. Made by `open_dataset`.
+    """A whole dataset, opened for reading by `open_dataset`.
 
     Args:
         path: The folder.
         attributes: The root attributes.
         manifest: The manifest.
-        copy: What fetches its files into the folder, where it lies behind a URL.
+        copy: What fetches its files into the folder, if it lies behind a URL.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Dataset:
 
     @property
     def renderer(self) -> str:
-        """Where pixels are the same: "exact", on every machine; "backend", on equal graphics drivers."""
+        """Where pixels are the same: "exact" on every machine, "backend" only with equal graphics drivers."""
         return str(self.attributes["renderer"])
 
     @property
     def frame_stack(self) -> int:
-        """How many consecutive frames a model is shown at once; an episode has so many more than steps."""
+        """How many consecutive frames a model is shown at once, and an episode has more of than steps."""
         return int(self.attributes.get("frame_stack", 1))
 
     @property
@@ -105,22 +105,22 @@ class Dataset:
 
     @property
     def inexact(self) -> tuple[str, ...]:
-        """The arrays that may come out otherwise elsewhere: pixels of a renderer that is not exact."""
+        """The arrays that may come out differently elsewhere: pixels of a renderer that is not exact."""
         return tuple(self.attributes.get("inexact", ()))
 
     @property
     def content_digest(self) -> str:
-        """Hexadecimal digest of the decoded arrays without `inexact`: what a result names as its data."""
+        """Hexadecimal digest of the decoded arrays without `inexact`; results name their data by it."""
         return self.manifest.content_digest
 
     @property
     def files_digest(self) -> str:
-        """Hexadecimal digest of the bytes of all files, which the compression enters."""
+        """Hexadecimal digest of the bytes of all files; it depends on the compression."""
         return self.manifest.files_digest
 
     @property
     def library_versions(self) -> dict[str, str]:
-        """Library -> version, of the libraries it was generated with."""
+        """The versions of the libraries it was generated with, by name."""
         return dict(self.attributes["library_versions"])
 
     @cached_property
@@ -130,9 +130,9 @@ class Dataset:
 
     @cached_property
     def arrays(self) -> dict[str, zarr.Array[Any]]:
-        """Path -> array, of every array: "observation", "symmetry/cayley", "twin/action".
+        """Every array by its path: "observation", "symmetry/cayley", "twin/action".
 
-        Reading from one raises a `DatasetError` where a file has been lost since the dataset was opened.
+        Reading from one raises a `DatasetError` if a file has been lost since the dataset was opened.
         """
         local = zarr.storage.LocalStore(self.path, read_only=True)
         store = _WholeStore(FetchingStore(self._copy) if self._copy else local)
@@ -153,7 +153,7 @@ class Dataset:
 
     @property
     def has_twin(self) -> bool:
-        """Whether every episode has its twin, the same seen after a group element."""
+        """Whether every episode has its twin: the same episode seen after a group element."""
         return "twin/observation" in self.arrays
 
     @property
@@ -183,10 +183,10 @@ class Dataset:
             ) from None
 
     def fetch(self, prefix: str = "") -> None:
-        """Makes sure that files are in the folder `path`, where the dataset lies behind a URL.
+        """Makes sure that files are in the folder `path`, if the dataset lies behind a URL.
 
         Args:
-            prefix: Only those whose names begin so: "observation/".
+            prefix: Only those whose names begin with it: "observation/".
 
         Raises:
             DatasetError: A file is not there, cannot be reached or is not what the manifest says.
@@ -257,7 +257,7 @@ class Dataset:
         Args:
             name: The array's path: "observation", "twin/state".
             number: Which file: rows ``number * block_rows(name)`` and after.
-            out: Where to, ``[rows, ...]``, C-contiguous and of the array's type.
+            out: Where they go, ``[rows, ...]``, C-contiguous and of the array's type.
 
         Raises:
             DatasetError: There is no such array, or the file is gone or damaged.
@@ -301,10 +301,10 @@ class Dataset:
 
     @contextmanager
     def _damage_of(self, name: str) -> Iterator[None]:
-        """Turns what decoders say of a damaged array into an error of one line.
+        """Turns what decoders say about a damaged array into an error of one line.
 
         Raises:
-            DatasetError: In place of those.
+            DatasetError: Instead of those.
         """
         try:
             yield
@@ -323,7 +323,7 @@ def _block_file(array: zarr.Array[Any], number: int) -> str:
 
 
 class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
-    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this one for damage."""
+    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this store for damage."""
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -339,17 +339,17 @@ class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
 def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Dataset:
     """Opens a dataset for reading.
 
-    Of a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is held
-    against the manifest and kept in a local cache, see `docs/datasets.md`.
+    From a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is
+    checked against the manifest and kept in a local cache, see `docs/datasets.md`.
 
     Args:
         place: The folder, "…/train.zarr", or a URL of it that fsspec understands, "https://…/train.zarr".
         progress: Called with the bytes fetched and the bytes asked for so far, from any thread.
 
     Raises:
-        DatasetError: There is nothing, or something that is no Zarr group, not ours, of another format
-            version, unfinished, or not whole; or the URL cannot be reached. The contents of files are not
-            read.
+        DatasetError: There is nothing there, or something that is not a Zarr group, not ours, of another
+            format version, unfinished, or not whole; or the URL cannot be reached. The contents of files are
+            not read.
     """
     copy = RemoteCopy.open(str(place), progress) if is_url(place) else None
     path = copy.path if copy else Path(place)

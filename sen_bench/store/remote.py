@@ -1,4 +1,4 @@
-"""Datasets behind a URL: each file is fetched when it is first needed, proven, and kept in a local cache."""
+"""Datasets behind a URL: each file is fetched when first needed, verified, and kept in a local cache."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CACHE_VARIABLE = "SEN_BENCH_CACHE"
 """Environment variable that names the folder of the cache."""
 
 OFFLINE_VARIABLE = "SEN_BENCH_OFFLINE"
-"""Environment variable that, set to anything but 0, has only the cache used and no network."""
+"""Environment variable: set to anything but 0, only the cache is used, and no network."""
 
 # Files fetched at the same time: enough to hide the latency of object stores.
 _CONNECTIONS = 8
@@ -36,12 +36,12 @@ Progress = Callable[[int, int], None]
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is a URL of fsspec's, "https://…" or "s3://…", and not a path."""
+    """Whether a place is a URL for fsspec, "https://…" or "s3://…", and not a path."""
     return isinstance(place, str) and "://" in place
 
 
 def cache_folder() -> Path:
-    """Where copies are kept: what SEN_BENCH_CACHE names, else the folder that the system has for caches."""
+    """Where copies are kept: the folder named by SEN_BENCH_CACHE, else the system's folder for caches."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).absolute()
     if sys.platform == "win32":
@@ -54,14 +54,14 @@ def cache_folder() -> Path:
 
 
 class RemoteCopy:
-    """The local copy of a dataset that lies behind a URL. It grows by whole, proven files.
+    """The local copy of a dataset that lies behind a URL. It grows by whole, verified files.
 
     The copy is named by the sha256 of the manifest, so that two URLs of one dataset share it, and a dataset
     that was replaced at its URL gets another. Any number of processes may fetch into it at once.
 
     Args:
         url: The dataset.
-        source: How its files are read; None: not at all, only what is in the cache is used.
+        source: What reads its files; None: nothing, and only what is in the cache is used.
         manifest: The dataset's manifest, as bytes.
         progress: Called with the bytes fetched and the bytes asked for so far.
 
@@ -74,7 +74,7 @@ class RemoteCopy:
     ) -> None:
         self.url = url
         self.manifest = Manifest.parse(manifest, f"{url}/{MANIFEST}")
-        # Somebody else's manifest must not have us write anywhere but into the copy, on any system.
+        # Somebody else's manifest must not make us write anywhere but into the copy, on any system.
         for name in self.manifest.files:
             if PurePosixPath(name).is_absolute() or {"..", "\\", ":"} & {*name.split("/"), *name}:
                 raise DatasetError(f"{url}/{MANIFEST} names a file outside the dataset: {name}")
@@ -98,8 +98,8 @@ class RemoteCopy:
             progress: As for the class.
 
         Raises:
-            DatasetError: There is none, it cannot be reached, a package is missing that reads such URLs; or
-                offline: there is no copy of it.
+            DatasetError: There is none, it cannot be reached, or a package that reads such URLs is missing;
+                or, offline, there is no copy of it.
         """
         url = url.rstrip("/")
         if os.environ.get(OFFLINE_VARIABLE, "0") not in {"", "0"}:
@@ -108,7 +108,7 @@ class RemoteCopy:
                 manifest = (cache_folder() / "datasets" / f"{digest}.zarr" / MANIFEST).read_bytes()
             except FileNotFoundError:
                 raise DatasetError(
-                    f"there is no copy of {url} in {cache_folder()}, and {OFFLINE_VARIABLE} forbids to fetch"
+                    f"there is no copy of {url} in {cache_folder()}, and {OFFLINE_VARIABLE} forbids fetching"
                     " it; unset that variable"
                 ) from None
             return cls(url, None, manifest, progress)
@@ -126,7 +126,7 @@ class RemoteCopy:
         return cls(url, source, manifest, progress)
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Makes sure that files of the dataset are here. Those that are there already are not read again.
+        """Makes sure that files of the dataset are here. Those that are already here are not read again.
 
         Args:
             names: Their names in the manifest.
@@ -146,7 +146,7 @@ class RemoteCopy:
             list(pool.map(self._fetch_one, missing))
 
     def _has(self, name: str) -> bool:
-        """Whether a file is here. Its contents were proven as they arrived."""
+        """Whether a file is here. Its contents were verified when they arrived."""
         try:
             return (self.path / name).stat().st_size == self.manifest.files[name].size
         except OSError:
@@ -155,7 +155,7 @@ class RemoteCopy:
     def _fetch_one(self, name: str) -> None:
         if self._source is None:
             raise DatasetError(
-                f"{name} of {self.url} was not fetched before, and {OFFLINE_VARIABLE} forbids to fetch it;"
+                f"{name} of {self.url} was not fetched before, and {OFFLINE_VARIABLE} forbids fetching it;"
                 " unset that variable"
             )
         try:
@@ -210,7 +210,7 @@ class _Source:
         url: The URL.
 
     Raises:
-        DatasetError: No such URLs can be read here.
+        DatasetError: Such URLs cannot be read here.
         MissingExtraError: They could, with the extra "remote".
     """
 
@@ -232,7 +232,8 @@ class _Source:
             # fsspec says which package.
             hint = " ".join(str(error).split())
             raise DatasetError(f"{protocol}:// needs a package that is not installed: {hint}") from error
-        # Each file system is another package's, and says in its own way that a URL is none of its own.
+        # Each file system comes from another package, and refuses a URL it does not understand in its own
+        # way.
         except Exception as error:
             raise DatasetError(f"{url} cannot be read: {_reason(error)}") from error
 
@@ -258,7 +259,7 @@ def _reason(error: Exception) -> str:
 
 
 def _last_copy(url: str) -> Path:
-    """The file that says which copy was made of a URL last."""
+    """The file that says which copy of a URL was made last."""
     return cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()
 
 

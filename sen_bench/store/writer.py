@@ -48,11 +48,11 @@ class Receipt:
 
 
 def create_store(root: Path, specs: Sequence[ArraySpec]) -> None:
-    """Makes the group and its arrays, still without contents.
+    """Creates the group and its arrays, still without contents.
 
     Args:
         root: An existing folder without metadata; shards of an earlier attempt may lie in it.
-        specs: The arrays. The subgroups in their paths are made too.
+        specs: The arrays. The subgroups in their paths are created too.
     """
     group = zarr.create_group(root, zarr_format=3)
     for name in sorted({spec.path.rpartition("/")[0] for spec in specs} - {""}):
@@ -85,7 +85,7 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
         values: [rows, …], up to the end of that shard or of the array.
 
     Raises:
-        DatasetError: The rows are not one whole shard, or read back otherwise than they were written.
+        DatasetError: The rows are not one whole shard, or do not read back as they were written.
     """
     # A block of zeros is stored like any other, so that a missing file is always a mistake. (The argument
     # `config` of open_array does nothing for arrays that exist, as of zarr 3.1.6.)
@@ -113,7 +113,7 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
         given = np.ascontiguousarray(values[begin : begin + len(part)])
         # As bytes, so that NaN equals itself and nothing is rounded.
         if not np.array_equal(part.view(np.uint8), given.view(np.uint8)):
-            raise DatasetError(f"{root / path}: rows {start} to {stop} read back otherwise than written")
+            raise DatasetError(f"{root / path}: rows {start} to {stop} do not read back as they were written")
         digests += row_digests(part)
     return Receipt(path, start, {name: FileRecord.of(data)}, bytes(digests))
 
@@ -123,7 +123,7 @@ def sync_rows(root: Path, receipts: Iterable[Receipt]) -> None:
 
     Args:
         root: The dataset.
-        receipts: Of the rows.
+        receipts: The receipts of the rows.
     """
     sync_all(root / name for receipt in receipts for name in receipt.files)
 
@@ -135,14 +135,14 @@ def finish_store(
 
     Args:
         root: The dataset, with every row written and synced.
-        attributes: Everything the root says of itself but the format, its version, the content digest and
-            the inexact arrays.
-        receipts: Of every `write_rows`, in any order.
-        inexact: Arrays that may come out otherwise elsewhere. The root names them, and the content digest
+        attributes: Everything that the root says about itself except the format, its version, the content
+            digest and the inexact arrays.
+        receipts: Those of every `write_rows`, in any order.
+        inexact: Arrays that may come out differently elsewhere. The root names them, and the content digest
             leaves them out.
 
     Raises:
-        DatasetError: Some rows have no receipt, or some file belongs to none.
+        DatasetError: Some rows have no receipt, or some file belongs to no receipt.
     """
     written: dict[str, list[Receipt]] = {}
     for receipt in receipts:
@@ -188,9 +188,9 @@ def finish_store(
 def _write_root(root: Path, attributes: Mapping[str, Any], nodes: Mapping[str, Any]) -> None:
     """Writes the root's metadata, with that of every node consolidated into it.
 
-    Consolidated metadata spares a reader one request per array, and makes zarr and xarray find the arrays
-    without listing the folder, where they would wonder about the manifest. Zarr's own consolidation lists
-    the folder in no fixed order; this one is the same for the same dataset.
+    Consolidated metadata spares a reader one request per array, and lets zarr and xarray find the arrays
+    without listing the folder, where they would stumble over the manifest. Zarr's own consolidation lists the
+    folder in no fixed order; this one is the same for the same dataset.
     """
     inner = {"kind": "inline", "must_understand": False, "metadata": {}}
     metadata = {

@@ -95,7 +95,7 @@ class SO3:
         error = np.abs(_product(self.inverse(array), array) - np.eye(3))
         # Written this way round so that NaN is refused too.
         if not (error <= ROTATION_TOLERANCE).all():
-            raise SymmetryError(f"a matrix is off orthonormality by {error.max():.2g}; it is no rotation")
+            raise SymmetryError(f"a matrix is off orthonormality by {error.max():.2g}; it is not a rotation")
         a, b, c = (array[..., i] for i in range(3))
         if not ((np.cross(a, b) * c).sum(axis=-1) > 0).all():
             raise SymmetryError("a matrix has the determinant −1: a reflection, not a rotation")

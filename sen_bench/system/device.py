@@ -28,7 +28,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda or cuda:N") from error
+        raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type == "cuda":
@@ -37,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
         if index < count:
             return torch.device("cuda", index)
         raise DeviceError(
-            f"there is no device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
+            f"there is not a device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
         )
     raise DeviceError(f"sen-bench does not run on {name!r}; use auto, cpu, cuda or cuda:N")
 
@@ -140,7 +140,7 @@ def precision_notice(device: torch.device, precision: str) -> str | None:
     if device.type == "cuda":
         # Compute capability 8 (Ampere) brought bfloat16 products; AMD's GPUs are numbered differently.
         fast = torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
-        return None if fast else "this GPU has no bfloat16 of its own; --precision float32 is likely faster"
+        return None if fast else "this GPU has no bfloat16 hardware; --precision float32 is likely faster"
     features = processor()[1]
     slow = bool(features) and "amx_bf16" not in features
     return "this CPU has no AMX for bfloat16; --precision float32 is likely faster" if slow else None

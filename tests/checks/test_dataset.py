@@ -156,7 +156,7 @@ class TestDamagedFiles:
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text("")
         for quick in (False, True):
-            refused(store, f"{name} is no part of the dataset; delete it", quick=quick)
+            refused(store, f"{name} is not part of the dataset; delete it", quick=quick)
         (store / name).unlink()
 
     def test_a_quick_look_does_not_see_a_flipped_bit(self, store: Path) -> None:
@@ -257,8 +257,8 @@ class TestFalseContents:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ({"horizon": 2}, "observation has the shape .6, 4, .* in place of .6, 3, "),
-            ({"episodes": 7}, r"seed has the shape \(6,\) in place of \(7,\)"),
+            ({"horizon": 2}, "observation has the shape .6, 4, .* instead of .6, 3, "),
+            ({"episodes": 7}, r"seed has the shape \(6,\) instead of \(7,\)"),
         ],
     )
     def test_shapes_are_those_of_the_recipe(

@@ -235,7 +235,7 @@ def test_other_settings_are_refused_and_force_trains_anew(here: Path) -> None:
         (("run", "3d-blocks", "--model", "nune", "--preset", "smoke"), "did you mean 'none'?"),
         (("run", "3d-blocks", "--train-split", "trian", "--preset", "smoke"), "did you mean 'train'?"),
         (("run", "3d-blocks", "--train-split", "eval", "--preset", "tiny.toml"), "unknown training split"),
-        (("run", "3d-blocks", "--device", "gpu9", "--preset", "smoke"), "'gpu9' is no device"),
+        (("run", "3d-blocks", "--device", "gpu9", "--preset", "smoke"), "'gpu9' is not a device"),
         (("train", "3d-blocks", "--preset", "smoke"), "there is no dataset data/smoke/3d-blocks/train.zarr"),
         (("leaderboard",), "no results at results/runs.csv"),
         (("info", "nowhere.zarr"), "there is no dataset at nowhere.zarr"),
@@ -251,7 +251,7 @@ def test_mistakes_end_in_one_line(here: Path, arguments: tuple[str, ...], messag
 def test_a_device_that_is_not_there_is_refused() -> None:
     device = f"cuda:{torch.cuda.device_count()}"
     message = refused("run", "3d-blocks", "--preset", "smoke", "--device", device)
-    assert f"there is no device '{device}'" in message
+    assert f"there is not a device '{device}'" in message
 
 
 @pytest.mark.parametrize(

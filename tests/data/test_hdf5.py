@@ -161,7 +161,7 @@ class TestTurned:
             "sen_bench.envs.blocks3d.Blocks3D.render_states",
             lambda _, states: np.zeros((*states.shape[:-2], 50, 50, 3), np.uint8),
         )
-        with pytest.raises(DatasetError, match="was drawn otherwise"):
+        with pytest.raises(DatasetError, match="was not drawn as"):
             export_hdf5(blocks, tmp_path / "out.h5", element=120)
 
 

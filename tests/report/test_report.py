@@ -472,7 +472,7 @@ def test_the_command_writes_a_page_and_overwrites_only_pages(
     output.write_text("a diary")
     refused = CliRunner().invoke(main, command)
     assert refused.exit_code == 2
-    assert "is no page of `sen-bench report`; choose another --output" in refused.stderr
+    assert "is not a page of `sen-bench report`; choose another --output" in refused.stderr
     assert output.read_text() == "a diary"
     nothing = CliRunner().invoke(main, ["report", "--results", str(tmp_path)])
     assert nothing.exit_code == 2

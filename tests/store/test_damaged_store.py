@@ -134,7 +134,7 @@ class TestNotWhole:
             data = (store / name).read_bytes()
             (store / name).write_bytes(data[:-1])
             with pytest.raises(
-                DatasetError, match=f"{name} has {len(data) - 1} bytes in place of {len(data)}"
+                DatasetError, match=f"{name} has {len(data) - 1} bytes instead of {len(data)}"
             ):
                 open_dataset(store)
             (store / name).write_bytes(data)

@@ -278,5 +278,5 @@ class TestWriter:
             yield np.ones(shape, dtype)
 
         monkeypatch.setattr("sen_bench.store.writer.decoded_chunks", wrong)
-        with pytest.raises(DatasetError, match="read back otherwise"):
+        with pytest.raises(DatasetError, match="do not read back as"):
             write_rows(root, "a", 0, np.zeros((4, 2), np.int64))

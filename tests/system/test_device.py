@@ -33,7 +33,7 @@ def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("gpu", "is no device"), ("cuda:x", "is no device"), ("meta", "does not run on 'meta'")],
+    [("gpu", "is not a device"), ("cuda:x", "is not a device"), ("meta", "does not run on 'meta'")],
 )
 def test_what_is_no_device_is_refused(name: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
