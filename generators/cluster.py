@@ -10,7 +10,7 @@ import functools
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
 from sen_bench.generators.shards import ShardMaker, library_versions
 from sen_bench.generators.workers import FinishedShards, RunShards
 from sen_bench.store import Receipt
+from sen_bench.system import QUIET, Progress
 
 if TYPE_CHECKING:
     import distributed
@@ -38,14 +39,14 @@ _ONE_AT_A_TIME = threading.Lock()
 def on_cluster(
     where: str,
     options: SlurmOptions | None = None,
-    notice: Callable[[str], None] = lambda _line: None,
+    progress: Progress = QUIET,
 ) -> Iterator[RunShards]:
     """Connects to a cluster, and disconnects from it.
 
     Args:
         where: The address of a Dask scheduler, "tcp://host:8786", or "slurm".
         options: What to ask SLURM for.
-        notice: Called with lines that a person should read: that there is no worker yet.
+        progress: Is told that there is no worker yet.
 
     Yields:
         What `generate` takes as its `run`.
@@ -54,7 +55,7 @@ def on_cluster(
         ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
         MissingExtraError: Dask is not installed.
     """
-    with connected(where, options, notice, work="generation") as client:
+    with connected(where, options, progress.message, work="generation") as client:
         yield shards_on(client)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from sen_bench.generators.shards import plan
 from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
+from sen_bench.system import QUIET, Advance, Progress
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def generate(
     run: RunShards | None = None,
     force: bool = False,
     wait: bool = False,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
-    notice: Callable[[str], None] = lambda _line: None,
+    progress: Progress = QUIET,
+    title: str | None = None,
 ) -> GenerationResult:
     """Generates a dataset, unless an equal one is already there.
 
@@ -62,9 +63,9 @@ def generate(
         force: Generate in any case, and move what lies at the target aside, to "train.zarr.old-1"; likewise
             an unfinished dataset of another recipe.
         wait: Where another process is generating it, wait for that and take what it made.
-        progress: Called with the observations done and their total.
-        notice: Called with lines that a person should read: that a generation goes on where it stopped, or
+        progress: Is told how many observations are done, and that a generation goes on where it stopped, or
             waits.
+        title: What the work is called where progress is shown; None: after its task and split.
 
     Raises:
         DatasetError: Something else lies at the target or is unfinished beside it, another process is
@@ -83,30 +84,31 @@ def generate(
         if not force and target.exists() and not os.access(target.parent, os.W_OK):
             return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(target, waiting=notice if wait else None):
+        with alone(target, waiting=progress if wait else None):
             if staging.settle():
                 return GenerationResult(target, created=True, dataset=open_dataset(target))
             if not force and target.exists():
                 return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
             if force and (aside := staging.move_aside_if_other()):
-                notice(f"moved an unfinished dataset with other settings to {aside}")
+                progress.message(f"moved an unfinished dataset with other settings to {aside}")
             attempt = staging.open()
             if attempt.shards:
                 total = len(attempt.shards) + len(attempt.missing)
-                notice(f"resuming: {len(attempt.shards)} of {total} shards are there")
-            _fill(attempt, recipe, run, progress)
+                progress.message(f"resuming: {len(attempt.shards)} of {total} shards are there")
+            with progress.work(title or f"generate {recipe.task} {recipe.split}", "frames") as advance:
+                _fill(attempt, recipe, run, advance)
             moved_aside = staging.put_into_place(attempt)
             return GenerationResult(
                 target, created=True, dataset=open_dataset(target), moved_aside=moved_aside
             )
 
 
-def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, progress: Callable[[int, int], None]) -> None:
+def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, advance: Advance) -> None:
     """Makes the shards that are missing, and notes each as it is done."""
     total = attempt.planned.frames
     per_episode = total // recipe.episodes
     done = attempt.finished_episodes * per_episode
-    progress(done, total)
+    advance(done, total)
     if not attempt.missing:  # stopped after the last shard, before the dataset was put into place
         return
     # Closed before anything else happens, so that no worker writes when nobody listens any more.
@@ -114,7 +116,7 @@ def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, progress: Callable[[
         for (start, stop), receipts in shards:
             attempt.add((start, stop), receipts)
             done += (stop - start) * per_episode
-            progress(done, total)
+            advance(done, total)
 
 
 def _equal_dataset(target: Path, recipe: Recipe) -> Dataset:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import filelock
 
 from sen_bench.errors import DatasetError
+from sen_bench.system import Progress
 
 # Seconds between two looks at whether a lock that is waited for is free.
 _POLL_SECONDS = 0.5
@@ -53,7 +54,7 @@ class Holder:
 
 
 @contextmanager
-def alone(target: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def alone(target: Path, *, waiting: Progress | None = None) -> Iterator[None]:
     """Holds the lock of a target.
 
     The lock is the operating system's: it is released when its process dies, however that happens, and is
@@ -63,7 +64,7 @@ def alone(target: Path, *, waiting: Callable[[str], None] | None = None) -> Iter
 
     Args:
         target: The dataset's folder.
-        waiting: Whom to tell that another process holds it, of this machine or one whose locks reach here;
+        waiting: Is told that another process holds it, of this machine or one whose locks reach here;
             it is waited for then. None: not to wait.
 
     Raises:
@@ -80,7 +81,7 @@ def alone(target: Path, *, waiting: Callable[[str], None] | None = None) -> Iter
             raise DatasetError(
                 f"another process is generating {target}{who}; wait until it is done"
             ) from None
-        waiting(f"another process is generating {target}{who}; waiting for it")
+        waiting.message(f"another process is generating {target}{who}; waiting for it")
         lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
     try:
         holder, ourselves = Holder.read(holder_file), Holder.ourselves()

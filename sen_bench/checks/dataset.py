@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from sen_bench.checks.dataset_contents import check_contents
 from sen_bench.checks.dataset_files import check_files
@@ -15,8 +14,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError, SenBenchError
 from sen_bench.generators import Recipe
 from sen_bench.store import Dataset, open_dataset
-
-Advance: TypeAlias = Callable[[int, int], None]
+from sen_bench.system import QUIET, Progress
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,6 @@ class Report:
 
     dataset: Dataset
     checks: tuple[str, ...]
-
-
-@contextmanager
-def _silent(_title: str, _unit: str) -> Iterator[Advance]:
-    yield lambda _done, _total: None
 
 
 @contextmanager
@@ -58,7 +51,7 @@ def verify(
     quick: bool = False,
     regenerate: int = 0,
     seed: int = 0,
-    task: Callable[[str, str], AbstractContextManager[Advance]] = _silent,
+    progress: Progress = QUIET,
 ) -> Report:
     """Makes sure that a dataset is complete and correct. Memory is bounded by one shard of one array.
 
@@ -67,7 +60,7 @@ def verify(
         quick: Check only that the files that should be there are, with the right sizes, and no others.
         regenerate: How many random episodes are generated again and compared.
         seed: The seed they are drawn from.
-        task: Shows a piece of work, given its title and unit; the value is called with how much is done.
+        progress: Is told how far it has got.
 
     Raises:
         DatasetError: Something is broken; the message names the first such thing, and says what to do.
@@ -76,8 +69,8 @@ def verify(
     if regenerate < 0 or (quick and regenerate):
         raise ConfigError("the episodes to regenerate must be at least 0, and 0 for a quick check")
     path = Path(path)
-    with task(f"{path.name} checked", "files") as advance:
-        manifest = check_files(path, quick=quick, progress=advance)
+    with progress.work(f"{path.name} checked", "files") as advance:
+        manifest = check_files(path, quick=quick, advance=advance)
     dataset = open_dataset(path)
     checks = [f"{len(manifest.files)} files, {manifest.stored_bytes / 1e6:.1f} MB"]
     if quick:
@@ -90,11 +83,11 @@ def verify(
             f"{path}: every file is as it was written, but the contents cannot be checked without the world:"
             f" {error}"
         ) from error
-    with task(f"{path.name} checked", "episodes") as advance, _of_dataset(path):
+    with progress.work(f"{path.name} checked", "episodes") as advance, _of_dataset(path):
         check_contents(dataset, world, advance)
     checks.append("contents")
     if regenerate:
-        with task(f"{path.name} regenerated", "episodes") as advance, _of_dataset(path):
+        with progress.work(f"{path.name} regenerated", "episodes") as advance, _of_dataset(path):
             check_regenerated(dataset, world, regenerate, seed, advance)
         checks.append(f"{min(regenerate, dataset.episodes)} of {dataset.episodes} episodes regenerated")
         if dataset.inexact:

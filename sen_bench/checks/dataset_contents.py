@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sen_bench.envs import World
 from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, content_digest, row_digests, symmetry_arrays
+from sen_bench.system import Advance
 
 # How far floats computed here may be from those computed where the dataset was made [ours]: far more than
 # libraries differ, far less than any wrong element or step changes.
@@ -21,13 +22,13 @@ Rows = Mapping[str, NDArray[Any]]
 """Some episodes of every array but the pixels."""
 
 
-def check_contents(dataset: Dataset, world: World, progress: Callable[[int, int], None]) -> None:
+def check_contents(dataset: Dataset, world: World, advance: Advance) -> None:
     """Checks annotations, shapes, values, twins and the content digest; names the first array that is wrong.
 
     Args:
         dataset: The dataset, whose files are as they were written.
         world: Its world.
-        progress: Called with the episodes checked and their total.
+        advance: Called with the episodes checked and their total.
 
     Raises:
         DatasetError: Something is not what it should be.
@@ -38,7 +39,7 @@ def check_contents(dataset: Dataset, world: World, progress: Callable[[int, int]
     rows = {name: bytearray() for name in dataset.arrays if name not in digests}
     step = min((array.shards or array.chunks)[0] for name, array in dataset.arrays.items() if name in rows)
     for start in range(0, dataset.episodes, step):
-        progress(start, dataset.episodes)
+        advance(start, dataset.episodes)
         small: dict[str, NDArray[Any]] = {}
         for name, digest in rows.items():
             values = dataset.read(name, start, start + step)
@@ -48,7 +49,7 @@ def check_contents(dataset: Dataset, world: World, progress: Callable[[int, int]
                 small[name] = values
         _check_values(dataset, world, small, start)
         _check_twins(dataset, world, small, start)
-    progress(dataset.episodes, dataset.episodes)
+    advance(dataset.episodes, dataset.episodes)
     digests |= {name: bytes(digest) for name, digest in rows.items() if name not in dataset.inexact}
     arrays = {
         name: (dataset.array(name).shape, dataset.array(name).dtype.name, digest)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from sen_bench.errors import DatasetError
 from sen_bench.store import MANIFEST, Manifest, check_sizes, open_dataset
+from sen_bench.system import Advance
 
 
-def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]) -> Manifest:
+def check_files(path: Path, *, quick: bool, advance: Advance) -> Manifest:
     """Compares what lies in a folder with its manifest; names the first file that is wrong.
 
     Args:
         path: The dataset.
         quick: Whether to leave the contents of files alone.
-        progress: Called with the files hashed and their total.
+        advance: Called with the files hashed and their total.
 
     Raises:
         DatasetError: The manifest is damaged; a file is missing, damaged, or not part of the dataset.
@@ -34,10 +34,10 @@ def check_files(path: Path, *, quick: bool, progress: Callable[[int, int], None]
     if quick:
         return manifest
     for done, (name, record) in enumerate(sorted(manifest.files.items())):
-        progress(done, len(manifest.files))
+        advance(done, len(manifest.files))
         if not record.describes(path / name):
             raise DatasetError(
                 f"{path / name} is damaged: its sha256 is not that of the manifest; generate it again"
             )
-    progress(len(manifest.files), len(manifest.files))
+    advance(len(manifest.files), len(manifest.files))
     return manifest

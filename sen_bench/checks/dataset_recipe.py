@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from sen_bench.envs import World
 from sen_bench.errors import DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Recipe, episode_arrays
 from sen_bench.store import Dataset
+from sen_bench.system import Advance
 
 
-def check_regenerated(
-    dataset: Dataset, world: World, count: int, seed: int, progress: Callable[[int, int], None]
-) -> None:
+def check_regenerated(dataset: Dataset, world: World, count: int, seed: int, advance: Advance) -> None:
     """Generates random episodes again and compares them with the stored ones, to the bit.
 
     Arrays that are not exact are left out.
@@ -24,7 +21,7 @@ def check_regenerated(
         world: Its world.
         count: How many episodes; all if there are fewer.
         seed: The seed they are drawn from.
-        progress: Called with the episodes compared and their total.
+        advance: Called with the episodes compared and their total.
 
     Raises:
         DatasetError: One differs, or the dataset was made by another version of the generator.
@@ -38,7 +35,7 @@ def check_regenerated(
     rng = np.random.default_rng(seed)
     chosen = rng.choice(dataset.episodes, min(count, dataset.episodes), replace=False)
     for done, episode in enumerate(chosen.tolist()):
-        progress(done, len(chosen))
+        advance(done, len(chosen))
         for name, values in episode_arrays(world, recipe, episode, episode + 1):
             stored = dataset.read(name, episode, episode + 1)
             if name not in dataset.inexact and stored.tobytes() != values.tobytes():
@@ -46,4 +43,4 @@ def check_regenerated(
                     f"{dataset.path / name}: episode {episode} is not what its recipe gives here; it was made"
                     f" with {', '.join(f'{k} {v}' for k, v in dataset.library_versions.items())}"
                 )
-    progress(len(chosen), len(chosen))
+    advance(len(chosen), len(chosen))

@@ -16,6 +16,7 @@ from sen_bench.checks.samples import Samples
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
+from sen_bench.system import QUIET, Progress
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]
 """How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
@@ -223,7 +224,8 @@ def equivariance_errors(
     samples: Samples,
     *,
     elements: Tensor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = QUIET,
+    title: str = "check",
 ) -> list[ElementErrors]:
     """How far S, E and T of a world model are from equivariant, element by element.
 
@@ -234,7 +236,8 @@ def equivariance_errors(
         model: The model, trained or not.
         samples: States and actions of its world.
         elements: Group elements, int64 ``[G]`` or float64 ``[G, 3, 3]``; by default `chosen_elements`.
-        progress: Called with elements done and in total.
+        progress: Is told how many elements are done.
+        title: What the work is called where progress is shown.
 
     Returns:
         One entry for each element.
@@ -250,7 +253,7 @@ def equivariance_errors(
     exact = copy.deepcopy(model).cpu().double().eval()
     on_images = {0, *symmetry.twin_elements} if isinstance(symmetry.group, Group) else None
     result = []
-    with torch.no_grad():
+    with torch.no_grad(), progress.work(title, "elements") as advance:
         observation, action = samples.observation(torch.float64), samples.action()
         embedding = exact.embed(observation)
         latent = exact.encode(embedding)
@@ -275,8 +278,7 @@ def equivariance_errors(
                 )
             scale = episode_norms(embedding).mean() if exact.ee_normalised else 1.0
             result.append(ElementErrors(name, float(gaps.mean() / scale), encoder, transition, image))
-            if progress is not None:
-                progress(len(result), len(tried))
+            advance(len(result), len(tried))
     return result
 
 

@@ -24,7 +24,7 @@ from typing import Literal
 
 from sen_bench._version import __version__
 from sen_bench.errors import SenBenchError
-from sen_bench.system import processor
+from sen_bench.system import QUIET, Progress, processor
 
 State = Literal["works", "missing", "broken", "fact"]
 
@@ -83,20 +83,19 @@ class Trial:
     packages: tuple[str, ...] = ()
 
 
-def examine(folder: Path, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+def examine(folder: Path, progress: Progress = QUIET) -> list[Finding]:
     """Looks at everything.
 
     Args:
         folder: Where datasets are to be written; it need not exist.
-        progress: Called with the trials done and their number.
+        progress: Is told how many trials are done.
     """
-    report = progress or (lambda _done, _total: None)
     findings = [*_versions(), *_machine(folder)]
-    report(0, len(TRIALS))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with progress.work("looking at this machine", "trials") as advance, ThreadPoolExecutor(_AT_ONCE) as pool:
+        advance(0, len(TRIALS))
         for done, finding in enumerate(pool.map(_find_out, TRIALS), start=1):
             findings.append(finding)
-            report(done, len(TRIALS))
+            advance(done, len(TRIALS))
     return findings
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions
@@ -18,6 +17,8 @@ from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.figures import save_view
 from sen_bench.generators import RunShards, generate, on_cluster
 from sen_bench.runs import dataset_path
+from sen_bench.store import open_dataset
+from sen_bench.system import Progress, Terminal
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 
 
@@ -91,16 +92,15 @@ def generate_command(
     with _runner(where, slurm, terminal) as run:
         for task, recipe in recipes:
             path = dataset_path(out, task, recipe.split)
-            with terminal.task(f"{task.name} {recipe.split}", "frames") as advance:
-                result = generate(
-                    recipe,
-                    path,
-                    workers=workers,
-                    run=run,
-                    force=force,
-                    progress=advance,
-                    notice=terminal.message,
-                )
+            result = generate(
+                recipe,
+                path,
+                workers=workers,
+                run=run,
+                force=force,
+                progress=terminal,
+                title=f"{task.name} {recipe.split}",
+            )
             if result.moved_aside is not None:
                 terminal.message(f"moved the old dataset to {result.moved_aside}")
             state = "written" if result.created else "already there, nothing to do"
@@ -108,18 +108,18 @@ def generate_command(
 
 
 @contextmanager
-def _runner(where: str | None, options: Path | None, terminal: Terminal) -> Iterator[RunShards | None]:
+def _runner(where: str | None, options: Path | None, progress: Progress) -> Iterator[RunShards | None]:
     """What makes the shards; None: worker processes of this machine."""
     if where is None:
         if options is not None:
             raise ConfigError("--cluster-options needs --cluster slurm")
         yield None
         return
-    with on_cluster(where, SlurmOptions.read(options) if options else None, terminal.message) as run:
+    with on_cluster(where, SlurmOptions.read(options) if options else None, progress) as run:
         yield run
 
 
-def _chosen_tasks(names: tuple[str, ...], terminal: Terminal, *, everything: bool) -> list[Task]:
+def _chosen_tasks(names: tuple[str, ...], progress: Progress, *, everything: bool) -> list[Task]:
     """The tasks named, each once, or every task; a plugin's that is broken is then passed over, and said."""
     if everything == bool(names):
         raise ConfigError(
@@ -134,19 +134,19 @@ def _chosen_tasks(names: tuple[str, ...], terminal: Terminal, *, everything: boo
         try:
             tasks.append(get_task(name))
         except ExtensionError as error:
-            terminal.message(f"{name} is skipped: {error}")
+            progress.message(f"{name} is skipped: {error}")
     return tasks
 
 
 def _chosen_splits(
-    tasks: list[Task], names: tuple[str, ...], terminal: Terminal, *, skip: bool
+    tasks: list[Task], names: tuple[str, ...], progress: Progress, *, skip: bool
 ) -> Iterator[tuple[Task, str]]:
     """The splits to generate of each task.
 
     Args:
         tasks: The tasks.
         names: Splits asked for; none: train and eval.
-        terminal: Is told what is skipped.
+        progress: Is told what is skipped.
         skip: Whether a task that lacks a split is passed over; at least one must have it all the same.
     """
     wanted = list(dict.fromkeys(names)) or ["train", "eval"]
@@ -157,7 +157,7 @@ def _chosen_splits(
     for task in tasks:
         for split in wanted:
             if skip and split not in task.splits:
-                terminal.message(f"{task.name} has no split {split}: skipped")
+                progress.message(f"{task.name} has no split {split}: skipped")
             else:
                 yield task, split
 
@@ -180,9 +180,8 @@ def info_command(store: Path | str, *, as_json: bool) -> None:
       sen-bench info data/3d-blocks/eval.zarr
       sen-bench info https://example.org/3d-blocks/eval.zarr
     """
-    with Terminal().opened(store) as dataset:
-        text = json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset)
-    click.echo(text)
+    dataset = open_dataset(store, progress=Terminal())
+    click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
 
 
 @click.command("view")
@@ -209,7 +208,7 @@ def view_command(
       sen-bench view data/3d-blocks/eval.zarr --twin
       sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
     """
-    with Terminal().opened(store) as dataset:
-        path = out or Path(f"{dataset.task}-{dataset.split}.png")
-        save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    dataset = open_dataset(store, progress=Terminal())
+    path = out or Path(f"{dataset.task}-{dataset.split}.png")
+    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
     click.echo(str(path))

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from sen_bench.checks import Finding, core_works, examine
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, quiet_option
+from sen_bench.system import Terminal
 
 _SIGNS = {"works": "ok", "missing": "--", "broken": "!!", "fact": "  "}
 
@@ -31,8 +31,7 @@ def doctor_command(ctx: click.Context, data: Path, *, as_json: bool, quiet: bool
       sen-bench doctor
       sen-bench doctor --json > machine.json
     """
-    with Terminal(quiet=quiet).task("looking at this machine", "trials") as advance:
-        findings = examine(data, advance)
+    findings = examine(data, Terminal(quiet=quiet))
     works = core_works(findings)
     if as_json:
         click.echo(json.dumps({"core_works": works, "findings": list(map(asdict, findings))}, indent=2))

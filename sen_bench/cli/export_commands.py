@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, store_argument
 from sen_bench.data import EXPORTED, export_hdf5
+from sen_bench.store import open_dataset
+from sen_bench.system import Terminal
 
 
 @click.command("export")
@@ -46,14 +47,13 @@ def export_command(
     """
     del form  # there is one so far
     terminal = Terminal(quiet=quiet)
-    # One after the other, because a terminal shows one piece of work at a time.
-    with terminal.opened(store) as dataset:
-        for name in EXPORTED:
-            dataset.fetch(f"{name}/")
+    dataset = open_dataset(store, progress=terminal)
+    # Before the rest, many files at a time; block by block they would come one after the other.
+    for name in EXPORTED:
+        dataset.fetch(f"{name}/")
     turned = "" if element is None else f"-element-{element}"
     path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
-    with terminal.task(f"{dataset.task} {dataset.split}", "episodes") as advance:
-        moved = export_hdf5(dataset, path, element=element, force=force, progress=advance)
+    moved = export_hdf5(dataset, path, element=element, force=force, progress=terminal)
     if moved is not None:
         terminal.message(f"moved the old file to {moved}")
     click.echo(str(path))

@@ -24,12 +24,12 @@ from sen_bench.checks import (
     count_parameters,
     equivariance_errors,
 )
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
 from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.runs import model_so_far, open_run
+from sen_bench.system import Terminal
 from sen_bench.tasks import Task, get_task, task_names
 
 #: Exit code of a check that a model does not pass; a mistake of the user's has another.
@@ -81,7 +81,7 @@ def models_command(
     loaded = None if preset is None else load_preset(preset)
     rows: list[dict[str, Any]] = []
     selected = _selected(task, models, loaded)
-    with terminal.task("build", "models") as advance:
+    with terminal.work("build", "models") as advance:
         for number, (name, model) in enumerate(selected, start=1):
             try:
                 rows.append(_row(get_task(name), model, loaded))
@@ -195,8 +195,9 @@ def check_command(
         samples = Samples.draw(world, states, warmup=on.split("eval").warmup, seed=seed)
         group = world.symmetry.group
         elements: Tensor = (all_elements if everything else chosen_elements)(group, seed=seed)
-        with terminal.task(f"check {about['model']}", "elements") as advance:
-            errors = equivariance_errors(model, samples, elements=elements, progress=advance)
+        errors = equivariance_errors(
+            model, samples, elements=elements, progress=terminal, title=f"check {about['model']}"
+        )
         lines = broken_claims(model, errors, tolerance=tolerance)
         broken += [f"{about['model']}: {line}" for line in lines]
         claims = {"equivariant": model.equivariant, "image_equivariance": model.image_equivariance}

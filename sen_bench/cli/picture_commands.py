@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
 from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS, Format, decode, draw_figures
 from sen_bench.runs import Run, open_run
-from sen_bench.system import prepare_device, resolve_device
+from sen_bench.system import Terminal, prepare_device, resolve_device
 
 
 def _run(folder: Path, data: Path, device: str) -> Run:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sen_bench.cli.console import duration
 from sen_bench.sweep import Plan, PlannedRun
+from sen_bench.system import duration
 
 
 def format_plan(plan: Plan, *, on: str) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.options import quiet_option, results_option
 from sen_bench.errors import SenBenchError
 from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
-from sen_bench.system import call_plugin
+from sen_bench.system import Terminal, call_plugin
 from sen_bench.tasks import task_names
 
 
@@ -41,7 +40,7 @@ def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
     for name in task_names():
         if name not in {task.name for task in tasks}:
             terminal.message(f"{name} is left out: it cannot be used; `sen-bench tasks` says why")
-    with terminal.task("draw worlds", "tasks") as advance:
+    with terminal.work("draw worlds", "tasks") as advance:
         for number, task in enumerate(tasks, start=1):
             try:
                 worlds.append(call_plugin(f"drawing {task.name}", functools.partial(draw_world, task)))

@@ -9,7 +9,7 @@ import click
 import pandas as pd
 import torch
 
-from sen_bench.cli.console import Terminal
+from sen_bench.cli.console import print_result
 from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
     results_option,
@@ -21,7 +21,7 @@ from sen_bench.config import load_preset
 from sen_bench.results import ResultsFolder, aggregate, read_runs
 from sen_bench.runs import Run, Workspace, evaluate_run, record_run, train_run
 from sen_bench.sweep import Selection, select_runs
-from sen_bench.system import prepare_device, resolve_device
+from sen_bench.system import Terminal, prepare_device, resolve_device
 from sen_bench.tasks import get_task, reference_model
 
 
@@ -120,7 +120,7 @@ def train_command(
             terminal,
             tensorboard=tensorboard,
             force=force,
-            profiled=(lambda made: terminal.result(format_profile(made))) if profile else None,
+            profiled=(lambda made: print_result(terminal, format_profile(made))) if profile else None,
         )
         state = ", COLLAPSED" if result.collapsed else ""
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import torch
 
-from sen_bench.cli.console import EXIT_FAILED, Terminal
+from sen_bench.cli.console import EXIT_FAILED
 from sen_bench.cli.options import (
     Names,
     available_cores,
@@ -34,7 +34,7 @@ from sen_bench.sweep import (
     side_by_side,
     threads_per_job,
 )
-from sen_bench.system import device_name, prepare_device, resolve_device, resolve_devices
+from sen_bench.system import Terminal, device_name, prepare_device, resolve_device, resolve_devices
 from sen_bench.tasks import reference_model, task_names
 
 
@@ -107,7 +107,7 @@ def run_command(
         elsewhere=where is not None,
         **settings,
     )
-    runs = select_runs(selection, terminal.message)
+    runs = select_runs(selection, terminal)
     # How many workers a cluster has and which GPU, nobody knows here.
     known = None if where and device == "cuda" else device_name(runs[0].device)
     plan = make_plan(runs, jobs=None if where else jobs, force=force, device=known)
@@ -181,16 +181,16 @@ def _outcomes(
         # Closed whatever happens to whom it is given: only then jobs are stopped, while there is a client.
         with (
             connected(where, options, terminal.message, work="a sweep") as client,
-            closing(on_workers(runs, client, console=terminal, **how)) as outcomes,
+            closing(on_workers(runs, client, progress=terminal, **how)) as outcomes,
         ):
             yield outcomes
     elif jobs == 1:
         prepare_device(runs[0].device)
-        yield one_by_one(runs, console=terminal, workers=workers, alone=alone, **how)
+        yield one_by_one(runs, progress=terminal, workers=workers, alone=alone, **how)
     else:
         threads = threads_per_job(jobs, available_cores())
         share = MachineShare(jobs, threads, resolve_devices(device), workers)
-        with terminal.jobs(), closing(side_by_side(runs, share, board=terminal, **how)) as outcomes:
+        with closing(side_by_side(runs, share, progress=terminal, **how)) as outcomes:
             yield outcomes
 
 

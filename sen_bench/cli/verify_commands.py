@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from sen_bench.checks import verify
-from sen_bench.cli.console import EXIT_MISTAKE, Terminal
+from sen_bench.cli.console import EXIT_MISTAKE
 from sen_bench.cli.options import StorePlace, quiet_option
 from sen_bench.errors import DatasetError
-from sen_bench.store import is_url
+from sen_bench.store import is_url, open_dataset
+from sen_bench.system import Terminal
 
 
 @click.command("verify")
@@ -56,7 +57,7 @@ def verify_command(
     for store in stores:
         try:
             folder = _fetched(store, terminal) if is_url(store) else store
-            report = verify(folder, quick=quick, regenerate=regenerate, seed=seed, task=terminal.task)
+            report = verify(folder, quick=quick, regenerate=regenerate, seed=seed, progress=terminal)
         except DatasetError as error:
             broken = True
             click.echo(f"error: {error}", err=True)
@@ -68,6 +69,6 @@ def verify_command(
 
 def _fetched(url: Path | str, terminal: Terminal) -> Path:
     """The folder with the whole copy of a dataset behind a URL."""
-    with terminal.opened(url) as dataset:
-        dataset.fetch()
+    dataset = open_dataset(url, progress=terminal)
+    dataset.fetch()
     return dataset.path

@@ -8,7 +8,7 @@ have ground truth, without which the public evaluation does not read them. (Sour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sen_bench.envs import World, make_world
 from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.store import Dataset
 from sen_bench.symmetry import Group
-from sen_bench.system import move_aside, write_atomically
+from sen_bench.system import QUIET, Advance, Progress, move_aside, write_atomically
 
 EXPORTED = ("observation", "action", "state")
 """The arrays that are read; all others of a dataset are left out."""
@@ -43,7 +43,7 @@ def export_hdf5(
     *,
     element: int | None = None,
     force: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = QUIET,
 ) -> Path | None:
     """Writes a dataset as the HDF5 file that the paper's public code reads.
 
@@ -55,7 +55,7 @@ def export_hdf5(
         element: Write the episodes as seen after this element of the group, rendered again: for the public
             evaluation, the quarter turn.
         force: Move what lies at the target aside.
-        progress: Called with the episodes written and their number.
+        progress: Is told how many episodes are written.
 
     Returns:
         The new place of the file that was there before, if any.
@@ -78,8 +78,9 @@ def export_hdf5(
     moved: list[Path] = []
 
     def write(draft: Path) -> None:
-        with h5py.File(draft, "w") as file:
-            _write(file, dataset, turned, progress or (lambda _done, _total: None))
+        work = progress.work(f"{dataset.task} {dataset.split}", "episodes")
+        with h5py.File(draft, "w") as file, work as advance:
+            _write(file, dataset, turned, advance)
             file.attrs["written by"] = f"sen-bench {__version__}"
             file.attrs["task"], file.attrs["split"] = dataset.task, dataset.split
             file.attrs["content digest"] = dataset.content_digest
@@ -134,12 +135,12 @@ class _Turned:
         )
 
 
-def _write(file: Any, dataset: Dataset, turned: _Turned | None, progress: Callable[[int, int], None]) -> None:  # noqa: ANN401
+def _write(file: Any, dataset: Dataset, turned: _Turned | None, advance: Advance) -> None:  # noqa: ANN401
     """Writes block after block of episodes."""
     frames = dataset.array(EXPORTED[0])
     chunk = frames.chunks[0]
     block = chunk * max(1, _BLOCK_BYTES * dataset.episodes // (frames.nbytes * chunk))
-    progress(0, dataset.episodes)
+    advance(0, dataset.episodes)
     for start in range(0, dataset.episodes, block):
         stop = min(start + block, dataset.episodes)
         observation, action, state = (dataset.read(name, start, stop) for name in EXPORTED)
@@ -153,7 +154,7 @@ def _write(file: Any, dataset: Dataset, turned: _Turned | None, progress: Callab
                     name, shape, np.float32, chunks=rows.shape, compression="gzip", compression_opts=1
                 )
             file[name][start:stop] = rows
-        progress(stop, dataset.episodes)
+        advance(stop, dataset.episodes)
 
 
 def _converted(

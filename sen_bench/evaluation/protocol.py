@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -30,7 +30,7 @@ from sen_bench.evaluation.metrics import (
     separation,
     twin_pairs,
 )
-from sen_bench.system import free_memory
+from sen_bench.system import QUIET, Advance, Progress, free_memory
 
 _MIB = 1 << 20
 _CPU_MEMORY, _GPU_MEMORY = 16 * _MIB, 4096 * _MIB
@@ -135,7 +135,8 @@ def evaluate(
     seed: int = 0,
     autocast: torch.dtype | None = None,
     margin: float = 1.0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = QUIET,
+    title: str = "evaluate",
 ) -> list[HorizonScores]:
     """Scores a model at several horizons.
 
@@ -152,7 +153,8 @@ def evaluate(
         seed: Of the random pairs of DIE and of `separation`.
         autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
         margin: Of the hinge, the scale of `separation`.
-        progress: Called with episodes done and in total after each chunk.
+        progress: Is told how many episodes are done.
+        title: What the work is called where progress is shown.
 
     Returns:
         One entry a horizon, in the order of `horizons`.
@@ -172,10 +174,8 @@ def evaluate(
     twin = _Rollouts(model, episodes, sorted(set(horizons)), twin=True)
     scores = []
     with _scoring(model):
-        with _precision(episodes.device, autocast):
-            errors = _roll_out_all(
-                model, original, twin, elements, keys, order, chunk=chunk, progress=progress
-            )
+        with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
+            errors = _roll_out_all(model, original, twin, elements, keys, order, chunk=chunk, advance=advance)
         for horizon in horizons:
             true, predicted = original.checked(horizon)
             ranking = rank_predictions(true, predicted, chunk=rows_within(ranking_memory, len(true)))
@@ -326,7 +326,7 @@ def _roll_out_all(
     order: Tensor,
     *,
     chunk: int,
-    progress: Callable[[int, int], None] | None,
+    advance: Advance,
 ) -> _Errors:
     """Sends every episode and its twin through the model once, and measures EE and DIE(S) on the way.
 
@@ -354,8 +354,7 @@ def _roll_out_all(
         first, second = twin_pairs(key, torch.arange(len(key), device=key.device))
         invariance.update(embedding[first], embedding[second], of_twin[first], of_twin[second])
         last = (key[-1:], embedding[-1:].clone(), of_twin[-1:].clone())
-        if progress is not None:
-            progress(min(begin + chunk, len(order)), len(order))
+        advance(min(begin + chunk, len(order)), len(order))
     return _Errors(equivariance.value(), latent_equivariance.value(), invariance.value())
 
 

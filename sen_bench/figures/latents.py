@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from sen_bench.errors import NonFiniteError, UnknownNameError
 from sen_bench.figures.irreps import PointGroup
 from sen_bench.store import Dataset
 from sen_bench.symmetry import Representation
+from sen_bench.system import Advance
 
 #: Frames that go through a model at a time.
 CHUNK = 256
@@ -49,7 +50,7 @@ def encode_transitions(
     transitions: Transitions,
     *,
     narrow: torch.dtype | None,
-    progress: Callable[[int, int], None],
+    advance: Advance,
 ) -> Tensor:
     """Latents of the first observations of transitions; the model stays as it is.
 
@@ -57,7 +58,7 @@ def encode_transitions(
         model: The model.
         transitions: The transitions.
         narrow: A narrow type for the model's arithmetic, or None.
-        progress: Called with the observations done and their total.
+        advance: Called with the observations done and their total.
 
     Returns:
         ``[N, *latent_shape]``.
@@ -69,7 +70,7 @@ def encode_transitions(
     with inference(transitions.device, narrow):
         for index in torch.split(torch.arange(len(transitions)), CHUNK):
             parts.append(encode(model, transitions.observations(index)))
-            progress(int(index[-1]) + 1, len(transitions))
+            advance(int(index[-1]) + 1, len(transitions))
     # Concatenated outside inference mode, so that a loss may be computed from the result.
     return torch.cat(parts)
 

@@ -26,7 +26,7 @@ from sen_bench.figures.style import Format, save_figure, style
 from sen_bench.runs import Run, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
-from sen_bench.system import Console, move_aside
+from sen_bench.system import Progress, move_aside
 from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
 
 #: Default passes of the decoder over its frames, and the most frames of the training split it uses [ours].
@@ -82,7 +82,7 @@ def decode(
     run: Run,
     out: Path,
     formats: Sequence[Format],
-    console: Console,
+    progress: Progress,
     *,
     epochs: int = DECODER_EPOCHS,
     frames: int = DECODER_FRAMES,
@@ -94,7 +94,7 @@ def decode(
         run: A run that is trained to the end.
         out: The folder of the figure.
         formats: The file formats to write.
-        console: Shows progress and messages.
+        progress: Is told how it goes.
         epochs: Passes of the decoder over its frames.
         frames: The most frames of the training split it learns from, drawn by the seed of the run.
         force: Whether to move an existing decoder aside and start over.
@@ -108,12 +108,12 @@ def decode(
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")
     dataset = run.data.open(run.config.train_split)
     transitions = Transitions.drawn(dataset, run.device, frames, seed=run.seed)
-    with console.task(f"encode {run.name}", "frames") as advance:
-        latents = encode_transitions(model, transitions, narrow=_narrow(run), progress=advance)
+    with progress.work(f"encode {run.name}", "frames") as advance:
+        latents = encode_transitions(model, transitions, narrow=_narrow(run), advance=advance)
     folder = run.folder / "decoder"
     if force and folder.exists():
-        console.message(f"moved {folder} to {move_aside(folder)}")
-    with console.training(f"decoder of {run.name}"):
+        progress.message(f"moved {folder} to {move_aside(folder)}")
+    with progress.training(f"decoder of {run.name}"):
         result = train_decoder(
             latents,
             transitions,
@@ -125,7 +125,7 @@ def decode(
                 "weights": weights_digest(model),
                 "frames": str(len(transitions)),
             },
-            reporter=console,
+            progress=progress,
         )
     pictures = _decode_twins(model, result.decoder, shown, run)
     with style():

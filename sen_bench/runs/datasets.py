@@ -10,7 +10,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import Console
+from sen_bench.system import Progress
 from sen_bench.tasks import Task
 
 
@@ -42,29 +42,28 @@ class RunData:
         return dataset_path(self.folder / self.preset.name if resized else self.folder, self.task, split)
 
     def ensure(
-        self, split: str, *, console: Console, workers: int = 1, run: RunShards | None = None
+        self, split: str, *, progress: Progress, workers: int = 1, run: RunShards | None = None
     ) -> GenerationResult:
         """Generates a split where it is missing; what another process is generating is waited for.
 
         Args:
             split: Its name.
-            console: Is told how it goes.
+            progress: Is told how it goes.
             workers: Processes that make its shards.
             run: What makes them, in place of such processes.
 
         Raises:
             DatasetError: If there is another dataset in its place.
         """
-        with console.task(f"generate {self.task.name} {split}", "frames") as advance:
-            return generate(
-                self.recipe(split),
-                self.path(split),
-                workers=workers,
-                run=run,
-                wait=True,
-                progress=advance,
-                notice=console.message,
-            )
+        return generate(
+            self.recipe(split),
+            self.path(split),
+            workers=workers,
+            run=run,
+            wait=True,
+            progress=progress,
+            title=f"generate {self.task.name} {split}",
+        )
 
     def open(self, split: str) -> Dataset:
         """Opens a split.

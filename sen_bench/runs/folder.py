@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sen_bench.errors import CheckpointError
-from sen_bench.system import move_aside
+from sen_bench.system import Progress, move_aside
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10
@@ -57,7 +57,7 @@ class RunFolder:
         finally:
             lock.release()
 
-    def begin_anew(self, notice: Callable[[str], None]) -> None:
+    def begin_anew(self, progress: Progress) -> None:
         """Makes room for a new beginning: what is there is moved aside, which is said.
 
         From then on the run counts as not done, whatever the tables have of it, until it is `recorded`.
@@ -71,7 +71,7 @@ class RunFolder:
                 self._beside("anew").touch()
                 aside = move_aside(self.path) if self.path.exists() else None
             if aside is not None:
-                notice(f"moved {self.path} to {aside}")
+                progress.message(f"moved {self.path} to {aside}")
 
     @property
     def begun_anew(self) -> bool:

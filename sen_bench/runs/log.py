@@ -11,25 +11,25 @@ from types import TracebackType
 from typing import Final, Self
 
 from sen_bench.errors import CheckpointError, SenBenchError
-from sen_bench.system import Advance, Console, Status
+from sen_bench.system import Advance, Progress, Status
 
 LOG_FILE: Final = "run.log"
 """The file of the log, in the folder of a run."""
 
 
 class RunLog:
-    """A console that writes down what another one is told: messages, the ends of epochs, and errors.
+    """Writes down what it is told and passes it on: messages, the ends of epochs, and errors.
 
     Lines are added to those of earlier attempts, each with date and time, UTC.
 
     Args:
         path: The file, in a folder that is there.
-        console: Is told everything.
+        progress: Is told everything too.
     """
 
-    def __init__(self, path: Path, console: Console) -> None:
+    def __init__(self, path: Path, progress: Progress) -> None:
         self._path = path
-        self._console = console
+        self._progress = progress
 
     def __enter__(self) -> Self:
         """Opens the file.
@@ -60,29 +60,29 @@ class RunLog:
         self._file.flush()
 
     def message(self, text: str) -> None:
-        """A line a person should read."""
+        """A line that a person should read."""
         self._write(text)
-        self._console.message(text)
+        self._progress.message(text)
 
-    def progress(self, status: Status) -> None:
+    def status(self, status: Status) -> None:
         """Where training stands."""
         if status.step == status.steps:
             self._write(
                 f"epoch {status.epoch}/{status.epochs}: loss {status.loss:.4f},"
                 f" {status.speed:.0f} {status.unit}/s"
             )
-        self._console.progress(status)
+        self._progress.status(status)
 
     @contextmanager
     def training(self, name: str) -> Iterator[None]:
         """A training that is under way."""
         self._write(f"training {name}")
-        with self._console.training(name):
+        with self._progress.training(name):
             yield
 
     @contextmanager
-    def task(self, title: str, unit: str) -> Iterator[Advance]:
+    def work(self, title: str, unit: str) -> Iterator[Advance]:
         """A piece of work that is under way."""
         self._write(title)
-        with self._console.task(title, unit) as advance:
+        with self._progress.work(title, unit) as advance:
             yield advance

@@ -23,7 +23,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.settings import Settings, begun_training
 from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
-from sen_bench.system import Console, device_name, precision_notice
+from sen_bench.system import Progress, device_name, precision_notice
 from sen_bench.tasks import reference_model
 from sen_bench.training import (
     LOSS_TERMS,
@@ -75,7 +75,7 @@ def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
 
 def train_run(
     run: Run,
-    console: Console,
+    progress: Progress,
     *,
     tensorboard: bool = False,
     force: bool = False,
@@ -85,7 +85,7 @@ def train_run(
 
     Args:
         run: The run; its training data is there.
-        console: Is told how it goes; what a person should read is kept in the run's log too.
+        progress: Is told how it goes; what a person should read is kept in the run's log too.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to move an existing run aside and begin anew.
         profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
@@ -97,16 +97,16 @@ def train_run(
     """
     dataset = run.data.open(run.config.train_split)
     if force:
-        run.place.begin_anew(console.message)
+        run.place.begin_anew(progress)
     run.place.make()
-    with RunLog(run.log, console) as log:
+    with RunLog(run.log, progress) as log:
         return _train(run, dataset, log, tensorboard=tensorboard, profiled=profiled)
 
 
 def _train(
     run: Run,
     dataset: Dataset,
-    console: Console,
+    progress: Progress,
     *,
     tensorboard: bool,
     profiled: Callable[[Profile], None] | None,
@@ -117,7 +117,7 @@ def _train(
     with (
         run.place.alone(),
         _training_data(run, dataset) as transitions,
-        console.training(run.name),
+        progress.training(run.name),
     ):
         if run.begun:  # refused before the settings of the run that is there are overwritten
             there = Checkpoint.load(run.checkpoint, torch.device("cpu"))
@@ -126,7 +126,7 @@ def _train(
         placement = "" if run.placement is None else run.placement.reason
         for notice in (placement, precision_notice(run.device, run.config.training.precision)):
             if notice:
-                console.message(notice)
+                progress.message(notice)
         result = train(
             lambda: run.task.build_model(run.config.model, run.config.model_options),
             transitions,
@@ -134,13 +134,13 @@ def _train(
             seed=run.seed,
             folder=run.folder,
             identity=identity,
-            reporter=console,
+            progress=progress,
             tensorboard=tensorboard,
             compiled=run.compiled,
             stages=profiler,
         )
     if profiler is not None and not profiler.finished:
-        console.message(f"no profile of {run.name}: {profiler.shortfall}")
+        progress.message(f"no profile of {run.name}: {profiler.shortfall}")
     return result
 
 
@@ -152,7 +152,7 @@ def _training_data(run: Run, dataset: Dataset) -> AbstractContextManager[Trainin
     return StreamedTransitions(dataset, run.device, buffer=buffer)
 
 
-def evaluate_run(run: Run, console: Console) -> list[RunRow]:
+def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
     """Scores the trained model of a run.
 
     Returns:
@@ -169,17 +169,17 @@ def evaluate_run(run: Run, console: Console) -> list[RunRow]:
     narrow = run.config.training.precision == "bfloat16"
     horizons = run.config.evaluation.horizons
     half = (default_memory(run.device) if run.eval_memory is None else run.eval_memory) // 2
-    with console.task(f"evaluate {run.config.model}", "episodes") as advance:
-        scores = evaluate(
-            model,
-            Episodes(dataset, run.device, times=(0, *horizons), memory=half),
-            horizons=horizons,
-            ranking_memory=half,
-            seed=run.config.evaluation.seed,
-            autocast=torch.bfloat16 if narrow else None,
-            margin=run.config.training.hinge,
-            progress=advance,
-        )
+    scores = evaluate(
+        model,
+        Episodes(dataset, run.device, times=(0, *horizons), memory=half),
+        horizons=horizons,
+        ranking_memory=half,
+        seed=run.config.evaluation.seed,
+        autocast=torch.bfloat16 if narrow else None,
+        margin=run.config.training.hinge,
+        progress=progress,
+        title=f"evaluate {run.config.model}",
+    )
     seconds = time.perf_counter() - began
     return [
         RunRow(
@@ -250,13 +250,13 @@ def is_scored(run: Run) -> bool:
 
 
 def complete_run(
-    run: Run, console: Console, *, workers: int, tensorboard: bool = False, force: bool = False
+    run: Run, progress: Progress, *, workers: int, tensorboard: bool = False, force: bool = False
 ) -> bool:
     """Does whatever of a run is not done: data, training, scores, its rows in the tables.
 
     Args:
         run: The run.
-        console: Is told how it goes.
+        progress: Is told how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already; the old run is moved aside.
@@ -265,23 +265,23 @@ def complete_run(
         Whether there was anything to do.
     """
     for split in run.splits:
-        run.data.ensure(split, workers=workers, console=console)
+        run.data.ensure(split, workers=workers, progress=progress)
     if force:
-        run.place.begin_anew(console.message)
-    rows = missing_rows(run, console, tensorboard=tensorboard, again=force)
+        run.place.begin_anew(progress)
+    rows = missing_rows(run, progress, tensorboard=tensorboard, again=force)
     if rows:
         record_run(run, rows)
     return bool(rows)
 
 
 def missing_rows(
-    run: Run, console: Console, *, tensorboard: bool = False, again: bool = False
+    run: Run, progress: Progress, *, tensorboard: bool = False, again: bool = False
 ) -> list[RunRow]:
     """Trains and scores the model of a run on data that is there; leaves the tables to the caller.
 
     Args:
         run: The run.
-        console: Is told how it goes; what a person should read is kept in the run's log too.
+        progress: Is told how it goes; what a person should read is kept in the run's log too.
         tensorboard: Whether to write TensorBoard events too.
         again: Whether to do so even if the table of runs has its rows.
 
@@ -290,8 +290,8 @@ def missing_rows(
     """
     if not again and is_scored(run):
         return []
-    train_run(run, console, tensorboard=tensorboard)
-    with RunLog(run.log, console) as log:
+    train_run(run, progress, tensorboard=tensorboard)
+    with RunLog(run.log, progress) as log:
         return evaluate_run(run, log)
 
 

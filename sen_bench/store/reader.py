@@ -21,9 +21,10 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from sen_bench.errors import DatasetError
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION, chunk_files
 from sen_bench.store.manifest import Manifest, check_size, check_sizes
-from sen_bench.store.remote import FetchingStore, Progress, RemoteCopy, is_url
+from sen_bench.store.remote import FetchingStore, RemoteCopy, is_url
 from sen_bench.store.shard import decode_shard, read_chunk
 from sen_bench.symmetry import AnySymmetry, Symmetry
+from sen_bench.system import QUIET, Progress
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
@@ -336,7 +337,7 @@ class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
         return value
 
 
-def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Dataset:
+def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
     """Opens a dataset for reading.
 
     From a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is
@@ -344,7 +345,7 @@ def open_dataset(place: Path | str, *, progress: Progress | None = None) -> Data
 
     Args:
         place: The folder, "…/train.zarr", or a URL of it that fsspec understands, "https://…/train.zarr".
-        progress: Called with the bytes fetched and the bytes asked for so far, from any thread.
+        progress: Is told what is fetched, from any thread.
 
     Raises:
         DatasetError: There is nothing there, or something that is not a Zarr group, not ours, of another

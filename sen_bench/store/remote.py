@@ -7,8 +7,9 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError, MissingExtraError
 from sen_bench.store.manifest import MANIFEST, FileRecord, Manifest
-from sen_bench.system import write_atomically
+from sen_bench.system import QUIET, Advance, Progress, write_atomically
 
 CACHE_VARIABLE = "SEN_BENCH_CACHE"
 """Environment variable that names the folder of the cache."""
@@ -31,8 +32,6 @@ OFFLINE_VARIABLE = "SEN_BENCH_OFFLINE"
 _CONNECTIONS = 8
 # Seconds without an answer after which a server is taken for dead.
 _PATIENCE = 60
-
-Progress = Callable[[int, int], None]
 
 
 def is_url(place: Path | str) -> bool:
@@ -63,15 +62,13 @@ class RemoteCopy:
         url: The dataset.
         source: What reads its files; None: nothing, and only what is in the cache is used.
         manifest: The dataset's manifest, as bytes.
-        progress: Called with the bytes fetched and the bytes asked for so far.
+        progress: Is told what is fetched.
 
     Raises:
         DatasetError: The manifest cannot be understood.
     """
 
-    def __init__(
-        self, url: str, source: _Source | None, manifest: bytes, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, url: str, source: _Source | None, manifest: bytes, progress: Progress = QUIET) -> None:
         self.url = url
         self.manifest = Manifest.parse(manifest, f"{url}/{MANIFEST}")
         # Somebody else's manifest must not make us write anywhere but into the copy, on any system.
@@ -79,9 +76,7 @@ class RemoteCopy:
             if PurePosixPath(name).is_absolute() or {"..", "\\", ":"} & {*name.split("/"), *name}:
                 raise DatasetError(f"{url}/{MANIFEST} names a file outside the dataset: {name}")
         self._source = source
-        self._progress = progress or (lambda _done, _total: None)
-        self._lock = threading.Lock()
-        self._done = self._asked = 0
+        self._shown = _Fetching(url, progress)
         digest = hashlib.sha256(manifest).hexdigest()
         self.path = cache_folder() / "datasets" / f"{digest}.zarr"
         if not (self.path / MANIFEST).exists():
@@ -90,7 +85,7 @@ class RemoteCopy:
             _keep(_last_copy(url), digest.encode())
 
     @classmethod
-    def open(cls, url: str, progress: Progress | None = None) -> Self:
+    def open(cls, url: str, progress: Progress = QUIET) -> Self:
         """Finds out which dataset lies behind a URL.
 
         Args:
@@ -136,14 +131,14 @@ class RemoteCopy:
                 been fetched is kept.
         """
         missing = [name for name in names if not self._has(name)]
-        with self._lock:
-            self._asked += sum(self.manifest.files[name].size for name in missing)
-        if len(missing) <= 1:
-            for name in missing:
-                self._fetch_one(name)
+        if not missing:
             return
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            list(pool.map(self._fetch_one, missing))
+        with self._shown.asked(sum(self.manifest.files[name].size for name in missing)):
+            if len(missing) == 1:
+                self._fetch_one(missing[0])
+                return
+            with ThreadPoolExecutor(_CONNECTIONS) as pool:
+                list(pool.map(self._fetch_one, missing))
 
     def _has(self, name: str) -> bool:
         """Whether a file is here. Its contents were verified when they arrived."""
@@ -169,9 +164,46 @@ class RemoteCopy:
                 f" {record.size} with sha256 {record.sha256[:12]}…; try again, or copy it there again"
             )
         _keep(self.path / name, data)
+        self._shown.arrived(len(data))
+
+
+class _Fetching:
+    """What is shown of the fetching of files: one piece of work, by however many threads they are asked for.
+
+    Args:
+        url: Where they come from.
+        progress: Is told.
+    """
+
+    def __init__(self, url: str, progress: Progress) -> None:
+        self._title = f"fetching {url}"
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._askers = self._done = self._asked = 0
+        self._advance: Advance
+        self._context = ExitStack()
+
+    @contextmanager
+    def asked(self, size: int) -> Iterator[None]:
+        """Shows that so many bytes more are asked for, until they are there or have failed."""
         with self._lock:
-            self._done += len(data)
-            self._progress(self._done, self._asked)
+            if self._askers == 0:
+                self._advance = self._context.enter_context(self._progress.work(self._title, "bytes"))
+            self._askers += 1
+            self._asked += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._askers -= 1
+                if self._askers == 0:
+                    self._context.close()
+
+    def arrived(self, size: int) -> None:
+        """So many bytes of what is asked for are there."""
+        with self._lock:
+            self._done += size
+            self._advance(self._done, self._asked)
 
 
 class FetchingStore(zarr.storage.LocalStore):

@@ -2,8 +2,6 @@ from .dask_jobs import on_workers as on_workers
 from .estimate import Estimates as Estimates
 from .jobs import MachineShare as MachineShare
 from .jobs import side_by_side as side_by_side
-from .outcome import Board as Board
-from .outcome import Count as Count
 from .outcome import Outcome as Outcome
 from .outcome import one_by_one as one_by_one
 from .plan import Plan as Plan

@@ -16,7 +16,7 @@ from sen_bench.generators import shards_on
 from sen_bench.results import RunRow
 from sen_bench.runs import Run, missing_rows, place_data, record_run
 from sen_bench.sweep.outcome import Outcome, first_line
-from sen_bench.system import Advance, Console, Status, prepare_device, resolve_device
+from sen_bench.system import Advance, Progress, Status, prepare_device, resolve_device
 
 if TYPE_CHECKING:
     import distributed
@@ -28,7 +28,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def on_workers(
-    runs: Sequence[Run], client: distributed.Client, *, console: Console, tensorboard: bool, force: bool
+    runs: Sequence[Run], client: distributed.Client, *, progress: Progress, tensorboard: bool, force: bool
 ) -> Generator[Outcome, None, None]:
     """Does runs on a cluster, and generates what they need there; writes the rows of each as it ends.
 
@@ -39,7 +39,7 @@ def on_workers(
         runs: What is to be done, the longest first; in folders that the workers see under the same path, on
             devices as workers know them.
         client: The connection.
-        console: Is told how it goes.
+        progress: Is told how it goes.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already.
 
@@ -57,7 +57,7 @@ def on_workers(
             path = str(run.data.path(split))
             if path not in made | broken.keys():
                 try:
-                    run.data.ensure(split, console=console, run=shards_on(client))
+                    run.data.ensure(split, progress=progress, run=shards_on(client))
                     made.add(path)
                 except SenBenchError as error:
                     broken[path] = first_line(error)
@@ -67,7 +67,7 @@ def on_workers(
         else:
             ready.append(run)
     if force:
-        ready = yield from _begin_anew(ready, console)
+        ready = yield from _begin_anew(ready, progress)
     if not ready:
         return
     folder = ready[0].workspace.runs
@@ -95,7 +95,7 @@ def on_workers(
             client.cancel(list(futures))
 
 
-def _begin_anew(runs: Sequence[Run], console: Console) -> Generator[Outcome, None, list[Run]]:
+def _begin_anew(runs: Sequence[Run], progress: Progress) -> Generator[Outcome, None, list[Run]]:
     """Moves aside what there is of runs; here and not by the worker, as another one may go on after it.
 
     Returns:
@@ -104,7 +104,7 @@ def _begin_anew(runs: Sequence[Run], console: Console) -> Generator[Outcome, Non
     ready = []
     for run in runs:
         try:
-            run.place.begin_anew(console.message)
+            run.place.begin_anew(progress)
         except SenBenchError as error:
             yield Outcome(run, error=first_line(error))
         else:
@@ -132,7 +132,7 @@ def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
 
 
 class _Watched:
-    """A console on a worker, where nobody looks: the log has everything. Ends a run that nobody waits for."""
+    """Shows nothing, as nobody looks at a worker and the log has everything. Ends a run nobody waits for."""
 
     def __init__(self, token: Token) -> None:
         self._token = token
@@ -147,7 +147,7 @@ class _Watched:
     def message(self, text: str) -> None:
         del text
 
-    def progress(self, status: Status) -> None:
+    def status(self, status: Status) -> None:
         del status
         self._look()
 
@@ -157,7 +157,7 @@ class _Watched:
         yield
 
     @contextmanager
-    def task(self, title: str, unit: str) -> Iterator[Advance]:
+    def work(self, title: str, unit: str) -> Iterator[Advance]:
         del title, unit
         yield lambda _done, _total: self._look()
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import multiprocessing.connection
 import signal
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import torch
 
 from sen_bench.runs import Run, record_run
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
-from sen_bench.sweep.outcome import Board, Outcome
+from sen_bench.sweep.outcome import Outcome
 from sen_bench.sweep.worker import Answer, Worker, WorkerExit, last_moment
+from sen_bench.system import SweepProgress
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class MachineShare:
 
 
 def side_by_side(
-    runs: Sequence[Run], share: MachineShare, *, board: Board, tensorboard: bool, force: bool
+    runs: Sequence[Run], share: MachineShare, *, progress: SweepProgress, tensorboard: bool, force: bool
 ) -> Generator[Outcome, None, None]:
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
@@ -43,14 +45,14 @@ def side_by_side(
     Args:
         runs: What is to be done, the longest first.
         share: How much of the machine may be used.
-        board: Is shown how it goes.
+        progress: Is told how it goes.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already.
 
     Raises:
         ResultsError: If the tables cannot be written.
     """
-    crew = _Crew(runs, share, board, tensorboard=tensorboard, force=force)
+    crew = _Crew(runs, share, progress, tensorboard=tensorboard, force=force)
     try:
         yield from crew.outcomes()
         crew.dismiss()
@@ -62,11 +64,18 @@ class _Crew:
     """The workers of a sweep; each is started when there is first something for it to do."""
 
     def __init__(
-        self, runs: Sequence[Run], share: MachineShare, board: Board, *, tensorboard: bool, force: bool
+        self,
+        runs: Sequence[Run],
+        share: MachineShare,
+        progress: SweepProgress,
+        *,
+        tensorboard: bool,
+        force: bool,
     ) -> None:
         self._share = share
-        self._board = board
+        self._progress = progress
         self._workers: dict[int, Worker] = {}
+        self._shown: dict[int, _Shown] = {}
         self._queue = Queue(
             runs, workers=share.workers, jobs=share.jobs, tensorboard=tensorboard, again=force
         )
@@ -105,7 +114,7 @@ class _Crew:
             if isinstance(order, RunOrder):
                 order = replace(order, run=replace(order.run, device=worker.device))
             worker.give(order)
-            self._board.show(number, _label(order), None)
+            self._shown[number] = _Shown(self._progress, _label(order))
 
     def _take_report(self, number: int) -> list[tuple[Run, Answer]]:
         """Takes in what a worker says; the runs that have thereby ended."""
@@ -114,17 +123,17 @@ class _Crew:
         if order is None:
             raise RuntimeError("a worker without an order said something")
         if isinstance(report, str):
-            self._board.message(f"{_title(order)}: {report}")
+            self._progress.message(f"{_title(order)}: {report}")
             return []
         if isinstance(report, WorkerExit):
             del self._workers[number]
             worker.stop_waiting(last_moment())
             report = Answer(error=_why_it_ended(report))
         if not isinstance(report, Answer):
-            self._board.show(number, _label(order), report)
+            self._shown[number].report(report)
             return []
         worker.order = None
-        self._board.clear(number)
+        self._shown.pop(number).close()
         if isinstance(order, RunOrder):
             return [(order.run, report)]
         if report.error is None:
@@ -140,12 +149,31 @@ class _Crew:
 
     def stop(self) -> None:
         """Stops those that are there, at once."""
+        while self._shown:
+            self._shown.popitem()[1].close()
         for worker in self._workers.values():
             worker.stop()
         # One moment for all: schedulers that send SIGTERM kill soon after.
         until = last_moment()
         for worker in self._workers.values():
             worker.stop_waiting(until)
+
+
+class _Shown:
+    """What is shown of a worker's job, until it is closed.
+
+    Args:
+        progress: Who is told.
+        name: The name of the job.
+    """
+
+    def __init__(self, progress: SweepProgress, name: str) -> None:
+        self._context = ExitStack()
+        self.report = self._context.enter_context(progress.job(name))
+
+    def close(self) -> None:
+        """The job has ended."""
+        self._context.close()
 
 
 def _label(order: DataOrder | RunOrder) -> str:

@@ -1,14 +1,13 @@
-"""What becomes of runs, who is shown it, and the simplest way to get there: one run after another."""
+"""What becomes of runs, and the simplest way to get there: one run after another."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from sen_bench.errors import ResultsError, SenBenchError
 from sen_bench.runs import Run, complete_run
-from sen_bench.system import Console, Status
+from sen_bench.system import Progress
 
 
 @dataclass(frozen=True)
@@ -26,44 +25,14 @@ class Outcome:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Count:
-    """Where a piece of work stands that is counted.
-
-    Attributes:
-        title: What it is.
-        done: How much is done.
-        total: How much there is.
-        unit: What is counted, in the plural.
-    """
-
-    title: str
-    done: int
-    total: int
-    unit: str
-
-
-class Board(Protocol):
-    """Who is shown jobs that go on at the same time."""
-
-    def message(self, text: str) -> None:
-        """A line a person should read."""
-
-    def show(self, job: int, name: str, state: Status | Count | None) -> None:
-        """Shows what a job, by its number from 0, is doing and where it stands; None: it has just begun."""
-
-    def clear(self, job: int) -> None:
-        """The job has nothing to do."""
-
-
 def one_by_one(
-    runs: Sequence[Run], *, console: Console, workers: int, tensorboard: bool, force: bool, alone: bool
+    runs: Sequence[Run], *, progress: Progress, workers: int, tensorboard: bool, force: bool, alone: bool
 ) -> Generator[Outcome, None, None]:
     """Does each run in this process. A run that fails does not stop the others.
 
     Args:
         runs: What is to be done.
-        console: Is told how it goes.
+        progress: Is told how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train anew what is trained already.
@@ -75,7 +44,7 @@ def one_by_one(
     """
     for run in runs:
         try:
-            new = complete_run(run, console, workers=workers, tensorboard=tensorboard, force=force)
+            new = complete_run(run, progress, workers=workers, tensorboard=tensorboard, force=force)
             yield Outcome(run, new)
         except ResultsError:
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from sen_bench.config import Preset, TaskPreset
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.runs import Run, Workspace, place_data
-from sen_bench.system import is_object_name
+from sen_bench.system import QUIET, Progress, is_object_name
 from sen_bench.tasks import Task, get_task, task_names
 
 
@@ -54,44 +54,44 @@ class Selection:
         return self.tasks is None or len(self.tasks) > 1
 
 
-def select_runs(selection: Selection, notice: Callable[[str], None] = lambda _line: None) -> list[Run]:
+def select_runs(selection: Selection, progress: Progress = QUIET) -> list[Run]:
     """The runs that were asked for, all checked; at least one.
 
     Args:
         selection: What was asked for.
-        notice: Called with lines that a person should read: which tasks are passed over.
+        progress: Is told which tasks are passed over.
 
     Raises:
         UnknownNameError: If no task has such a model or split, or there is no such task.
         ConfigError: If the preset does not fit, or nothing is left to run.
     """
-    tasks = list(_tasks(selection, notice))
+    tasks = list(_tasks(selection, progress))
     _check_somebody_has(selection, tasks)
-    runs = [run for task in tasks for run in _runs_of(selection, task, notice)]
+    runs = [run for task in tasks for run in _runs_of(selection, task, progress)]
     if not runs:
         raise ConfigError("nothing is left to run: no task has both such models and such a split")
     return [_placed(run, selection, alone=len(runs) == 1) for run in runs]
 
 
-def _tasks(selection: Selection, notice: Callable[[str], None]) -> Iterator[Task]:
+def _tasks(selection: Selection, progress: Progress) -> Iterator[Task]:
     """The tasks; of all tasks, those that can be run."""
     if selection.tasks is not None:
         yield from map(get_task, dict.fromkeys(selection.tasks))
         return
     for name in sorted(selection.preset.tasks.keys() - set(task_names())):
-        notice(
+        progress.message(
             f"{name} is skipped: preset {selection.preset.name!r} has sizes for it, but there is no such task"
         )
     for name in task_names():
         try:
             task = get_task(name)
         except ExtensionError as error:
-            notice(f"{name} is skipped: {error}")
+            progress.message(f"{name} is skipped: {error}")
             continue
         if name not in selection.preset.tasks:
-            notice(f"{name} is skipped: preset {selection.preset.name!r} says nothing about it")
+            progress.message(f"{name} is skipped: preset {selection.preset.name!r} says nothing about it")
         elif not task.models and not selection.models:
-            notice(f"{name} is skipped: it has no models of its own")
+            progress.message(f"{name} is skipped: it has no models of its own")
         else:
             yield task
 
@@ -109,16 +109,16 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
         raise UnknownNameError("split", selection.train_split, splits)
 
 
-def _runs_of(selection: Selection, task: Task, notice: Callable[[str], None]) -> Iterator[Run]:
+def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[Run]:
     """The runs of one task."""
     names = list(selection.models)
     splits = task.train_splits if selection.train_split is None else [selection.train_split]
     if selection.several:
         if names and not (names := [n for n in names if is_object_name(n) or n in task.model_names()]):
-            notice(f"{task.name} is skipped: it has no such model")
+            progress.message(f"{task.name} is skipped: it has no such model")
             return
         if not (splits := [split for split in splits if split in task.train_splits]):
-            notice(f"{task.name} is skipped: it has no split {selection.train_split}")
+            progress.message(f"{task.name} is skipped: it has no split {selection.train_split}")
             return
     # First, because no preset says anything about a task without models.
     models = task.check_models(names)

@@ -21,8 +21,8 @@ from sen_bench.errors import SenBenchError
 from sen_bench.results import RunRow
 from sen_bench.runs import missing_rows
 from sen_bench.sweep.orders import DataOrder, Order
-from sen_bench.sweep.outcome import Count, first_line
-from sen_bench.system import Advance, Status, heed_parent, interrupts_held, prepare_device
+from sen_bench.sweep.outcome import first_line
+from sen_bench.system import Advance, Status, WorkStatus, heed_parent, interrupts_held, prepare_device
 
 # Seconds between two reports of where a piece of work stands.
 _REPORT_EVERY = 0.5
@@ -58,8 +58,8 @@ class WorkerExit:
     error: str | None = None
 
 
-Report = str | Status | Count | Answer | WorkerExit
-"""What a worker says: a line a person should read, where it stands, what came of it."""
+Report = str | Status | WorkStatus | Answer | WorkerExit
+"""What a worker says: a line that a person should read, where it stands, what came of it."""
 
 
 def threads_per_job(jobs: int, cores: int) -> int:
@@ -147,7 +147,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 class _Relay:
-    """A console that tells the parent."""
+    """Tells the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -156,7 +156,7 @@ class _Relay:
     def message(self, text: str) -> None:
         self._connection.send(text)
 
-    def progress(self, status: Status) -> None:
+    def status(self, status: Status) -> None:
         self._stands(status, end=status.step == status.steps)
 
     @contextmanager
@@ -165,10 +165,10 @@ class _Relay:
         yield
 
     @contextmanager
-    def task(self, title: str, unit: str) -> Iterator[Advance]:
-        yield lambda done, total: self._stands(Count(title, done, total, unit), end=done == total)
+    def work(self, title: str, unit: str) -> Iterator[Advance]:
+        yield lambda done, total: self._stands(WorkStatus(title, done, total, unit), end=done == total)
 
-    def _stands(self, state: Status | Count, *, end: bool) -> None:
+    def _stands(self, state: Status | WorkStatus, *, end: bool) -> None:
         now = time.monotonic()
         if end or now - self._last >= _REPORT_EVERY:
             self._last = now
@@ -203,13 +203,13 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
     relay = _Relay(connection)
     try:
         if isinstance(order, DataOrder):
-            order.run.data.ensure(order.split, console=relay, workers=order.workers)
+            order.run.data.ensure(order.split, progress=relay, workers=order.workers)
             return Answer()
         with ExitStack() as stack:
             stack.enter_context(_ExitAtError(connection))
             # Before there is a log in the folder that somebody writes to.
             if order.again:
-                order.run.place.begin_anew(relay.message)
+                order.run.place.begin_anew(relay)
             order.run.place.make()
             stack.enter_context(_output_to(order.run.log))
             rows = missing_rows(order.run, relay, tensorboard=order.tensorboard, again=order.again)

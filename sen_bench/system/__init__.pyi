@@ -17,7 +17,12 @@ from .plugins import is_object_name as is_object_name
 from .plugins import source_digest as source_digest
 from .processes import heed_parent as heed_parent
 from .processes import interrupts_held as interrupts_held
+from .progress import QUIET as QUIET
 from .progress import Advance as Advance
-from .progress import Console as Console
-from .progress import Reporter as Reporter
+from .progress import Progress as Progress
+from .progress import Quiet as Quiet
 from .progress import Status as Status
+from .progress import SweepProgress as SweepProgress
+from .progress import WorkStatus as WorkStatus
+from .progress import duration as duration
+from .terminal import Terminal as Terminal

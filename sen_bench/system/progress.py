@@ -1,16 +1,16 @@
-"""Who is told how long work goes."""
+"""How long work tells people where it stands: one protocol, spoken by all that may take long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where training stands, for a progress display.
+    """Where a training stands.
 
     Attributes:
         epoch: The epoch under way, from 1.
@@ -36,26 +36,117 @@ class Status:
     collapsed: bool
     restarts: int
 
+    @property
+    def done(self) -> int:
+        """Steps done in all epochs of this attempt."""
+        return (self.epoch - 1) * self.steps + self.step
 
-class Reporter(Protocol):
-    """Who is told how training goes."""
+    @property
+    def total(self) -> int:
+        """Steps in all epochs."""
+        return self.epochs * self.steps
 
-    def progress(self, status: Status) -> None:
-        """Called every few steps."""
+    def __str__(self) -> str:
+        text = (
+            f"epoch {self.epoch}/{self.epochs}  step {self.step}/{self.steps}  loss {self.loss:.4f}"
+            f"  {self.speed:.0f} {self.unit}/s  {duration(self.seconds_left)} left"
+        )
+        if self.restarts:
+            text += f"  restart {self.restarts}"
+        if self.collapsed:
+            text += "  COLLAPSED: all latents equal"
+        return text
 
-    def message(self, text: str) -> None:
-        """Called with a line that a person should read, such as that the model has collapsed."""
+
+@dataclass(frozen=True)
+class WorkStatus:
+    """Where a counted piece of work stands.
+
+    Attributes:
+        title: What it is.
+        done: How much is done.
+        total: How much there is.
+        unit: What is counted, in the plural.
+    """
+
+    title: str
+    done: int
+    total: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.done}/{self.total} {self.unit}"
 
 
-#: A callback that is told how much of a piece of work is done, and how much there is.
+#: Called with how much of a piece of work is done, and how much there is.
 Advance = Callable[[int, int], None]
 
 
-class Console(Reporter, Protocol):
-    """Who is told how a run goes: a training reporter that knows what is being trained, and other work."""
+class Progress(Protocol):
+    """Who is told how long work goes: a `Terminal`, a log, nobody (`QUIET`), or something of your own."""
+
+    def message(self, text: str) -> None:
+        """Takes a line that a person should read, such as that a model has collapsed."""
+
+    def work(self, title: str, unit: str) -> AbstractContextManager[Advance]:
+        """Shows a counted piece of work while it is under way; there may be another within it.
+
+        Args:
+            title: What it is: "evaluate sen".
+            unit: What is counted, in the plural: "episodes".
+
+        Returns:
+            A context manager. Its value is called with how much is done and how much there is, from whatever
+            thread does the work.
+        """
 
     def training(self, name: str) -> AbstractContextManager[None]:
-        """Shows the training of a run while it is under way."""
+        """Shows the training of a run while it is under way; where it stands, :meth:`status` is told."""
 
-    def task(self, title: str, unit: str) -> AbstractContextManager[Advance]:
-        """Shows a piece of work while it is under way."""
+    def status(self, status: Status) -> None:
+        """Takes where the training stands that is under way; called every few steps."""
+
+
+class SweepProgress(Progress, Protocol):
+    """Who is also told of jobs that go on at the same time, such as those of a sweep's worker processes."""
+
+    def job(self, name: str) -> AbstractContextManager[Callable[[Status | WorkStatus], None]]:
+        """Shows a job while it is under way; the value is called with where it stands."""
+
+
+class Quiet:
+    """Tells nobody anything."""
+
+    def message(self, text: str) -> None:
+        """Keeps it to itself."""
+
+    @contextmanager
+    def work(self, title: str, unit: str) -> Iterator[Advance]:  # noqa: ARG002 — as the protocol has it
+        """Shows nothing."""
+        yield lambda _done, _total: None
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[None]:  # noqa: ARG002
+        """Shows nothing."""
+        yield
+
+    def status(self, status: Status) -> None:
+        """Shows nothing."""
+
+    @contextmanager
+    def job(self, name: str) -> Iterator[Callable[[Status | WorkStatus], None]]:  # noqa: ARG002
+        """Shows nothing."""
+        yield lambda _state: None
+
+
+#: What functions tell that are given nobody to tell.
+QUIET: Final = Quiet()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``7 min``, ``3.2 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

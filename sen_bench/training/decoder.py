@@ -11,7 +11,7 @@ from torch.nn import functional
 from sen_bench.baselines import Decoder
 from sen_bench.data import Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.system import Reporter
+from sen_bench.system import QUIET, Progress
 from sen_bench.training.epochs import EpochTraining, Pace
 
 #: Samples in a batch, and the learning rate of Adam [ours].
@@ -41,7 +41,7 @@ def train_decoder(
     seed: int,
     folder: Path,
     identity: dict[str, str],
-    reporter: Reporter,
+    progress: Progress = QUIET,
 ) -> DecoderResult:
     """Trains a decoder, or goes on where an earlier call with the same arguments stopped.
 
@@ -56,7 +56,7 @@ def train_decoder(
         seed: Decides the initial weights and the order of the samples.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` of the decoder are kept.
         identity: Whose latents they are; the checkpoint of a decoder of others is refused.
-        reporter: Is told how it goes.
+        progress: Is told how it goes.
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
@@ -72,7 +72,7 @@ def train_decoder(
         seed=seed,
         folder=folder,
         identity=identity,
-        reporter=reporter,
+        progress=progress,
     )
     run.run()
     if run.epoch > epochs:
@@ -100,7 +100,7 @@ class _DecoderRun(EpochTraining[Decoder]):
         seed: int,
         folder: Path,
         identity: dict[str, str],
-        reporter: Reporter,
+        progress: Progress,
     ) -> None:
         self._latents = latents
         self._transitions = transitions
@@ -113,7 +113,7 @@ class _DecoderRun(EpochTraining[Decoder]):
             device=transitions.device,
             folder=folder,
             identity=identity,
-            reporter=reporter,
+            progress=progress,
         )
 
     def measure(self, index: Tensor, permutation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002 — no negatives

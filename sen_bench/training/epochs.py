@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sen_bench.config import Schedule
 from sen_bench.errors import NonFiniteError
-from sen_bench.system import Reporter, Status
+from sen_bench.system import Progress, Status
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog
 from sen_bench.training.profile import Stages
@@ -68,7 +68,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         device: Where it is trained.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What is trained; a checkpoint with another identity is refused.
-        reporter: Is told how it goes.
+        progress: Is told how it goes.
         stages: Is told which step and stage is under way.
     """
 
@@ -91,7 +91,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         device: torch.device,
         folder: Path,
         identity: dict[str, str],
-        reporter: Reporter,
+        progress: Progress,
         stages: Stages | None = None,
     ) -> None:
         self._build = build
@@ -102,7 +102,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._folder = folder
         self._path = folder / CHECKPOINT_FILE
         self._identity = identity
-        self._reporter = reporter
+        self._progress = progress
         self._stages = stages or Stages()
         self._session = (time.perf_counter(), 0)  # when this process began, and samples since
         self.samples_seen = 0
@@ -255,14 +255,14 @@ class EpochTraining(ABC, Generic[NetworkT]):
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
                     losses += self._take_in(waiting, log)
                     waiting.clear()
-                    self._reporter.progress(self._status(done, steps, losses[-FETCH_EVERY:]))
+                    self._progress.status(self._status(done, steps, losses[-FETCH_EVERY:]))
         return losses
 
-    def _set_learning_rate(self, progress: float) -> None:
-        """Sets the learning rate for a step, by the share of all steps that lie before it."""
+    def _set_learning_rate(self, share: float) -> None:
+        """Sets the learning rate for a step, from the share of all steps that lie before it."""
         if self._pace.schedule == "cosine":
             for group in self.optimizer.param_groups:
-                group["lr"] = self._pace.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+                group["lr"] = self._pace.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; its terms, ``[len(terms)]``, still on the device."""

@@ -14,7 +14,7 @@ from sen_bench.baselines import WorldModel
 from sen_bench.config import TrainingConfig
 from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
-from sen_bench.system import Reporter
+from sen_bench.system import QUIET, Progress
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
@@ -63,7 +63,7 @@ def train(
     seed: int,
     folder: Path,
     identity: dict[str, str],
-    reporter: Reporter,
+    progress: Progress = QUIET,
     tensorboard: bool = False,
     compiled: bool = False,
     stages: Stages | None = None,
@@ -80,7 +80,7 @@ def train(
         seed: The seed of the run.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What the run is; a checkpoint with another identity is refused.
-        reporter: Is told how it goes.
+        progress: Is told how it goes.
         tensorboard: Whether to write TensorBoard events to ``folder/tensorboard`` too.
         compiled: Whether the loss and its gradient are compiled (torch.compile). The weights are then equal
             up to rounding; a run may go on either way.
@@ -104,7 +104,7 @@ def train(
         seed=seed,
         folder=folder,
         identity=identity,
-        reporter=reporter,
+        progress=progress,
         compiled=compiled,
         stages=stages or Stages(),
     )
@@ -132,7 +132,7 @@ class _Run(EpochTraining[WorldModel]):
         seed: int,
         folder: Path,
         identity: dict[str, str],
-        reporter: Reporter,
+        progress: Progress,
         compiled: bool,
         stages: Stages,
     ) -> None:
@@ -154,7 +154,7 @@ class _Run(EpochTraining[WorldModel]):
             device=transitions.device,
             folder=folder,
             identity=identity,
-            reporter=reporter,
+            progress=progress,
             stages=stages,
         )
 
@@ -183,10 +183,10 @@ class _Run(EpochTraining[WorldModel]):
         except _Collapsed:
             if self._config.on_collapse == "stop":
                 self.stopped = True
-                self._reporter.message("stopped, as --on-collapse stop says")
+                self._progress.message("stopped, as --on-collapse stop says")
             else:
                 self.begin(self.attempt + 1)
-                self._reporter.message(
+                self._progress.message(
                     f"restart {self.attempt} of at most {MAX_RESTARTS}, with a derived seed"
                 )
             self.checkpoint().save(self._path)
@@ -201,7 +201,7 @@ class _Run(EpochTraining[WorldModel]):
         # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
         if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
             if self._compiled_loss is None or self._compiled_loss[0] != len(index):
-                self._reporter.message("compiling; the first step takes about a minute")
+                self._progress.message("compiling; the first step takes about a minute")
                 self._compiled_loss = len(index), compiled_loss()
             with self._stages.stage("forward"):
                 return self._compiled_loss[1](self.network, batch, permutation, hinge=hinge, dtype=dtype)
@@ -220,9 +220,9 @@ class _Run(EpochTraining[WorldModel]):
         """Says and logs a collapse or a recovery; leaves the epoch where the settings say not to go on."""
         log.add(event=change, attempt=self.attempt, epoch=self.epoch + 1, step=self.step)
         if change == "recovered":
-            self._reporter.message(f"recovered from the collapse at step {self.step}")
+            self._progress.message(f"recovered from the collapse at step {self.step}")
             return
-        self._reporter.message(
+        self._progress.message(
             f"COLLAPSED at step {self.step} (epoch {self.epoch + 1}): all latents are equal"
             f" and the loss rests at the margin {self._config.hinge:g}"
         )

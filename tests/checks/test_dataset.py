@@ -27,6 +27,7 @@ from sen_bench.store import (
     write_rows,
 )
 from tests.support.datasets import SHARDED, SMALL
+from tests.support.recorder import Recorder
 from tests.support.toy_dataset import files_of, one_line, write_dataset
 
 
@@ -49,14 +50,9 @@ def refused(path: Path, match: str | None = None, **options: Any) -> str:
 
 class TestWhole:
     def test_a_dataset_of_many_shards_is_read_shard_by_shard(self, pristine: Path) -> None:
-        calls: dict[str, list[tuple[int, int]]] = {}
-
-        def show(title: str, unit: str) -> Any:
-            from contextlib import nullcontext  # noqa: PLC0415 — only here
-
-            return nullcontext(lambda *call: calls.setdefault(f"{title} {unit}", []).append(call))
-
-        report = verify(pristine, regenerate=9, task=show)
+        recorder = Recorder()
+        report = verify(pristine, regenerate=9, progress=recorder)
+        calls = recorder.works
         assert report.checks[-1] == "9 of 110 episodes regenerated"
         assert calls["eval.zarr checked episodes"] == [(n, 110) for n in (0, 25, 50, 75, 100, 110)]
         assert calls["eval.zarr checked files"][-1][0] == len(files_of(pristine)) - 1

@@ -12,6 +12,7 @@ from sen_bench.cli.main import main
 from sen_bench.generators import generate as write_dataset
 from sen_bench.store import open_dataset
 from sen_bench.tasks.registry import get_task, task_names
+from tests.support.recorder import Recorder
 
 TINY = ("--episodes", "2", "--horizon", "2", "--workers", "1", "--quiet")
 
@@ -53,7 +54,7 @@ def test_an_interrupted_command_given_again_says_what_is_there(tmp_path: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(recipe, tmp_path / "2d-shapes" / "train.zarr", progress=interrupt)
+        write_dataset(recipe, tmp_path / "2d-shapes" / "train.zarr", progress=Recorder(advanced=interrupt))
     sizes = ("--episodes", "60", "--horizon", "20", "--workers", "1", "--out", str(tmp_path))
     done = generate("2d-shapes", "--split", "train", *sizes)
     assert done.exit_code == 0, done.output

@@ -28,6 +28,7 @@ from sen_bench.store import FileRecord, Receipt
 from tests.paths import ROOT
 from tests.support.datasets import SHARDED, left_behind, tree
 from tests.support.mortal_world import MORTAL, VARIABLE
+from tests.support.recorder import Recorder
 
 RECIPE = replace(SHARDED, world_id=MORTAL)
 OPTIONS = SlurmOptions(jobs=2, cores=4, memory="8 GB")
@@ -124,14 +125,14 @@ class TestOnWorkers:
             if 0 < done < total:
                 raise KeyboardInterrupt
 
-        notices: list[str] = []
+        recorder = Recorder()
         with on_cluster(address(workers)) as run:
             with pytest.raises(KeyboardInterrupt):
-                generate(RECIPE, tmp_path / "eval.zarr", run=run, progress=interrupt)
+                generate(RECIPE, tmp_path / "eval.zarr", run=run, progress=Recorder(advanced=interrupt))
             assert not list(tmp_path.rglob("cluster-*"))
             # Workers go on with it, or this machine does: the bytes are the same.
-            result = generate(RECIPE, tmp_path / "eval.zarr", notice=notices.append)
-        assert notices == ["resuming: 1 of 5 shards are there"]
+            result = generate(RECIPE, tmp_path / "eval.zarr", progress=recorder)
+        assert recorder.messages == ["resuming: 1 of 5 shards are there"]
         assert tree(result.path) == expected
 
     def test_an_error_of_a_shard_is_that_error(

@@ -23,6 +23,7 @@ from sen_bench.generators import generate
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.tasks.registry import get_task
 from tests.support.datasets import damage
+from tests.support.recorder import Recorder
 
 EPISODES = 12
 
@@ -114,10 +115,10 @@ class TestLayout:
             np.testing.assert_array_equal(values, whole[name])
 
     def test_progress_ends_at_all_episodes(self, blocks: Dataset, tmp_path: Path) -> None:
-        seen: list[tuple[int, int]] = []
-        export_hdf5(blocks, tmp_path / "out.h5", progress=lambda done, total: seen.append((done, total)))
-        assert seen[0] == (0, EPISODES)
-        assert seen[-1] == (EPISODES, EPISODES)
+        recorder = Recorder()
+        export_hdf5(blocks, tmp_path / "out.h5", progress=recorder)
+        assert recorder.counts[0] == (0, EPISODES)
+        assert recorder.counts[-1] == (EPISODES, EPISODES)
 
 
 class TestTurned:

@@ -20,8 +20,9 @@ from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset, EpisodeBlocks, open_dataset
 from sen_bench.training import TrainingResult, train
+from tests.support.recorder import Recorder
 from tests.support.toy_dataset import one_line, write_dataset
-from tests.support.trainings import IDENTITY, Affine, Recorder, small_sen
+from tests.support.trainings import IDENTITY, Affine, small_sen
 
 DEVICES = [
     torch.device("cpu"),
@@ -255,13 +256,13 @@ def _train(
     folder: Path,
     dataset: Dataset,
     build: Callable[[], Any] = small_sen,
-    reporter: Any = None,
+    progress: Any = None,
     **settings: Any,
 ) -> TrainingResult:
     config = TrainingConfig(**{"epochs": 2, "batch_size": 5, "shuffle_buffer": 2 * BLOCK, **settings})
     with StreamedTransitions(dataset, torch.device("cpu"), buffer=config.shuffle_buffer or 0) as stream:
         return train(
-            build, stream, config, seed=0, folder=folder, identity=IDENTITY, reporter=reporter or Recorder()
+            build, stream, config, seed=0, folder=folder, identity=IDENTITY, progress=progress or Recorder()
         )
 
 
@@ -288,7 +289,7 @@ def test_interrupted_training_ends_with_the_same_weights(
     """Two reports an epoch: in the first, and in the second."""
     whole = _train(tmp_path / "whole", colours).model.state_dict()
     with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path / "parts", colours, reporter=Recorder(interrupt_after))
+        _train(tmp_path / "parts", colours, progress=Recorder(interrupt_after))
     resumed = _train(tmp_path / "parts", colours).model.state_dict()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
@@ -305,7 +306,7 @@ def test_the_order_of_streamed_training_is_another_one(tmp_path: Path, colours: 
         seed=0,
         folder=tmp_path / "resident",
         identity=IDENTITY,
-        reporter=Recorder(),
+        progress=Recorder(),
     ).model.state_dict()
     for one, two in ((streamed, resident), (streamed, other)):
         assert any(not torch.equal(value, two[name]) for name, value in one.items())

@@ -20,6 +20,7 @@ from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3
 from tests.support.fake_worlds import WIDE
+from tests.support.recorder import Recorder
 
 STEPS = 10
 
@@ -450,9 +451,9 @@ def test_what_cannot_be_evaluated_is_refused(episodes: int, options: dict[str, A
 
 
 def test_progress_counts_every_episode() -> None:
-    seen: list[tuple[int, int]] = []
-    evaluate(PlaneModel(), WalkEpisodes(10), chunk=4, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(4, 10), (8, 10), (10, 10)]
+    recorder = Recorder()
+    evaluate(PlaneModel(), WalkEpisodes(10), chunk=4, progress=recorder)
+    assert recorder.works == {"evaluate episodes": [(4, 10), (8, 10), (10, 10)]}
 
 
 def test_the_action_of_the_group_is_never_narrow() -> None:

@@ -32,6 +32,7 @@ import psutil
 from sen_bench.errors import DatasetError
 from sen_bench.generators import Recipe, generate
 from tests.support.datasets import SHARDED
+from tests.support.recorder import Recorder
 
 # Two shards, of 25 and 5 episodes, are enough to stop between, and quick.
 RECIPE = replace(SHARDED, episodes=30, twin=False)
@@ -245,7 +246,7 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
     def report(_done: int, _total: int) -> None:
         os.write(pipe, b".")
 
-    generate(recipe, target, workers=2, progress=report)
+    generate(recipe, target, workers=2, progress=Recorder(advanced=report))
 
 
 def randomly(folder: Path) -> dict[str, Any]:

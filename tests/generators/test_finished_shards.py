@@ -17,6 +17,7 @@ from sen_bench.tasks import get_task
 from tests.support.commands import done
 from tests.support.datasets import SHARDED, tree
 from tests.support.presets import TINY
+from tests.support.recorder import Recorder
 
 
 def stop_after_the_last_shard(
@@ -40,12 +41,11 @@ def test_any_number_of_workers_finishes_it(
 ) -> None:
     target = tmp_path / "a.zarr"
     stop_after_the_last_shard(monkeypatch, SHARDED, target)
-    said: list[str] = []
-    reports: list[tuple[int, int]] = []
-    generate(SHARDED, target, workers=workers, notice=said.append, progress=lambda *now: reports.append(now))
-    assert said == ["resuming: 5 of 5 shards are there"]
-    assert len(reports) == 1
-    assert reports[0][0] == reports[0][1] > 0
+    recorder = Recorder()
+    generate(SHARDED, target, workers=workers, progress=recorder)
+    assert recorder.messages == ["resuming: 5 of 5 shards are there"]
+    assert len(recorder.counts) == 1
+    assert recorder.counts[0][0] == recorder.counts[0][1] > 0
     assert tree(target) == tree(generate(SHARDED, tmp_path / "b.zarr").path)
     assert not (tmp_path / ".a.zarr.partial").exists()
 

@@ -22,6 +22,7 @@ from sen_bench.generators.episodes import render, roll_out
 from sen_bench.store import Dataset, open_dataset
 from tests.support.datasets import BLOCKS, SMALL, TEAPOT, left_behind, tree
 from tests.support.fake_worlds import DRIFT
+from tests.support.recorder import Recorder
 
 NO_LEFT = Policy(allowed=tuple(action for action in range(20) if action % 4 != 3))
 
@@ -161,8 +162,9 @@ class TestBytes:
 class TestProgress:
     @pytest.mark.parametrize("workers", [1, 2])
     def test_counts_every_observation_up_to_the_total(self, tmp_path: Path, workers: int) -> None:
-        calls: list[tuple[int, int]] = []
-        generate(BLOCKS, tmp_path / "a.zarr", workers=workers, progress=lambda *call: calls.append(call))
+        recorder = Recorder()
+        generate(BLOCKS, tmp_path / "a.zarr", workers=workers, progress=recorder)
+        calls = recorder.works[f"generate {BLOCKS.task} {BLOCKS.split} frames"]
         done = [call[0] for call in calls]
         everything = 130 * 5 * 2  # five frames an episode, and its twin
         assert {total for _, total in calls} == {everything}

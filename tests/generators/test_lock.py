@@ -17,6 +17,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators import generate
 from sen_bench.generators.lock import Holder, alone
 from tests.support.datasets import SMALL, left_behind
+from tests.support.recorder import Recorder
 
 
 @pytest.fixture
@@ -51,26 +52,27 @@ def test_the_second_is_told_who_holds_it(target: Path) -> None:
 
 
 def test_who_waits_takes_what_the_other_made(target: Path) -> None:
-    said: list[str] = []
     told = threading.Event()
 
-    def notice(line: str) -> None:
-        said.append(line)
-        told.set()
+    class Told(Recorder):
+        def message(self, text: str) -> None:
+            super().message(text)
+            told.set()
 
+    recorder = Told()
     with ThreadPoolExecutor(1) as pool:
         with alone(target):
             ours = Holder.read(holder_file(target))
-            waiting = pool.submit(generate, SMALL, target, wait=True, notice=notice)
+            waiting = pool.submit(generate, SMALL, target, wait=True, progress=recorder)
             assert told.wait(60)
             assert not waiting.done()
         assert waiting.result(60).created, "the other one did not finish it"
-        assert said == [f"another process is generating {target} ({ours}); waiting for it"]
+        assert recorder.messages == [f"another process is generating {target} ({ours}); waiting for it"]
 
         told.clear()
         before = target.stat().st_ino
         with alone(target):
-            waiting = pool.submit(generate, SMALL, target, wait=True, notice=notice)
+            waiting = pool.submit(generate, SMALL, target, wait=True, progress=recorder)
             assert told.wait(60)
         assert not waiting.result(60).created
         assert target.stat().st_ino == before

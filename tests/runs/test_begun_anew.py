@@ -14,6 +14,7 @@ from sen_bench.errors import CheckpointError
 from sen_bench.runs.folder import RunFolder
 from tests.support.commands import invoke
 from tests.support.presets import TWO_TASKS
+from tests.support.recorder import Recorder
 
 RUN = ("rush-hour", "--preset", "tiny.toml", "--models", "none", "--seeds", "0", "--device", "cpu", "--quiet")
 FOLDER = Path("runs/rush-hour/train/none/tiny/seed-0")
@@ -128,10 +129,10 @@ def test_runs_that_failed_are_tried_again_without_force() -> None:
 def test_what_is_not_there_is_begun_anew_too(tmp_path: Path) -> None:
     """As where the tables were kept and the folder of runs was not."""
     folder = RunFolder(tmp_path / "runs" / "seed-0", "a run")
-    said: list[str] = []
-    folder.begin_anew(said.append)
+    recorder = Recorder()
+    folder.begin_anew(recorder)
     assert folder.begun_anew
-    assert not said
+    assert not recorder.messages
     folder.recorded()
     folder.recorded()
     assert not folder.begun_anew

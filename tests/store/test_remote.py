@@ -23,6 +23,7 @@ from sen_bench.errors import DatasetError, SenBenchError
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import MANIFEST, FileRecord, Manifest, cache_folder, open_dataset
 from tests.support.fake_worlds import DRIFT
+from tests.support.recorder import Recorder
 
 RECIPE = Recipe(task="drift", split="eval", world_id=DRIFT, episodes=1200, horizon=60, twin=True)
 
@@ -131,9 +132,10 @@ class TestReading:
         assert served.asked == [f"eval.zarr/{MANIFEST}"]
 
     def test_the_whole_copy_is_a_dataset_by_itself(self, served: Served, pristine: Path) -> None:
-        seen: list[tuple[int, int]] = []
-        remote = open_dataset(served.url, progress=lambda done, total: seen.append((done, total)))
+        recorder = Recorder()
+        remote = open_dataset(served.url, progress=recorder)
         remote.fetch()
+        seen = recorder.works[f"fetching {served.url} bytes"]
         assert open_dataset(remote.path).files_digest == open_dataset(pristine).files_digest
         assert seen[-1] == (remote.stored_bytes, remote.stored_bytes)
         assert [done for done, _ in seen] == sorted(done for done, _ in seen)

@@ -15,28 +15,11 @@ from sen_bench.baselines.objects import build_object_model
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.envs.blocks3d import Blocks3D
-from sen_bench.system import Status
 from sen_bench.training import TrainingResult, train
+from tests.support.recorder import Recorder
 
 CPU = torch.device("cpu")
 IDENTITY = {"task": "test", "seed": "0"}
-
-
-class Recorder:
-    """A reporter that remembers, and can interrupt as Ctrl-C would."""
-
-    def __init__(self, interrupt_after: int | None = None) -> None:
-        self.statuses: list[Status] = []
-        self.messages: list[str] = []
-        self._left = interrupt_after
-
-    def progress(self, status: Status) -> None:
-        self.statuses.append(status)
-        if self._left is not None and len(self.statuses) >= self._left:
-            raise KeyboardInterrupt
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
 
 
 class Affine(WorldModel):
@@ -73,7 +56,7 @@ def train_tiny(
     folder: Path,
     transitions: Transitions,
     build: Callable[[], WorldModel] = small_sen,
-    reporter: Recorder | None = None,
+    progress: Recorder | None = None,
     *,
     seed: int = 0,
     identity: dict[str, str] = IDENTITY,
@@ -88,7 +71,7 @@ def train_tiny(
         seed=seed,
         folder=folder,
         identity=identity,
-        reporter=reporter or Recorder(),
+        progress=progress or Recorder(),
     )
 
 

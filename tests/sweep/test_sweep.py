@@ -32,6 +32,7 @@ from sen_bench.tasks.registry import get_task
 from tests.support.commands import invoke
 from tests.support.faulty_models import VARIABLE
 from tests.support.presets import TWO_TASKS
+from tests.support.recorder import Recorder
 from tests.support.rows import DEFAULTS
 
 RUNS = 8
@@ -134,10 +135,10 @@ class TestSelection:
         assert {run.seed for run in given} == {7}
 
     def test_tasks_that_lack_a_model_or_split_are_passed_over(self) -> None:
-        said: list[str] = []
-        runs = select_runs(_selection(models=("sen",), train_split="train-limited"), said.append)
+        recorder = Recorder()
+        runs = select_runs(_selection(models=("sen",), train_split="train-limited"), recorder)
         assert [run.config.task for run in runs] == ["2d-shapes", "3d-blocks", "reacher"]
-        assert said == [
+        assert recorder.messages == [
             "rush-hour is skipped: it has no split train-limited",
             "teapot-small is skipped: it has no such model",
             "teapot-large is skipped: it has no such model",
@@ -154,16 +155,19 @@ class TestSelection:
             select_runs(_selection(models=("tfn",), train_split="train-limited"))
 
     def test_what_the_preset_leaves_out_is_left_out(self, here: Path) -> None:
-        said: list[str] = []
-        runs = select_runs(_selection(preset=load_preset(str(here / "tiny.toml"))), said.append)
+        recorder = Recorder()
+        runs = select_runs(_selection(preset=load_preset(str(here / "tiny.toml"))), recorder)
         assert {run.config.task for run in runs} == {"2d-shapes", "rush-hour"}
-        assert "reacher is skipped: preset 'tiny' says nothing about it" in said
+        assert "reacher is skipped: preset 'tiny' says nothing about it" in recorder.messages
 
     def test_a_section_of_no_task_is_said(self, here: Path) -> None:
         (here / "slip.toml").write_text('description = "x"\n[tasks.2d-shapes]\n[tasks.3d-block]\n')
-        said: list[str] = []
-        select_runs(_selection(preset=load_preset(str(here / "slip.toml"))), said.append)
-        assert "3d-block is skipped: preset 'slip' has sizes for it, but there is no such task" in said
+        recorder = Recorder()
+        select_runs(_selection(preset=load_preset(str(here / "slip.toml"))), recorder)
+        assert (
+            "3d-block is skipped: preset 'slip' has sizes for it, but there is no such task"
+            in recorder.messages
+        )
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

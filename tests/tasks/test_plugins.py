@@ -15,7 +15,6 @@ import pytest
 from click.testing import Result
 
 from sen_bench.baselines.objects import build_object_model
-from sen_bench.cli.console import Terminal
 from sen_bench.cli.data_commands import _chosen_tasks
 from sen_bench.config.presets import TaskPreset, load_preset
 from sen_bench.config.settings import RunConfig
@@ -23,7 +22,7 @@ from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.report import usable_tasks
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import append_rows
-from sen_bench.system import plugins
+from sen_bench.system import QUIET, plugins
 from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.paths import ROOT
 from tests.support.commands import invoke, refused
@@ -183,7 +182,7 @@ class TestTasksOfOthers:
         assert listed.exit_code == 0
         assert "drift   cannot be used: " in listed.stdout
         assert "teapot-large" in listed.stdout
-        everything = _chosen_tasks((), Terminal(quiet=True), everything=True)
+        everything = _chosen_tasks((), QUIET, everything=True)
         assert [task.name for task in everything] == BUILT_IN
         assert "drift is skipped: " in capsys.readouterr().err
         rows = [make_seed(0, task="drift"), make_seed(0)]

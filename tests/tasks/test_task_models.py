@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.cli.console import Terminal
 from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset, preset_names
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
@@ -23,6 +22,7 @@ from sen_bench.runs import Run, complete_run
 from sen_bench.runs.workspace import Workspace
 from sen_bench.store import open_dataset
 from sen_bench.symmetry import Group
+from sen_bench.system import QUIET
 from sen_bench.tasks.registry import get_task
 from sen_bench.training import contrastive_loss
 from tests.support.registry import MODELS, narrow_model, narrow_options
@@ -166,7 +166,7 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
     results = ResultsFolder(folder / "results")
     workspace = Workspace(folder / "data", folder / "runs", results)
     config = get_task(task).run_config(model, split, settings)
-    complete_run(Run(get_task(task), preset, config, 0, workspace, CPU), Terminal(quiet=True), workers=1)
+    complete_run(Run(get_task(task), preset, config, 0, workspace, CPU), QUIET, workers=1)
     return pd.read_csv(results.runs_csv)
 
 

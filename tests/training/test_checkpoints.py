@@ -15,13 +15,8 @@ from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics
 from sen_bench.training.log import MetricsLog
-from tests.support.trainings import (
-    CPU,
-    Recorder,
-    log_of,
-    train_tiny,
-    weights_of,
-)
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, log_of, train_tiny, weights_of
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -33,7 +28,7 @@ def test_interrupted_training_ends_with_the_same_weights_and_log(
     whole = train_tiny(tmp_path / "whole", transitions, **options)
     parts = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        train_tiny(parts, transitions, reporter=Recorder(interrupt_after), **options)
+        train_tiny(parts, transitions, progress=Recorder(interrupt_after), **options)
     resumed = train_tiny(parts, transitions, **options)
     for name, value in weights_of(whole).items():
         assert torch.equal(value, weights_of(resumed)[name]), name
@@ -51,9 +46,9 @@ def test_more_epochs_go_on_from_fewer(tmp_path: Path, transitions: Transitions) 
 def test_finished_training_does_nothing_more(tmp_path: Path, transitions: Transitions) -> None:
     first = train_tiny(tmp_path, transitions)
     before = (tmp_path / "checkpoint.pt").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes()
-    reporter = Recorder()
-    again = train_tiny(tmp_path, transitions, reporter=reporter)
-    assert not reporter.statuses
+    recorder = Recorder()
+    again = train_tiny(tmp_path, transitions, progress=recorder)
+    assert not recorder.statuses
     assert before == ((tmp_path / "checkpoint.pt").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes())
     assert again.seconds == first.seconds
     assert not again.model.training

@@ -12,14 +12,8 @@ from sen_bench.baselines.model import WorldModel
 from sen_bench.data.transitions import Transitions
 from sen_bench.training import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
-from tests.support.trainings import (
-    CPU,
-    Affine,
-    Recorder,
-    log_of,
-    train_tiny,
-    weights_of,
-)
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, Affine, log_of, train_tiny, weights_of
 
 
 @pytest.fixture
@@ -50,12 +44,12 @@ def test_a_single_healthy_step_starts_the_count_anew() -> None:
 
 
 def test_collapse_is_said_logged_and_recorded(tmp_path: Path, still_frames: Transitions) -> None:
-    reporter = Recorder()
-    result = train_tiny(tmp_path, still_frames, Affine, reporter, batch_size=4)
+    recorder = Recorder()
+    result = train_tiny(tmp_path, still_frames, Affine, recorder, batch_size=4)
     assert result.collapsed
     assert (result.restarts, result.epochs) == (0, 3)
-    assert "COLLAPSED at step 200 (epoch 2)" in reporter.messages[0]
-    assert reporter.statuses[-1].collapsed
+    assert "COLLAPSED at step 200 (epoch 2)" in recorder.messages[0]
+    assert recorder.statuses[-1].collapsed
     events = [line["event"] for line in log_of(tmp_path)]
     assert events.count("collapsed") == 1
     assert Checkpoint.load(tmp_path / "checkpoint.pt", CPU).collapsed

@@ -30,7 +30,8 @@ from sen_bench.tasks.registry import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training.compilation import compiled_loss
 from tests.support.presets import TINY
-from tests.support.trainings import CPU, IDENTITY, Affine, Recorder
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, IDENTITY, Affine
 
 # PyTorch's own, of what it uses itself to compile.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -121,7 +122,7 @@ def _train(
     folder: Path,
     transitions: Transitions,
     build: Callable[[], WorldModel] = _small,
-    reporter: Recorder | None = None,
+    progress: Recorder | None = None,
     later: dict[int, int] | None = None,
     **options: Any,
 ) -> TrainingResult:
@@ -134,7 +135,7 @@ def _train(
             seed=0,
             folder=folder,
             identity=IDENTITY,
-            reporter=reporter or Recorder(),
+            progress=progress or Recorder(),
             **options,
         )
 
@@ -162,7 +163,7 @@ def test_a_run_goes_on_compiled_or_not(tmp_path: Path, transitions: Transitions)
     for first in (True, False):
         folder = tmp_path / f"compiled-{first}"
         with pytest.raises(KeyboardInterrupt):  # in the second epoch
-            _train(folder, transitions, reporter=Recorder(2), compiled=first)
+            _train(folder, transitions, progress=Recorder(2), compiled=first)
         assert Checkpoint.load(folder / "checkpoint.pt", CPU).compiled == first
         _train(folder, transitions, compiled=not first)
         _assert_same(folder, tmp_path / "plain")
@@ -173,9 +174,9 @@ def test_a_run_goes_on_compiled_or_not(tmp_path: Path, transitions: Transitions)
 def test_many_models_compile_in_one_process(tmp_path: Path, transitions: Transitions) -> None:
     """PyTorch compiles one function for no more than eight models, unless told to forget the others."""
     for number in range(10):
-        reporter = Recorder()
-        _train(tmp_path / str(number), transitions, Affine, reporter, compiled=True)
-        assert reporter.messages == ["compiling; the first step takes about a minute"]
+        recorder = Recorder()
+        _train(tmp_path / str(number), transitions, Affine, recorder, compiled=True)
+        assert recorder.messages == ["compiling; the first step takes about a minute"]
 
 
 @pytest.mark.usefixtures("cheap_compiler")
@@ -183,16 +184,16 @@ def test_a_batch_larger_than_the_dataset_is_compiled_for_what_there_is(
     tmp_path: Path, transitions: Transitions
 ) -> None:
     few = Transitions(transitions._frames[:1, :4], transitions._actions[:1, :3], CPU)
-    reporter = Recorder()
-    _train(tmp_path, few, Affine, reporter, compiled=True)
-    assert reporter.messages
+    recorder = Recorder()
+    _train(tmp_path, few, Affine, recorder, compiled=True)
+    assert recorder.messages
 
 
 @pytest.mark.usefixtures("cheap_compiler")
 def test_batches_that_grow_are_compiled_for_once_more(tmp_path: Path, transitions: Transitions) -> None:
-    reporter = Recorder()
-    _train(tmp_path / "compiled", transitions, reporter=reporter, later={2: 12}, compiled=True)
-    assert reporter.messages == 2 * ["compiling; the first step takes about a minute"]
+    recorder = Recorder()
+    _train(tmp_path / "compiled", transitions, progress=recorder, later={2: 12}, compiled=True)
+    assert recorder.messages == 2 * ["compiling; the first step takes about a minute"]
     _train(tmp_path / "plain", transitions, later={2: 12})
     _assert_same(tmp_path / "compiled", tmp_path / "plain")
 
@@ -236,7 +237,7 @@ def test_without_a_compiler_on_the_machine_one_line_says_so(tmp_path: Path) -> N
         "from tests.training.test_compile import *;"
         "t = Transitions(torch.zeros(2, 5, 6, 6, 3, dtype=torch.uint8), torch.zeros(2, 4, dtype=int), CPU);"
         f"train(Affine, t, TrainingConfig(epochs=1), seed=0, folder=Path({str(tmp_path)!r}),"
-        " identity=IDENTITY, reporter=Recorder(), compiled=True)"
+        " identity=IDENTITY, progress=Recorder(), compiled=True)"
     )
     environment = {**os.environ, "CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(

@@ -14,7 +14,7 @@ from sen_bench.baselines.decoder import Decoder
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.training import DecoderResult, train_decoder
-from tests.support.trainings import Recorder
+from tests.support.recorder import Recorder
 
 CPU = torch.device("cpu")
 IDENTITY = {"task": "test", "weights": "a"}
@@ -40,7 +40,7 @@ def _train(
     folder: Path,
     latents: Tensor,
     transitions: Transitions,
-    reporter: Recorder | None = None,
+    progress: Recorder | None = None,
     *,
     epochs: int = 2,
     seed: int = 0,
@@ -53,7 +53,7 @@ def _train(
         seed=seed,
         folder=folder,
         identity=identity,
-        reporter=reporter or Recorder(),
+        progress=progress or Recorder(),
     )
 
 
@@ -112,9 +112,9 @@ def test_finished_training_does_nothing_more(
 ) -> None:
     _train(tmp_path, latents, transitions)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    reporter = Recorder()
-    _train(tmp_path, latents, transitions, reporter)
-    assert not reporter.statuses
+    recorder = Recorder()
+    _train(tmp_path, latents, transitions, recorder)
+    assert not recorder.statuses
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
@@ -128,13 +128,13 @@ def test_a_decoder_learns_what_latents_tell(
 
 
 def test_progress_counts_frames(tmp_path: Path, latents: Tensor, transitions: Transitions) -> None:
-    reporter = Recorder()
-    _train(tmp_path, latents, transitions, reporter)
-    assert [(s.epoch, s.step, s.steps, s.unit) for s in reporter.statuses] == [
+    recorder = Recorder()
+    _train(tmp_path, latents, transitions, recorder)
+    assert [(s.epoch, s.step, s.steps, s.unit) for s in recorder.statuses] == [
         (1, 3, 3, "frames"),
         (2, 3, 3, "frames"),
     ]
-    assert not any(status.collapsed for status in reporter.statuses)
+    assert not any(status.collapsed for status in recorder.statuses)
 
 
 def test_the_decoder_of_other_latents_is_refused(

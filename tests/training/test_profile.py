@@ -19,7 +19,8 @@ from sen_bench.data.transitions import Transitions
 from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
 from sen_bench.training.compilation import compiled_loss
 from tests.support.presets import TINY
-from tests.support.trainings import CPU, IDENTITY, Affine, Recorder, small_sen
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, IDENTITY, Affine, small_sen
 
 EAGER = ["data", "embed", "encode", "transition", "loss", "backward", "optimiser"]
 
@@ -50,7 +51,7 @@ def _train(
         seed=0,
         folder=folder,
         identity=IDENTITY,
-        reporter=Recorder(),
+        progress=Recorder(),
         compiled=compiled,
         stages=stages,
     )

@@ -19,6 +19,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Recipe, generate
 from sen_bench.store import Receipt, open_dataset, read_journal, write_rows
 from tests.support.datasets import SHARDED, SMALL, left_behind, tree
+from tests.support.recorder import Recorder
 
 STAGING = ".a.zarr.partial"
 SHARDS = 5
@@ -38,34 +39,29 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return tree(generate(SHARDED, tmp_path_factory.mktemp("whole") / "a.zarr").path)
 
 
-class Interrupt:
-    """A progress callback that interrupts as Ctrl-C would, once so many shards more are done."""
+def interrupting(after: int) -> Recorder:
+    """Interrupts as Ctrl-C would, once so many shards more are done."""
+    left = iter(range(after))  # the first call tells what was there before
 
-    def __init__(self, after: int) -> None:
-        self._left = after + 1  # the first call tells what was there before
-
-    def __call__(self, _done: int, _total: int) -> None:
-        self._left -= 1
-        if self._left <= 0:
+    def advanced(_done: int, _total: int) -> None:
+        if next(left, None) is None:
             raise KeyboardInterrupt
+
+    return Recorder(advanced=advanced)
 
 
 def interrupted(target: Path, shards: int, recipe: Recipe = SHARDED) -> Path:
     """Generates a part of a dataset; returns the latest attempt's store."""
     with pytest.raises(KeyboardInterrupt):
-        generate(recipe, target, progress=Interrupt(shards))
+        generate(recipe, target, progress=interrupting(shards))
     return max((target.parent / STAGING).glob("store-*"))
 
 
 def resumed(target: Path, **options: Any) -> tuple[list[str], list[tuple[int, int]]]:
     """Generates what is missing; returns what was said and the progress."""
-    lines: list[str] = []
-    calls: list[tuple[int, int]] = []
-    result = generate(
-        SHARDED, target, progress=lambda *call: calls.append(call), notice=lines.append, **options
-    )
-    assert result.created
-    return lines, calls
+    recorder = Recorder()
+    assert generate(SHARDED, target, progress=recorder, **options).created
+    return recorder.messages, recorder.counts
 
 
 @contextmanager
@@ -120,7 +116,7 @@ class TestGoesOn:
     @pytest.mark.parametrize("workers", [1, 2])
     def test_after_an_interrupt_of_any_number_of_workers(self, tmp_path: Path, workers: int) -> None:
         with pytest.raises(KeyboardInterrupt):
-            generate(SHARDED, tmp_path / "a.zarr", workers=workers, progress=Interrupt(1))
+            generate(SHARDED, tmp_path / "a.zarr", workers=workers, progress=interrupting(1))
         assert left_behind(tmp_path) == [STAGING]
         lines, _ = resumed(tmp_path / "a.zarr")
         assert lines == [f"resuming: 1 of {SHARDS} shards are there"]
@@ -264,10 +260,10 @@ class TestAnother:
 
     def test_is_moved_aside_by_force(self, tmp_path: Path) -> None:
         interrupted(tmp_path / "a.zarr", 2)
-        lines: list[str] = []
-        generate(replace(SHARDED, seed=1), tmp_path / "a.zarr", force=True, notice=lines.append)
+        recorder = Recorder()
+        generate(replace(SHARDED, seed=1), tmp_path / "a.zarr", force=True, progress=recorder)
         aside = tmp_path / f"{STAGING}.old-1"
-        assert lines == [f"moved an unfinished dataset with other settings to {aside}"]
+        assert recorder.messages == [f"moved an unfinished dataset with other settings to {aside}"]
         assert left_behind(tmp_path) == [aside.name, "a.zarr"]
         contents = read_journal(aside / "journal.jsonl")
         assert contents is not None

@@ -15,13 +15,8 @@ from sen_bench.config.presets import TaskPreset
 from sen_bench.config.settings import RunConfig, TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.tasks.registry import get_task
-from tests.support.trainings import (
-    CPU,
-    Affine,
-    Recorder,
-    train_tiny,
-    weights_of,
-)
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, Affine, train_tiny, weights_of
 
 
 class Steady(Affine):
@@ -59,7 +54,7 @@ def test_the_cosine_schedule_is_half_a_wave_down_to_0(tmp_path: Path, transition
 def test_training_under_a_schedule_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
     whole = train_tiny(tmp_path / "whole", transitions, schedule="cosine")
     with pytest.raises(KeyboardInterrupt):
-        train_tiny(tmp_path / "parts", transitions, reporter=Recorder(2), schedule="cosine")
+        train_tiny(tmp_path / "parts", transitions, progress=Recorder(2), schedule="cosine")
     resumed = train_tiny(tmp_path / "parts", transitions, schedule="cosine")
     constant = train_tiny(tmp_path / "constant", transitions)
     assert all(torch.equal(value, weights_of(resumed)[name]) for name, value in weights_of(whole).items())
@@ -77,13 +72,13 @@ def test_batches_have_the_size_of_their_epoch(tmp_path: Path, transitions: Trans
             return super().batch(index)
 
     watching = Watching(transitions._frames, transitions._actions, CPU)
-    reporter = Recorder()
+    recorder = Recorder()
     grown: dict[str, Any] = {"batch_size": 8, "batch_size_from_epoch": {4: 41, 3: 20}}
-    result = train_tiny(tmp_path, watching, reporter=reporter, epochs=4, **grown)
+    result = train_tiny(tmp_path, watching, progress=recorder, epochs=4, **grown)
     assert len(transitions) == 42
     assert sizes == 2 * [8, 8, 8, 8, 8, 2] + [20, 20, 2] + [41]
     assert result.transitions_seen == 3 * 42 + 41  # a batch of one sample is left out
-    last = {status.epoch: (status.step, status.steps) for status in reporter.statuses}
+    last = {status.epoch: (status.step, status.steps) for status in recorder.statuses}
     assert last == {1: (6, 6), 2: (6, 6), 3: (3, 3), 4: (2, 2)}
 
 
@@ -91,7 +86,7 @@ def test_training_in_growing_batches_can_be_interrupted(tmp_path: Path, transiti
     grown: dict[str, Any] = {"epochs": 3, "batch_size": 4, "batch_size_from_epoch": {3: 16}}
     whole = train_tiny(tmp_path / "whole", transitions, **grown)
     with pytest.raises(KeyboardInterrupt):
-        train_tiny(tmp_path / "parts", transitions, reporter=Recorder(5), **grown)
+        train_tiny(tmp_path / "parts", transitions, progress=Recorder(5), **grown)
     resumed = train_tiny(tmp_path / "parts", transitions, **grown)
     assert all(torch.equal(value, weights_of(resumed)[name]) for name, value in weights_of(whole).items())
 

@@ -13,16 +13,8 @@ from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.training import contrastive_loss, train
-from tests.support.trainings import (
-    CPU,
-    IDENTITY,
-    Affine,
-    Recorder,
-    log_of,
-    small_sen,
-    train_tiny,
-    weights_of,
-)
+from tests.support.recorder import Recorder
+from tests.support.trainings import CPU, IDENTITY, Affine, log_of, small_sen, train_tiny, weights_of
 
 
 def test_transitions_are_neighbouring_frames_of_one_episode(transitions: Transitions) -> None:
@@ -110,25 +102,25 @@ def test_training_reduces_the_loss(tmp_path: Path, precision: str) -> None:
     frames = torch.zeros(40, 2, 6, 6, 3, dtype=torch.uint8)
     actions = torch.arange(40)[:, None] % 20
     frames[torch.arange(40), :, torch.arange(40) % 6, torch.arange(40) // 6 % 6] = 255
-    reporter = Recorder()
+    recorder = Recorder()
     train_tiny(
         tmp_path,
         Transitions(frames, actions, CPU),
-        reporter=reporter,
+        progress=recorder,
         epochs=60,
         batch_size=20,
         learning_rate=5e-3,
         precision=precision,
     )
-    assert reporter.statuses[-1].loss < 0.5
+    assert recorder.statuses[-1].loss < 0.5
 
 
 def test_progress_counts_down(tmp_path: Path, transitions: Transitions) -> None:
-    reporter = Recorder()
-    train_tiny(tmp_path, transitions, reporter=reporter)
-    assert [(s.epoch, s.step) for s in reporter.statuses] == [(1, 6), (2, 6), (3, 6)]
-    assert all(s.steps == 6 and s.epochs == 3 and s.speed > 0 for s in reporter.statuses)
-    assert reporter.statuses[-1].seconds_left == 0
+    recorder = Recorder()
+    train_tiny(tmp_path, transitions, progress=recorder)
+    assert [(s.epoch, s.step) for s in recorder.statuses] == [(1, 6), (2, 6), (3, 6)]
+    assert all(s.steps == 6 and s.epochs == 3 and s.speed > 0 for s in recorder.statuses)
+    assert recorder.statuses[-1].seconds_left == 0
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path: Path, transitions: Transitions) -> None:
@@ -152,7 +144,7 @@ def test_tensorboard_events_are_written(tmp_path: Path, transitions: Transitions
         seed=0,
         folder=tmp_path,
         identity=IDENTITY,
-        reporter=Recorder(),
+        progress=Recorder(),
         tensorboard=True,
     )
     assert any("tfevents" in path.name for path in (tmp_path / "tensorboard").iterdir())
