@@ -11,6 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sen_bench.results import SHOWN, Metric
+
 
 def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     """The leaderboard for a terminal, plain text: shares in percent, mean ± std where there are several runs.
@@ -20,7 +22,7 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     place on the same devices, each row has its own; columns that are empty in all rows are left out.
 
     Args:
-        leaderboard: Of `aggregate` or `write_leaderboard`.
+        leaderboard: Of `aggregate`.
         iqm: Whether to show interquartile means, with their intervals where there are enough runs, in place
             of means and standard deviations.
 
@@ -37,8 +39,8 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         table.add_column("train / eval data / config")
     table.add_column("runs")
     # A column that is undefined for every row (HH@1 of a task without negatives) is left out.
-    shown = [column for column in _SHOWN if leaderboard[f"{column[1]}_mean"].notna().any()]
-    for heading in (*(heading for heading, _, _ in shown), "parameters", "minutes"):
+    shown = [metric for metric in SHOWN if leaderboard[f"{metric.name}_mean"].notna().any()]
+    for heading in (*(metric.title for metric in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
     # Minutes of a CPU beside those of a GPU say nothing of models.
     several_devices = len(leaderboard["devices"].unique()) > 1
@@ -53,7 +55,7 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         cells.append(
             f"{row['runs']} ({row['collapsed']} collapsed)" if row["collapsed"] else str(row["runs"])
         )
-        cells += [_score(row, metric, factor, iqm=iqm) for _, metric, factor in shown]
+        cells += [_score(row, metric, iqm=iqm) for metric in shown]
         cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
         if several_devices:
             cells.append(str(row["devices"]))
@@ -62,42 +64,28 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
     Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]
-    if any(leaderboard[f"{metric}_vs_sen"].isin(_APART).any() for _, metric, _ in shown):
+    if any(leaderboard[f"{metric.name}_vs_sen"].isin(_APART).any() for metric in shown):
         lines += ["", "* interval apart from that of the symmetric embedding network, better or worse"]
     return "\n".join(lines)
 
 
-def _score(row: dict[Any, Any], metric: str, factor: int | None, *, iqm: bool) -> str:
+def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
     """A score with what is known of its spread, and a star where it is apart."""
-    if math.isnan(row[f"{metric}_mean"]):
+    name = metric.name
+    if math.isnan(row[f"{name}_mean"]):
         return "-"
     if iqm:
-        low, high = row[f"{metric}_iqm_low"], row[f"{metric}_iqm_high"]
-        spread = "" if math.isnan(low) else f" [{_number(low, factor)}, {_number(high, factor)}]"
+        low, high = row[f"{name}_iqm_low"], row[f"{name}_iqm_high"]
+        spread = "" if math.isnan(low) else f" [{_number(low, metric)}, {_number(high, metric)}]"
     else:
-        std = row[f"{metric}_std"]
-        spread = "" if math.isnan(std) else f" ± {_number(std, factor, digits=2)}"
-    star = " *" if row[f"{metric}_vs_sen"] in _APART else ""
-    return _number(row[f"{metric}_iqm" if iqm else f"{metric}_mean"], factor) + spread + star
+        std = row[f"{name}_std"]
+        spread = "" if math.isnan(std) else f" ± {_number(std, metric, digits=2)}"
+    star = " *" if row[f"{name}_vs_sen"] in _APART else ""
+    return _number(row[f"{name}_iqm" if iqm else f"{name}_mean"], metric) + spread + star
 
 
-def _number(value: float, factor: int | None, *, digits: int = 3) -> str:
-    return f"{value:.{digits}g}" if factor is None else f"{factor * value:.1f}"
+def _number(value: float, metric: Metric, *, digits: int = 3) -> str:
+    return f"{100 * value:.1f}" if metric.is_share else f"{value:.{digits}g}"
 
 
 _APART: Final = ("better", "worse")
-_PERCENT: Final = 100
-
-# Heading, metric and factor of each column of scores for the terminal.
-_SHOWN: Final = (
-    ("H@1 %", "hits_at_1", _PERCENT),
-    ("H@5 %", "hits_at_5", _PERCENT),
-    ("H@10 %", "hits_at_10", _PERCENT),
-    ("MRR %", "mrr", _PERCENT),
-    ("HH@1 %", "hh_at_1", _PERCENT),
-    ("rel. error", "relative_error", None),
-    ("EE(S)", "ee_embedding", None),
-    ("EE(z)", "ee_latent", None),
-    ("DIE(S)", "die_embedding", None),
-    ("DIE(model)", "die_model", None),
-)

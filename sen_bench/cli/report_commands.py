@@ -9,7 +9,7 @@ import click
 
 from sen_bench.cli.options import quiet_option, results_option
 from sen_bench.errors import SenBenchError
-from sen_bench.report import build_page, draw_world, read_tables, usable_tasks, write_page
+from sen_bench.report import build_page, draw_world, read_page_data, usable_tasks, write_page
 from sen_bench.system import Terminal, call_plugin
 from sen_bench.tasks import task_names
 
@@ -34,7 +34,7 @@ def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
       sen-bench report
       sen-bench report --results results --output /tmp/page.html
     """
-    tables = read_tables(results)
+    tables = read_page_data(results)
     worlds = []
     terminal, tasks = Terminal(quiet=quiet), usable_tasks()
     for name in task_names():

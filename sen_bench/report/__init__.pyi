@@ -1,9 +1,9 @@
 from .entries import usable_tasks as usable_tasks
 from .page import Page as Page
 from .page import build_page as build_page
+from .page_data import PageData as PageData
+from .page_data import read_page_data as read_page_data
 from .rendering import render_page as render_page
 from .rendering import write_page as write_page
-from .tables import Tables as Tables
-from .tables import read_tables as read_tables
 from .worlds import WorldPictures as WorldPictures
 from .worlds import draw_world as draw_world

@@ -11,64 +11,10 @@ import pandas as pd
 
 from sen_bench.config import load_preset
 from sen_bench.errors import ExtensionError
-from sen_bench.report.tables import Tables
-from sen_bench.results import GROUP
+from sen_bench.report.formatting import column_title, score_text
+from sen_bench.report.page_data import PageData
+from sen_bench.results import GROUP, SHOWN, Metric
 from sen_bench.tasks import Task, get_task, task_names
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A score that the page shows.
-
-    Attributes:
-        name: Its column in the tables.
-        heading: Its short name.
-        title: Its meaning, short.
-        share: Whether it is a share, shown in percent, and more is better; else an error, and less is.
-    """
-
-    name: str
-    heading: str
-    title: str
-    share: bool
-
-    def text(self, value: float) -> str:
-        """A value, without its unit."""
-        if math.isnan(value):
-            return "–"
-        if self.share:
-            return f"{100 * value:.1f}"
-        return _significant(value, 3)
-
-    def spread_text(self, mean: float, std: float) -> str:
-        """A mean and, where there is one, its standard deviation."""
-        if math.isnan(std):
-            return self.text(mean)
-        return f"{self.text(mean)} ± {self.text(std) if self.share else _significant(std, 2)}"
-
-
-def _significant(value: float, digits: int) -> str:
-    """So many digits of a number that is not negative; small ones as powers of ten."""
-    return f"{value:.{digits}g}" if value >= 0.001 or value == 0 else f"{value:.{digits - 1}e}"
-
-
-METRICS: Final = (
-    Metric("hits_at_1", "H@1 %", "share of true latents whose own prediction ranks first", share=True),
-    Metric("hits_at_5", "H@5 %", "share whose own prediction is among the first five", share=True),
-    Metric("hits_at_10", "H@10 %", "share whose own prediction is among the first ten", share=True),
-    Metric("mrr", "MRR %", "mean of 1 / rank", share=True),
-    Metric(
-        "hh_at_1", "HH@1 %", "share of predictions nearer to the truth than to any hard negative", share=True
-    ),
-    Metric("relative_error", "Rel. error", "error of predictions; 1: as if nothing changed", share=False),
-    Metric("ee_embedding", "EE(S)", "equivariance error of the embedding network", share=False),
-    Metric("ee_latent", "EE(z)", "equivariance error of the latents", share=False),
-    Metric("die_embedding", "DIE(S)", "distance invariance error of the embedding network", share=False),
-    Metric("die_model", "DIE(model)", "distance invariance error of the predictions", share=False),
-)
-"""In the order of the page's columns."""
-
-METRIC: Final = {metric.name: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -95,7 +41,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one row; what is undefined or unknown is no number.
+    """What the runs of a row scored in one metric; what is undefined or unknown is no number.
 
     Attributes:
         mean: Over the runs.
@@ -197,7 +143,7 @@ def usable_tasks() -> list[Task]:
     return tasks
 
 
-def entries(tables: Tables) -> list[Entry]:
+def entries(tables: PageData) -> list[Entry]:
     """All rows: of every task that is known or was run, with every model of each split, run or not."""
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
@@ -212,8 +158,11 @@ def entries(tables: Tables) -> list[Entry]:
 def headline(task: Task | None, horizon: int) -> Metric:
     """What a task is judged by first: HH@1 with hard negatives, H@1 after several steps, else MRR [ours]."""
     if task is not None and task.splits["eval"].negatives:
-        return METRIC["hh_at_1"]
-    return METRIC["hits_at_1"] if horizon > 1 else METRIC["mrr"]
+        return _METRIC["hh_at_1"]
+    return _METRIC["hits_at_1"] if horizon > 1 else _METRIC["mrr"]
+
+
+_METRIC: Final = {metric.name: metric for metric in SHOWN}
 
 
 Place = tuple[str, str, str, int, str]
@@ -235,7 +184,7 @@ def _text_or_nothing(value: object) -> str:
 
 
 def _run_entries(
-    tables: Tables, published: Mapping[Place, Published], tasks: Mapping[str, Task]
+    tables: PageData, published: Mapping[Place, Published], tasks: Mapping[str, Task]
 ) -> list[Entry]:
     """A row for each of the leaderboard."""
     models = {
@@ -262,7 +211,7 @@ def _run_entries(
                 preset=row["preset"],
                 horizon=int(row["horizon"]),
                 variant=f"({among.index(_digests(row)) + 1})" if len(among) > 1 else "",
-                scores={m.name: _score(row, m.name, published.get((*place, m.name))) for m in METRICS},
+                scores={m.name: _score(row, m.name, published.get((*place, m.name))) for m in SHOWN},
                 runs=tuple(_facts(run) for run in runs.to_dict("records")),
                 devices=tuple(sorted(set(runs["device"]))),
                 parameters=int(row["parameters"]),
@@ -321,8 +270,8 @@ def _facts(row: Mapping[Any, Any]) -> Facts:
     return Facts(
         identity=(row["run_id"], row["train_dataset_digest"], row["config_digest"]),
         scores=tuple(
-            (metric.heading, metric.text(row[metric.name]))
-            for metric in METRICS
+            (column_title(metric), score_text(metric, row[metric.name]))
+            for metric in SHOWN
             if not math.isnan(row[metric.name])
         ),
         facts=tuple((name.replace("_", " "), _fact(row[name])) for name in _FACTS if name in row),
@@ -350,7 +299,7 @@ def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Publis
                 for horizon in sorted(told - ran if ran or told else {longest}):
                     scores = {
                         m.name: Score(published=published.get((task.name, split, model, horizon, m.name)))
-                        for m in METRICS
+                        for m in SHOWN
                     }
                     yield Entry(task.name, task, split, model, colour, preset, horizon, "", scores)
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from sen_bench import __version__
 from sen_bench.config import Preset, load_preset, preset_names
-from sen_bench.report.entries import METRICS, Entry, Metric, entries
+from sen_bench.report.entries import Entry, entries
+from sen_bench.report.page_data import PageData
 from sen_bench.report.panels import (
     Panel,
     curve_panels,
@@ -22,8 +23,8 @@ from sen_bench.report.panels import (
     horizon_panels,
     limited_panels,
 )
-from sen_bench.report.tables import Tables
 from sen_bench.report.worlds import WorldPictures
+from sen_bench.results import SHOWN, Metric
 
 OWN_PRESET: Final = "a preset of one's own; config.json in the folder of a run has its settings"
 
@@ -143,11 +144,11 @@ class Page:
     sources: tuple[str, ...]
 
 
-def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
+def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
     """Arranges the tables.
 
     Args:
-        tables: From `read_tables`.
+        tables: From `read_page_data`.
         worlds: From `draw_world`, in the order in which they are to be shown.
     """
     rows = entries(tables)
@@ -189,7 +190,7 @@ def build_page(tables: Tables, worlds: Sequence[WorldPictures]) -> Page:
                 if (entry.task, entry.split, entry.model) not in ran
             )
         ),
-        metrics=METRICS,
+        metrics=SHOWN,
         sources=tuple(
             dict.fromkeys(
                 score.published.origin for entry in rows for score in entry.scores.values() if score.published
@@ -204,7 +205,7 @@ def _task_tables(rows: Sequence[Entry]) -> list[TaskTable]:
         mine = tuple(of_task)
         shown = tuple(
             metric
-            for metric in METRICS
+            for metric in SHOWN
             if any(
                 not math.isnan(entry.scores[metric.name].mean) or entry.scores[metric.name].published
                 for entry in mine

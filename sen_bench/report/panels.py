@@ -10,11 +10,13 @@ from itertools import groupby
 import pandas as pd
 
 from sen_bench.report.charts import DotChart, Line, LineChart, Points, Row, dot_chart, line_chart
-from sen_bench.report.entries import METRIC, Entry, Metric, Score, headline
+from sen_bench.report.entries import Entry, Score, headline
+from sen_bench.report.formatting import column_title, score_text, short_name, spread_text
+from sen_bench.results import SHOWN, Metric
 
 NOT_RUN = "not run"
 
-_EQUIVARIANCE = ("ee_embedding", "ee_latent", "die_embedding", "die_model")
+_HITS = ("hits_at_1", "hits_at_5", "hits_at_10")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
     panels = []
     for (task, split, preset), group in _by_panel(entries):
         metric, shown = _headline_rows(group)
-        name = metric.heading.removesuffix(" %")
+        name = short_name(metric)
         horizon = max(entry.horizon for entry in shown)
         rows = [_dot(metric, entry) for entry in shown]
         words = "; ".join(_words(metric, row) for row in rows)
@@ -102,7 +104,7 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
             of_preset = [entry for entry in mine if entry.preset == preset]
             horizon = max((e.horizon for e in of_preset if e.runs), default=max(e.horizon for e in mine))
             metric = headline(known, horizon)
-            name = metric.heading.removesuffix(" %")
+            name = short_name(metric)
             rows = []
             for colour, model in sorted({(entry.colour, entry.model) for entry in of_preset}):
                 of_model = [entry for entry in of_preset if entry.model == model and entry.runs]
@@ -139,7 +141,7 @@ def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
         horizons = sorted({entry.horizon for entry in ran})
         if len(horizons) < 2:
             continue
-        metrics = [METRIC[name] for name in ("hits_at_1", "hits_at_5", "hits_at_10")]
+        metrics = [metric for metric in SHOWN if metric.name in _HITS]
         labels = {entry.label: entry.colour for entry in ran}
         charts = []
         for metric in metrics:
@@ -161,15 +163,15 @@ def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
                 line_chart(
                     lines,
                     x_label="steps ahead",
-                    y_label=metric.heading,
+                    y_label=column_title(metric),
                     y_limits=(0, 100),
-                    summary=f"{metric.heading} against steps ahead; the numbers are below.",
+                    summary=f"{column_title(metric)} against steps ahead; the numbers are below.",
                 )
             )
         rows = tuple(
             (
-                f"{label}, {metric.heading}",
-                *(metric.text(_score_at(ran, label, metric, horizon)) for horizon in horizons),
+                f"{label}, {column_title(metric)}",
+                *(score_text(metric, _score_at(ran, label, metric, horizon)) for horizon in horizons),
             )
             for label in labels
             for metric in metrics
@@ -196,12 +198,12 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
         longest = [entry for entry in ran if entry.horizon == max(e.horizon for e in ran)]
         rows: list[Row] = []
         words = []
-        for metric in (METRIC[name] for name in _EQUIVARIANCE):
+        for metric in (metric for metric in SHOWN if metric.aspect == "equivariance"):
             mine = [
                 _dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)
             ]
             if mine:
-                heading = f"{metric.heading}: {metric.title}"
+                heading = f"{column_title(metric)}: {metric.meaning}"
                 rows += [Row(heading, heading=True), *mine]
                 words.append(f"{heading}. {'; '.join(_words(metric, row) for row in mine)}.")
         if rows:
@@ -290,7 +292,7 @@ def _headline_rows(group: Sequence[Entry]) -> tuple[Metric, list[Entry]]:
 
 def _dot(metric: Metric, entry: Entry) -> Row:
     score = entry.scores[metric.name]
-    text = metric.spread_text(score.mean, score.std) if entry.runs else NOT_RUN
+    text = spread_text(metric, score.mean, score.std) if entry.runs else NOT_RUN
     published = score.published.mean if score.published else math.nan
     return Row(entry.label, text, entry.colour, score.mean, score.low, score.high, published=published)
 
@@ -304,7 +306,7 @@ def _one_score(ran: Sequence[Entry], metric: Metric, horizon: int) -> tuple[floa
     """The one score at a horizon as a number and a text; no number where there is none, or several."""
     means = [entry.scores[metric.name].mean for entry in ran if entry.horizon == horizon]
     if len(means) == 1:
-        return means[0], metric.text(means[0])
+        return means[0], score_text(metric, means[0])
     return math.nan, ("several" if means else "–") if ran else NOT_RUN
 
 
@@ -324,7 +326,7 @@ def _words(metric: Metric, row: Row) -> str:
     """Everything that a row shows, for those who cannot see it."""
     known = []
     if not math.isnan(row.low):
-        known.append(f"95 %: {metric.text(row.low)} to {metric.text(row.high)}")
+        known.append(f"95 %: {score_text(metric, row.low)} to {score_text(metric, row.high)}")
     if not math.isnan(row.published):
-        known.append(f"published: {metric.text(row.published)}")
+        known.append(f"published: {score_text(metric, row.published)}")
     return f"{row.label} {row.text}" + (f" ({'; '.join(known)})" if known else "")

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from sen_bench.errors import ResultsError
+from sen_bench.report.formatting import column_title, score_text, spread_text
 from sen_bench.report.page import Page, devices_json, duration
 from sen_bench.system import write_atomically
 
@@ -35,6 +36,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "devices": devices_json}
+    environment.filters |= {"column_title": column_title, "score": score_text, "spread": spread_text}
     style, script = (_template(name) for name in ("style.css", "script.js"))
     policy = "; ".join(
         (

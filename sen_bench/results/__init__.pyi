@@ -12,3 +12,6 @@ from .rows import KEY as KEY
 from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
 from .rows import read_runs as read_runs
+from .scores import METRICS as METRICS
+from .scores import SHOWN as SHOWN
+from .scores import Metric as Metric

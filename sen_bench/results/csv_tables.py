@@ -108,6 +108,9 @@ def _or_nan(value: object) -> object:
 def read_rows(path: Path, kind: type[RowT], noun: str) -> list[RowT]:
     """Reads a table strictly: whatever is not one is refused, with the line that shows it.
 
+    Only the last columns may be missing, where the fields of a row have defaults: a table that was written
+    before there were such columns is read as if they held these.
+
     Args:
         path: The table.
         kind: What a row is.
@@ -121,7 +124,10 @@ def read_rows(path: Path, kind: type[RowT], noun: str) -> list[RowT]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             header = tuple(reader.fieldnames or ())
-            if header != columns:
+            later = columns[len(header) :]
+            if header != columns[: len(header)] or any(
+                kind.model_fields[name].is_required() for name in later
+            ):
                 strange = next((name for name in header if name not in columns), None)
                 missing = next((name for name in columns if name not in header), None)
                 why = f"column {strange!r} is unknown" if strange else f"column {missing!r} is missing"
@@ -137,7 +143,8 @@ def read_rows(path: Path, kind: type[RowT], noun: str) -> list[RowT]:
 
 def _row(where: str, kind: type[RowT], cells: dict[str, Any]) -> RowT:
     if None in cells or None in cells.values():
-        raise ResultsError(f"{where} has not {len(kind.model_fields)} fields; move it aside")
+        count = sum(name is not None for name in cells)
+        raise ResultsError(f"{where} does not have {count} fields; move it aside")
     try:
         return kind.model_validate({name: cell or _EMPTY for name, cell in cells.items()})
     except ValidationError as error:

@@ -9,27 +9,11 @@ from typing import Any, Final, TypeAlias
 import pandas as pd
 
 from sen_bench.results.rows import GROUP
+from sen_bench.results.scores import AVERAGED, COMPARED, Metric
 from sen_bench.results.statistics import UNKNOWN, summarise
 
-HIGHER_IS_BETTER: Final = {
-    "hits_at_1": True,
-    "hits_at_5": True,
-    "hits_at_10": True,
-    "mrr": True,
-    "hh_at_1": True,
-    "ee_embedding": False,
-    "ee_latent": False,
-    "die_embedding": False,
-    "die_model": False,
-    "relative_error": False,
-}
-"""Metrics by which models are compared, and whether a higher score is the better one."""
-
-METRICS: Final = (*HIGHER_IS_BETTER, "latent_spread")
-"""Metrics of which the leaderboard holds statistics over runs; the spread is neither good nor bad."""
-
 STATISTICS: Final = ("mean", "std", "iqm", "iqm_low", "iqm_high")
-"""What the leaderboard holds of each metric, as `…_mean` and so on."""
+"""What the leaderboard holds of each score, as `…_mean` and so on."""
 
 ReferenceModel: TypeAlias = Callable[[str], str | None]
 """Names the model that the others of a task are compared with, its symmetric embedding network; None: none.
@@ -52,9 +36,9 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
     Returns:
         One row a group, in the order of `GROUP`: the columns of `GROUP`; `runs` and `seeds`, how many runs
         there are and how many different seeds; `collapsed`, how many of the runs collapsed; `restarts`,
-        their sum; for each of `METRICS` the `STATISTICS` of `summarise` (empty where it has NaN); for each of
-        `HIGHER_IS_BETTER` `…_vs_sen`, the relation to the symmetric embedding network; `parameters`; the
-        mean `train_seconds`, `eval_seconds` and `transitions_seen` of a run; and the different `devices`,
+        their sum; for each of `AVERAGED` the `STATISTICS` of `summarise` (empty where it has NaN); for each
+        of `COMPARED` `…_vs_sen`, the relation to the symmetric embedding network; `parameters`; the mean
+        `train_seconds`, `eval_seconds` and `transitions_seen` of a run; and the different `devices`,
         `precisions` and `versions` of the runs, joined by semicolons.
 
         A row is compared with that of its task's reference model in which all of `GROUP` but model and
@@ -67,17 +51,19 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
     return pd.DataFrame(table, columns=list(LEADERBOARD_COLUMNS))
 
 
+def _columns(metric: Metric) -> list[str]:
+    """The columns of a score."""
+    columns = [f"{metric.name}_{statistic}" for statistic in STATISTICS]
+    return [*columns, f"{metric.name}_vs_sen"] if metric in COMPARED else columns
+
+
 LEADERBOARD_COLUMNS: Final = (
     *GROUP,
     "runs",
     "seeds",
     "collapsed",
     "restarts",
-    *(
-        f"{metric}_{statistic}"
-        for metric in METRICS
-        for statistic in (*STATISTICS, *(["vs_sen"] if metric in HIGHER_IS_BETTER else []))
-    ),
+    *(column for metric in AVERAGED if not metric.appended for column in _columns(metric)),
     "parameters",
     "train_seconds",
     "eval_seconds",
@@ -85,6 +71,7 @@ LEADERBOARD_COLUMNS: Final = (
     "devices",
     "precisions",
     "versions",
+    *(column for metric in AVERAGED if metric.appended for column in _columns(metric)),
 )
 """Columns of `leaderboard.csv`, in their order."""
 
@@ -98,7 +85,7 @@ class _Group:
         recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
         self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
-        self.summaries = {metric: summarise(runs[metric]) for metric in METRICS}
+        self.summaries = {metric.name: summarise(runs[metric.name]) for metric in AVERAGED}
 
     def row(self, reference: _Group | None) -> dict[str, Any]:
         """The row of the leaderboard, compared with a reference where there is one."""
@@ -108,14 +95,15 @@ class _Group:
         row["seeds"] = runs["seed"].nunique()
         row["collapsed"] = int(runs["collapsed"].sum())
         row["restarts"] = int(runs["restarts"].sum())
-        for metric, summary in self.summaries.items():
-            row[f"{metric}_mean"], row[f"{metric}_std"] = summary.mean, summary.std
-            row[f"{metric}_iqm"] = summary.iqm
-            row[f"{metric}_iqm_low"], row[f"{metric}_iqm_high"] = summary.interval.low, summary.interval.high
-        for metric, higher in HIGHER_IS_BETTER.items():
-            mine = self.summaries[metric].interval
-            other = UNKNOWN if reference is None else reference.summaries[metric].interval
-            row[f"{metric}_vs_sen"] = mine.relation(other, higher_is_better=higher) or math.nan
+        for name, summary in self.summaries.items():
+            row[f"{name}_mean"], row[f"{name}_std"] = summary.mean, summary.std
+            row[f"{name}_iqm"] = summary.iqm
+            row[f"{name}_iqm_low"], row[f"{name}_iqm_high"] = summary.interval.low, summary.interval.high
+        for metric in COMPARED:
+            mine = self.summaries[metric.name].interval
+            other = UNKNOWN if reference is None else reference.summaries[metric.name].interval
+            relation = mine.relation(other, higher_is_better=bool(metric.higher_is_better))
+            row[f"{metric.name}_vs_sen"] = relation or math.nan
         row["parameters"] = int(runs["parameters"].iloc[0])
         for cost in ("train_seconds", "eval_seconds", "transitions_seen"):
             row[cost] = float(runs[cost].mean())

@@ -51,14 +51,14 @@ def merge_results(
     if any(source.resolve() == results.resolve() for source in sources):
         raise ResultsError(f"{results} cannot be merged into itself")
     # All of them before anything is made in the target.
-    new = _Table()
+    new = _Contents()
     for source in sources:
-        table = _Table.read(source)
+        table = _Contents.read(source)
         new.take(table, table.changes(new, replace=replace))
     target = ResultsFolder(results)
     # Of two processes, the later one must see what the earlier one wrote, or it would replace it unasked.
     with locked(target.runs_csv):
-        there = _Table.read(results) if target.runs_csv.exists() else _Table()
+        there = _Contents.read(results) if target.runs_csv.exists() else _Contents()
         changes = new.changes(there, replace=replace)
         replaced = {changes[key].run_id: None for key in changes if key in there.rows}
         curves = new.curves_of(changes, instead_of=there)
@@ -84,7 +84,7 @@ _Key: TypeAlias = tuple[str, ...]
 
 
 @dataclass
-class _Table:
+class _Contents:
     """Rows of one folder, or of several that were put together.
 
     Attributes:
@@ -98,7 +98,7 @@ class _Table:
     sources: dict[_Key, Path] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, source: Path) -> _Table:
+    def read(cls, source: Path) -> _Contents:
         folder = ResultsFolder(source)
         rows = {values(row, KEY): row for row in read_run_rows(folder.runs_csv)}
         curves: dict[_Key, list[CurveRow]] = {}
@@ -106,7 +106,7 @@ class _Table:
             curves.setdefault(values(row, CURVE_KEY), []).append(row)
         return cls(rows, curves, dict.fromkeys(rows, source))
 
-    def changes(self, there: _Table, *, replace: bool) -> dict[_Key, RunRow]:
+    def changes(self, there: _Contents, *, replace: bool) -> dict[_Key, RunRow]:
         """The rows that are not there, or not so.
 
         Raises:
@@ -123,7 +123,7 @@ class _Table:
             )
         return changed
 
-    def curves_of(self, changes: dict[_Key, RunRow], *, instead_of: _Table) -> dict[_Key, list[CurveRow]]:
+    def curves_of(self, changes: dict[_Key, RunRow], *, instead_of: _Contents) -> dict[_Key, list[CurveRow]]:
         """The curves that come with some rows; runs of earlier versions have none.
 
         The curve of a training whose scores are replaced is none of the other's: where that has none, an
@@ -136,7 +136,7 @@ class _Table:
                 curves[name] = self.curves.get(name, [])
         return curves
 
-    def take(self, other: _Table, changes: dict[_Key, RunRow]) -> None:
+    def take(self, other: _Contents, changes: dict[_Key, RunRow]) -> None:
         """Adds rows of another table with their curves, in place of those that are here."""
         self.curves |= other.curves_of(changes, instead_of=self)
         self.rows |= changes

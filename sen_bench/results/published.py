@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import Amount, Ratio, Text, TextIfAny, frame_of, read_rows
-from sen_bench.results.leaderboard import METRICS
+from sen_bench.results.scores import AVERAGED
 
 PUBLISHED_CSV: Final = Path(__file__).with_name("published.csv")
 """The table that comes with the package; `results/published.csv` of the repository is a link to it."""
 
-_SHARES = frozenset({"hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1"})
+_METRICS: Final = {metric.name: metric for metric in AVERAGED}
 
 
 class PublishedRow(BaseModel):
@@ -36,14 +36,15 @@ class PublishedRow(BaseModel):
     @field_validator("metric")
     @classmethod
     def _check_metric(cls, value: str) -> str:
-        if value not in METRICS:
-            raise ValueError(f"{value!r} is no metric; there are {', '.join(METRICS)}")
+        if value not in _METRICS:
+            raise ValueError(f"{value!r} is no metric; there are {', '.join(_METRICS)}")
         return value
 
     @field_validator("mean")
     @classmethod
     def _check_share(cls, value: float, info: ValidationInfo) -> float:
-        if info.data.get("metric") in _SHARES and value > 1:
+        metric = _METRICS.get(info.data.get("metric", ""))
+        if metric is not None and metric.is_share and value > 1:
             raise ValueError("must be a share of at most 1, not per cent")
         return value
 

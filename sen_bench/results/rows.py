@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import (
@@ -15,21 +16,17 @@ from sen_bench.results.csv_tables import (
     Count,
     Digest,
     DigestIfAny,
-    Ratio,
-    Share,
-    ShareIfAny,
     Text,
     frame_of,
     merge_rows,
     read_rows,
     values,
 )
+from sen_bench.results.scores import METRICS, Metric
 
 
-class RunRow(BaseModel):
-    """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Identity(BaseModel):
+    """Which run, and which horizon."""
 
     run_id: Text = Field(description="Name of the run: its folder")
     task: Text = Field(description="Task, as `sen-bench tasks` lists it")
@@ -40,26 +37,11 @@ class RunRow(BaseModel):
     preset: Text = Field(description="Preset the run was configured by: `paper`, `cpu`, `smoke` or your own")
     seed: Count = Field(description="Seed the run was asked for; a restart trains with one derived from it")
     horizon: Annotated[int, Field(ge=1)] = Field(description="Steps predicted ahead")
-    hits_at_1: Share = Field(description="H@1: share of true latents whose prediction ranks first")
-    hits_at_5: Share = Field(description="H@5: share ranked fifth or better")
-    hits_at_10: Share = Field(description="H@10: share ranked tenth or better")
-    mrr: Share = Field(description="Mean of 1 / rank, over all evaluation episodes")
-    hits_at_1_optimistic: Share = Field(description="H@1 with the public code's tie rule; not for comparison")
-    mrr_optimistic: Share = Field(description="MRR with the public code's tie rule; not for comparison")
-    hh_at_1: ShareIfAny = Field(
-        description="HH@1: share of predictions nearer to the truth than to any negative"
-    )
-    ee_embedding: Ratio = Field(description="EE(S): equivariance error of the embedding network")
-    ee_latent: Ratio = Field(
-        description="EE(E∘S): equivariance error of the latents, where E and T are equivariant"
-    )
-    die_embedding: Ratio = Field(description="DIE(S): distance invariance error of the embedding network")
-    die_model: Ratio = Field(description="DIE(model): distance invariance error of the predictions")
-    relative_error: Ratio = Field(
-        description="RMS error of the predictions, relative to that of predicting no change"
-    )
-    latent_spread: Amount = Field(description="RMS distance of the true latents from their mean")
-    separation: Share = Field(description="Mean over random pairs of latents of min(1, energy / margin)")
+
+
+class _Circumstances(BaseModel):
+    """How a run was trained and scored."""
+
     collapsed: bool = Field(description="Whether the encoder collapsed: `separation` below 0.01")
     restarts: Count = Field(description="How often training was restarted because of a collapse")
     parameters: Count = Field(description="Trainable numbers of the model")
@@ -80,6 +62,29 @@ class RunRow(BaseModel):
     config_digest: Digest = Field(description="Digest of the resolved configuration without the seed")
     version: Text = Field(description="Version of sen-bench")
     torch_version: Text = Field(description="Version of PyTorch")
+
+
+def _columns(metrics: Iterable[Metric]) -> type[BaseModel]:
+    """Columns of scores; those that were appended are undefined where a table does not have them."""
+    fields: dict[str, Any] = {
+        metric.name: (
+            metric.column_type,
+            Field(default=math.nan if metric.appended else ..., description=metric.description),
+        )
+        for metric in metrics
+    }
+    return create_model("_Scores", **fields)
+
+
+_FirstScores = _columns(metric for metric in METRICS if not metric.appended)
+_AppendedScores = _columns(metric for metric in METRICS if metric.appended)
+
+
+# Columns are those of the last base first. Type checkers do not know the scores, which are made from a table.
+class RunRow(_AppendedScores, _Circumstances, _FirstScores, _Identity):  # type: ignore[misc, valid-type]
+    """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 COLUMNS: Final = tuple(RunRow.model_fields)

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
-from sen_bench.report import build_page, draw_world, read_tables, write_page
+from sen_bench.report import build_page, draw_world, read_page_data, write_page
 from sen_bench.tasks.registry import get_task
 from tests.support.report_tables import STRANGE, report_rows, write_report_tables
 
@@ -118,7 +118,7 @@ class Browser:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("browser")
     results = write_report_tables(folder / "results")
-    tables = read_tables(results, results / "published.csv")
+    tables = read_page_data(results, results / "published.csv")
     page = results / "index.html"
     write_page(build_page(tables, [draw_world(get_task(name)) for name in ("2d-shapes", "rush-hour")]), page)
     options = webdriver.ChromeOptions()

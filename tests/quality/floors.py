@@ -18,8 +18,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sen_bench.errors import SenBenchError
-from sen_bench.results.leaderboard import METRICS
 from sen_bench.results.rows import read_runs
+from sen_bench.results.scores import AVERAGED
 from tests.support.reports import plain_table, run_program
 
 FLOORS: Final = Path(__file__).with_name("floors.csv")
@@ -77,7 +77,7 @@ def read_floors(path: Path) -> list[Bound]:
         with path.open(newline="", encoding="utf-8") as file:
             for line, cells in enumerate(csv.DictReader(file), start=2):
                 bound = Bound.model_validate(cells)
-                if bound.metric not in METRICS:
+                if bound.metric not in {metric.name for metric in AVERAGED}:
                     raise FloorsError(f"{path}: line {line}: {bound.metric!r} is not a score of runs.csv")
                 if not bound.keeps(bound.measured):
                     raise FloorsError(f"{path}: line {line}: the measured score itself breaks the limit")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS, METRICS
+from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS
 from sen_bench.results.rows import GROUP
+from sen_bench.results.scores import AVERAGED
 from tests.support.rows import DEFAULTS, leaderboard_of, make_rivals, make_seed
 
 
@@ -29,7 +30,7 @@ def test_mean_and_standard_deviation_are_over_seeds() -> None:
 def test_one_seed_has_no_standard_deviation() -> None:
     (row,) = leaderboard_of([make_seed(0)]).to_dict("records")
     assert row["mrr_mean"] == pytest.approx(1 / 3)
-    assert all(math.isnan(row[f"{metric}_std"]) for metric in METRICS)
+    assert all(math.isnan(row[f"{metric.name}_std"]) for metric in AVERAGED)
 
 
 def test_metric_undefined_for_a_run_is_undefined_for_the_mean() -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from sen_bench.errors import ResultsError
-from sen_bench.results.leaderboard import HIGHER_IS_BETTER
 from sen_bench.results.published import PUBLISHED_CSV, read_published
+from sen_bench.results.scores import COMPARED
 from sen_bench.tasks.registry import get_task
 from tests.paths import ROOT
 
@@ -21,7 +21,7 @@ def test_numbers_are_about_tasks_splits_models_and_metrics_there_are() -> None:
         assert row["model"] in task.models
         assert row["horizon"] <= task.split("eval").horizon
         assert str(row["train_split"]) in task.splits
-        assert row["metric"] in HIGHER_IS_BETTER
+        assert row["metric"] in {metric.name for metric in COMPARED}
 
 
 def test_the_three_results_that_carry_the_paper_are_there() -> None:

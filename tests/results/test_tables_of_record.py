@@ -12,9 +12,10 @@ from pydantic import BaseModel
 
 from sen_bench.results.curves import CurveRow
 from sen_bench.results.folder import ResultsFolder
-from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS, METRICS
+from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS
 from sen_bench.results.published import PublishedRow
 from sen_bench.results.rows import RunRow, read_runs
+from sen_bench.results.scores import AVERAGED
 from sen_bench.tasks.registry import reference_model
 from tests.paths import ROOT
 
@@ -36,7 +37,7 @@ def test_every_column_is_documented_as_it_is_defined(table: str, kind: type[Base
 def test_every_column_of_the_leaderboard_is_documented() -> None:
     text = _documented("leaderboard.csv")
     for name in LEADERBOARD_COLUMNS:
-        metric = next((metric for metric in METRICS if name.startswith(f"{metric}_")), None)
+        metric = next((metric.name for metric in AVERAGED if name.startswith(f"{metric.name}_")), None)
         assert (f"`{name}`" if metric is None else f"`{name.replace(metric, '…')}`") in text
         assert metric is None or f"`{metric}" in text
 

@@ -20,8 +20,8 @@ from sen_bench.tasks import reference_model
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The tables.
+class PageData:
+    """The tables of results.
 
     Attributes:
         runs: A row for each run and horizon.
@@ -36,7 +36,7 @@ class Tables:
     curves: pd.DataFrame
 
 
-def read_tables(results: Path, published: Path = PUBLISHED_CSV) -> Tables:
+def read_page_data(results: Path, published: Path = PUBLISHED_CSV) -> PageData:
     """Reads the tables of a folder of results.
 
     The statistics are computed from the runs, so that they cover just these.
@@ -50,7 +50,7 @@ def read_tables(results: Path, published: Path = PUBLISHED_CSV) -> Tables:
     """
     folder = ResultsFolder(results)
     runs, curves = read_runs(folder.runs_csv), folder.curves_csv
-    return Tables(
+    return PageData(
         runs,
         aggregate(runs, reference_model),
         read_published(published),

@@ -1,0 +1,61 @@
+"""The command that makes the page of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sen_bench.cli.main import main
+from sen_bench.report import draw_world
+from sen_bench.report.worlds import WorldPictures
+from sen_bench.results.rows import append_rows
+from sen_bench.tasks.registry import get_task
+from sen_bench.tasks.task import Task
+from tests.support.html import parse
+from tests.support.rows import make_row
+
+
+def test_the_command_writes_a_page_and_overwrites_only_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    append_rows(results / "runs.csv", [make_row()])
+    drawn = draw_world(get_task("2d-shapes"))
+    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", lambda _: drawn)
+    output = tmp_path / "new" / "page.html"
+    command = ["report", "--results", str(results), "--output", str(output), "--quiet"]
+    for _ in range(2):
+        done = CliRunner().invoke(main, command)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, f"{output}\n", "")
+    output.write_text("a diary")
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2
+    assert "is not a page of `sen-bench report`; choose another --output" in refused.stderr
+    assert output.read_text() == "a diary"
+    nothing = CliRunner().invoke(main, ["report", "--results", str(tmp_path)])
+    assert nothing.exit_code == 2
+    assert "no results at" in nothing.stderr
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_a_world_that_cannot_be_drawn_costs_its_picture_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_rows(tmp_path / "runs.csv", [make_row()])
+    drawn = draw_world(get_task("2d-shapes"))
+
+    def draw(task: Task) -> WorldPictures:
+        if task.name == "reacher":
+            raise ImportError("no such wheel")
+        return drawn
+
+    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", draw)
+    done = CliRunner().invoke(main, ["report", "--results", str(tmp_path), "--quiet"])
+    assert done.exit_code == 0
+    assert (
+        done.stderr.partition(" (")[0]
+        == "no picture of reacher: drawing reacher failed: ImportError: no such wheel"
+    )
+    assert len(parse((tmp_path / "index.html").read_text()).all("figure", **{"class": "world"})) == 5
