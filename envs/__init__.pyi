@@ -1,5 +1,6 @@
 from .reacher_gl import MujocoRenderer as MujocoRenderer
 from .registration import WORLDS as WORLDS
+from .registration import import_world as import_world
 from .registration import make_world as make_world
 from .registration import register_world as register_world
 from .teapot_mesh import Mesh as Mesh

@@ -1,4 +1,4 @@
-"""Whether a dataset, a model or this machine is right."""
+"""Whether a dataset, a model, a world or this machine is right."""
 
 import lazy_loader
 

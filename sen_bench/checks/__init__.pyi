@@ -18,3 +18,7 @@ from .machine import Finding as Finding
 from .machine import core_works as core_works
 from .machine import examine as examine
 from .samples import Samples as Samples
+from .world import STATES as STATES
+from .world import WorldFinding as WorldFinding
+from .world import WorldReport as WorldReport
+from .world import check_world as check_world
