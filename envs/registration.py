@@ -11,7 +11,7 @@ import gymnasium
 
 from sen_bench.envs.world import World
 from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.system import call_plugin
+from sen_bench.system import call_plugin, import_object, is_object_name
 
 WORLDS: dict[str, str] = {}
 """Id -> "module:Class" of every registered world."""
@@ -55,6 +55,37 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
     kind = getattr(importlib.import_module(home), attribute)
     if not (isinstance(kind, type) and issubclass(kind, World)):
         raise WorldError(f"{WORLDS[name]!r}, registered as {name!r}, is not a subclass of World")
+    return _built(kind, name, options)
+
+
+def import_world(name: str, **options: Any) -> World:  # noqa: ANN401
+    """Builds a world that need not be registered.
+
+    Args:
+        name: "package.module:Class", or what `make_world` takes.
+        options: The world's own options.
+
+    Raises:
+        ExtensionError: The module or the class cannot be imported, or making the world fails.
+        UnknownNameError: No world has this id.
+        WorldError: The class is not a subclass of `World`, or the world has no such option, or not with this
+            value.
+    """
+    if not is_object_name(name):
+        return make_world(name, **options)
+    kind = import_object(name, "world")
+    if not (isinstance(kind, type) and issubclass(kind, World)):
+        raise WorldError(f"{name!r} is not a subclass of sen_bench.envs.World")
+    world: World = call_plugin(f"making the world {name}", lambda: _built(kind, name, options))
+    return world
+
+
+def _built(kind: type[World], name: str, options: dict[str, Any]) -> World:
+    """A world of a class.
+
+    Raises:
+        WorldError: It has no such option, or not with this value.
+    """
     try:
         inspect.signature(kind).bind(**options)
     except TypeError as error:

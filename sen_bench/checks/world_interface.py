@@ -32,8 +32,8 @@ def check_names(samples: WorldSamples) -> str:
     world, state, action = samples.world, samples.states[0], samples.actions[0]
     if world.renderer not in {"exact", "backend"}:
         raise FaultError(f"renderer is {world.renderer!r}; it must be 'exact' or 'backend'")
-    if not isinstance(world.frame_stack, int) or world.frame_stack < 1:
-        raise FaultError(f"frame_stack is {world.frame_stack!r}; it must be a whole number, at least 1")
+    if world.frame_stack < 1:
+        raise FaultError(f"frame_stack is {world.frame_stack}; it must be at least 1")
     for what, array, axes in (("state", state, world.state_axes), ("action", action, world.action_axes)):
         if array.ndim != len(axes):
             raise FaultError(f"one {what} has {array.ndim} axes, but {what}_axes names {len(axes)}: {axes}")

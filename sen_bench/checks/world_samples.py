@@ -61,10 +61,10 @@ class WorldSamples:
             if isinstance(group, Group)
             else np.stack([group.sample(rng) for _ in range(ROTATIONS)])
         )
-        arrays = [np.stack(states), np.stack(actions), elements]
-        for array in arrays:
+        samples = cls(world, np.stack(states), np.stack(actions), elements, tolerance)
+        for array in (samples.states, samples.actions, samples.elements):
             array.setflags(write=False)
-        return cls(world, *arrays, tolerance)
+        return samples
 
     def state(self, number: int) -> str:
         """What state is meant: "state 3 [0 1]"."""

@@ -35,6 +35,7 @@ from sen_bench.cli.run_commands import (
 )
 from sen_bench.cli.sweep_command import run_command
 from sen_bench.cli.verify_commands import verify_command
+from sen_bench.cli.world_command import check_world_command
 from sen_bench.errors import SenBenchError
 
 
@@ -112,6 +113,7 @@ for _command in (
     tasks_command,
     models_command,
     check_command,
+    check_world_command,
     generate_command,
     info_command,
     view_command,
