@@ -132,7 +132,7 @@ def open_run(folder: Path, *, data: Path, device: torch.device) -> Run:
     settings = Settings.read(folder)
     task = get_task(settings.config.task)
     run = Run(task, settings.preset, settings.config, settings.seed, Workspace(data), device)
-    place, below = folder.absolute(), run.folder.parts
+    place, below = folder.absolute(), Path(run.name).parts
     if place.parts[-len(below) :] != below:
         raise CheckpointError(f"{folder} is not where its run belongs: in a folder {run.name}")
     return replace(run, workspace=Workspace(data, place.parents[len(below) - 1]))
