@@ -11,5 +11,6 @@ from .policy import UNIFORM as UNIFORM
 from .policy import Policy as Policy
 from .recipe import GENERATOR_VERSION as GENERATOR_VERSION
 from .recipe import Recipe as Recipe
+from .recipe import differences as differences
 from .shards import episode_arrays as episode_arrays
 from .workers import RunShards as RunShards

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -10,6 +9,7 @@ from typing import Any
 
 from sen_bench.errors import ConfigError
 from sen_bench.generators.policy import Policy, whole_number
+from sen_bench.store import canonical_digest
 
 GENERATOR_VERSION = 1
 """Changes whenever an equal recipe gives other contents than before."""
@@ -66,8 +66,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Hexadecimal sha256 of the recipe as JSON with sorted keys."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return canonical_digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as JSON-able data."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sen_bench.checks.dataset_contents import check_contents
 from sen_bench.checks.dataset_files import check_files
-from sen_bench.checks.dataset_recipe import check_regenerated
+from sen_bench.checks.dataset_recipe import check_provenance, check_regenerated
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError, SenBenchError
 from sen_bench.generators import Recipe
@@ -84,6 +84,7 @@ def verify(
             f" {error}"
         ) from error
     with progress.work(f"{path.name} checked", "episodes") as advance, _of_dataset(path):
+        check_provenance(dataset, world)
         check_contents(dataset, world, advance)
     checks.append("contents")
     if regenerate:

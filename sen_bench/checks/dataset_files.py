@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sen_bench.errors import DatasetError
 from sen_bench.store import MANIFEST, Manifest, check_sizes, open_dataset
-from sen_bench.system import Advance
+from sen_bench.system import Advance, shown
 
 
 def check_files(path: Path, *, quick: bool, advance: Advance) -> Manifest:
@@ -28,9 +28,13 @@ def check_files(path: Path, *, quick: bool, advance: Advance) -> Manifest:
             f"{path / MANIFEST} is damaged, or of another version of sen-bench; generate it again"
         )
     check_sizes(path, manifest)
-    present = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()}
+    present = {
+        file.relative_to(path).as_posix()
+        for file in path.rglob("*")
+        if file.is_symlink() or not file.is_dir()
+    }
     if strays := sorted(present - manifest.files.keys() - {MANIFEST}):
-        raise DatasetError(f"{path / strays[0]} is not part of the dataset; delete it")
+        raise DatasetError(f"{path / shown(strays[0])} is not part of the dataset; delete it")
     if quick:
         return manifest
     for done, (name, record) in enumerate(sorted(manifest.files.items())):

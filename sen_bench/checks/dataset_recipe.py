@@ -1,4 +1,4 @@
-"""Whether a dataset's recipe reproduces it: some of its episodes, generated again."""
+"""Whether a dataset says of itself what its recipe says, and whether its recipe reproduces it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,33 @@ import numpy as np
 
 from sen_bench.envs import World
 from sen_bench.errors import DatasetError
-from sen_bench.generators import GENERATOR_VERSION, Recipe, episode_arrays
+from sen_bench.generators import GENERATOR_VERSION, Recipe, differences, episode_arrays
 from sen_bench.store import Dataset
-from sen_bench.system import Advance
+from sen_bench.system import Advance, shown
+
+
+def check_provenance(dataset: Dataset, world: World) -> None:
+    """Makes sure that the root says of the world what the world of the recipe says.
+
+    Args:
+        dataset: The dataset.
+        world: The world that its recipe names.
+
+    Raises:
+        DatasetError: It does not; the message names the first difference.
+    """
+    ours = {
+        "world_id": world.world_id,
+        "world_options": world.options,
+        "renderer": world.renderer,
+        "frame_stack": world.frame_stack,
+    }
+    theirs = {name: getattr(dataset, name) for name in ours}
+    for name, found, wanted in differences(theirs, ours):
+        raise DatasetError(
+            f"{dataset.path}: the root's {shown(name)} is {shown(found)}, but the world of the recipe has"
+            f" {shown(wanted)}; generate it again"
+        )
 
 
 def check_regenerated(dataset: Dataset, world: World, count: int, seed: int, advance: Advance) -> None:

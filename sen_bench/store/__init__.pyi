@@ -11,11 +11,12 @@ from .layout import symmetry_arrays as symmetry_arrays
 from .manifest import MANIFEST as MANIFEST
 from .manifest import FileRecord as FileRecord
 from .manifest import Manifest as Manifest
+from .manifest import canonical_digest as canonical_digest
 from .manifest import check_sizes as check_sizes
 from .manifest import content_digest as content_digest
 from .manifest import row_digests as row_digests
+from .opening import open_dataset as open_dataset
 from .reader import Dataset as Dataset
-from .reader import open_dataset as open_dataset
 from .remote import CACHE_VARIABLE as CACHE_VARIABLE
 from .remote import OFFLINE_VARIABLE as OFFLINE_VARIABLE
 from .remote import cache_folder as cache_folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +26,8 @@ _FEWEST_SHARDS = 8
 _WHOLE_CHUNK_BYTES = 4_000_000
 # numcodecs cannot compress a buffer of 2 GiB, and a writer holds a few shards in memory.
 _LARGEST_EPISODE_BYTES = 1 << 30
-# Forty terabytes of pixels; asking for more is a slip, and a list of more shards takes all memory.
-_MOST_SHARDS = 1_000_000
+# Of pixels alone these are 1.6 TB; the manifest, some 1.5 kB a shard, stays within what is read of strangers.
+_MOST_SHARDS = 40_000
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,12 @@ def _whole(
     return ArraySpec(path, values.shape, values.dtype.name, dimensions, description, rows, rows), values
 
 
-def chunk_files(shape: tuple[int, ...], grid: tuple[int, ...]) -> Iterator[str]:
-    """Names of all files of an array, relative to it, under Zarr's default key encoding.
+def block_file(array: str, number: int, dimensions: int) -> str:
+    """Name of the file with one block of rows, under Zarr's default key encoding; other axes are never cut.
 
     Args:
-        shape: Shape of the array.
-        grid: Shape of one stored block: the shard if there is one, otherwise the chunk.
+        array: Path of the array.
+        number: Of the block, from 0.
+        dimensions: How many the array has.
     """
-    counts = (range(-(-length // step)) for length, step in zip(shape, grid, strict=True))
-    for index in itertools.product(*counts):
-        yield "/".join(("c", *map(str, index)))
+    return "/".join((array, "c", str(number), *("0",) * (dimensions - 1)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.errors import DatasetError
+from sen_bench.store.files import (
+    MOST_METADATA_BYTES,
+    is_real_folder,
+    name_problem,
+    parse_json,
+    read_metadata,
+    regular_size,
+)
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION
-from sen_bench.system import write_atomically
+from sen_bench.system import shown, write_atomically
 
 MANIFEST = "manifest.json"
 DIGEST_BYTES = 32
 """Of a sha256."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# Of a file; more than any file system holds.
+_MOST_BYTES = 2**63
 
 
 @dataclass(frozen=True)
@@ -99,8 +112,17 @@ class Manifest:
         )
 
     def write(self, root: Path) -> None:
-        """Puts the manifest into a dataset, atomically and durably."""
+        """Puts the manifest into a dataset, atomically and durably.
+
+        Raises:
+            DatasetError: It is larger than a manifest that is read.
+        """
         data = self.encoded()
+        if len(data) > MOST_METADATA_BYTES:
+            raise DatasetError(
+                f"the manifest of {root} would have {len(data)} bytes, more than the {MOST_METADATA_BYTES}"
+                " that are read; ask for fewer episodes"
+            )
         write_atomically(root / MANIFEST, lambda draft: draft.write_bytes(data))
 
     @classmethod
@@ -110,15 +132,16 @@ class Manifest:
         Raises:
             DatasetError: There is none, it cannot be understood, or it contradicts itself.
         """
+        path = root / MANIFEST
         try:
-            data = (root / MANIFEST).read_bytes()
+            data = read_metadata(path)
         except FileNotFoundError:
             raise DatasetError(
                 f"{root} has no {MANIFEST}: it was never finished; generate it again"
             ) from None
-        except OSError as error:
-            raise DatasetError(f"{root / MANIFEST} cannot be read ({error}); generate it again") from error
-        return cls.parse(data, root / MANIFEST)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} cannot be read ({shown(error)}); generate it again") from error
+        return cls.parse(data, path)
 
     @classmethod
     def parse(cls, data: bytes, where: Path | str) -> Manifest:
@@ -129,21 +152,43 @@ class Manifest:
             where: Where they come from, for the message.
 
         Raises:
-            DatasetError: They cannot be understood, or contradict themselves.
+            DatasetError: They cannot be understood, contradict themselves, or name files outside the dataset.
         """
         try:
-            content: Any = json.loads(data)
-            files = {
-                name: FileRecord(int(record["size"]), str(record["sha256"]))
-                for name, record in content["files"].items()
-            }
+            content = parse_json(data)
+            for name in content["files"]:
+                if problem := name_problem(name):
+                    raise DatasetError(f"{where} {problem}: {shown(name)}; get the dataset elsewhere")
+            files = {name: _record(name, record) for name, record in content["files"].items()}
             manifest = cls(str(content["content_digest"]), files)
-            # Absent from datasets of development versions.
-            if content.get("files_digest", manifest.files_digest) != manifest.files_digest:
-                raise DatasetError(f"{where} is damaged: it contradicts itself; generate it again")
+            form = content.get("format", FORMAT), content.get("format_version", FORMAT_VERSION)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{where} cannot be read ({error}); generate it again") from error
+            raise DatasetError(f"{where} cannot be read ({shown(error)}); generate it again") from error
+        if form != (FORMAT, FORMAT_VERSION):
+            raise DatasetError(
+                f"{where} has format {shown(form[0])}, version {shown(form[1])}; this sen-bench reads"
+                f" {FORMAT}, version {FORMAT_VERSION}"
+            )
+        # Absent from datasets of development versions.
+        if content.get("files_digest", manifest.files_digest) != manifest.files_digest:
+            raise DatasetError(f"{where} is damaged: it contradicts itself; generate it again")
         return manifest
+
+
+def _record(name: str, record: Any) -> FileRecord:  # noqa: ANN401 — JSON can be anything
+    """One file, as the manifest has it.
+
+    Raises:
+        ValueError: Its size is no number of bytes, or its digest none of sha256.
+        KeyError: It lacks one of them.
+        TypeError: It is no object.
+    """
+    size, digest = record["size"], record["sha256"]
+    if type(size) is not int or not 0 <= size < _MOST_BYTES:
+        raise ValueError(f"{name} cannot have {size!r} bytes")
+    if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+        raise ValueError(f"{name} cannot have the sha256 {digest!r}")
+    return FileRecord(size, digest)
 
 
 def row_digests(values: NDArray[Any]) -> bytes:
@@ -173,6 +218,12 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
     return hashlib.sha256(json.dumps(summary, separators=(",", ":")).encode()).hexdigest()
 
 
+def canonical_digest(data: object) -> str:
+    """Hexadecimal sha256 of JSON-able data, as JSON with sorted keys and without spaces."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def json_bytes(data: object) -> bytes:
     """JSON as stored; equal data give equal bytes on every system."""
     return (json.dumps(data, indent=1) + "\n").encode()
@@ -181,17 +232,26 @@ def json_bytes(data: object) -> bytes:
 def check_sizes(path: Path, manifest: Manifest, prefix: str = "") -> None:
     """Makes sure that every file is there with its size: Zarr would read a missing one as zeros.
 
+    Links and anything else that is not a regular file are refused: what is read of a stranger's dataset lies
+    below its folder, and has an end.
+
     Args:
         path: The dataset.
         manifest: Its manifest.
         prefix: Only files whose names begin with it are looked at.
 
     Raises:
-        DatasetError: A file is missing, or has another size.
+        DatasetError: A file is missing, has another size, or is not a regular file.
     """
+    folders: set[str] = set()
     for name, record in sorted(manifest.files.items()):
         if name.startswith(prefix):
+            parts = name.split("/")[:-1]
+            folders.update("/".join(parts[:end]) for end in range(1, len(parts) + 1))
             check_size(path, name, record)
+    for folder in sorted(folders):
+        if not is_real_folder(path / folder):
+            raise DatasetError(f"{path / folder} is a link; a dataset has only folders of its own")
 
 
 def check_size(path: Path, name: str, record: FileRecord) -> None:
@@ -203,12 +263,14 @@ def check_size(path: Path, name: str, record: FileRecord) -> None:
         record: What its manifest says of it.
 
     Raises:
-        DatasetError: It is missing, or has another size.
+        DatasetError: It is missing, has another size, or is not a regular file.
     """
     try:
-        size = (path / name).stat().st_size
+        size = regular_size(path / name)
     except OSError:
         raise DatasetError(f"{path} is not whole: {name} is missing; generate it again") from None
+    if size is None:
+        raise DatasetError(f"{path / name} is a link, or no file; a dataset has only files of its own")
     if size != record.size:
         raise DatasetError(
             f"{path} is not whole: {name} has {size} bytes instead of {record.size}; generate it again"

@@ -1,8 +1,7 @@
-"""Reading a dataset, after making sure that it is one and that all of it is there."""
+"""Reading a dataset that was opened."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +14,19 @@ import numpy as np
 import zarr
 import zarr.storage
 from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
 
 from sen_bench.errors import DatasetError
-from sen_bench.store.layout import FORMAT, FORMAT_VERSION, chunk_files
+from sen_bench.store.annotation import described_symmetry
+from sen_bench.store.layout import block_file
 from sen_bench.store.manifest import Manifest, check_size, check_sizes
-from sen_bench.store.remote import FetchingStore, RemoteCopy, is_url
+from sen_bench.store.remote import FetchingStore, RemoteCopy
 from sen_bench.store.shard import decode_shard, read_chunk
-from sen_bench.symmetry import AnySymmetry, Symmetry
-from sen_bench.system import QUIET, Progress
+from sen_bench.store.whole import ChunkLayout, WholeStore
+from sen_bench.symmetry import AnySymmetry
+from sen_bench.system import shown
 
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
-
-# Names that Zarr looks for and need not find.
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class Dataset:
@@ -126,8 +122,13 @@ class Dataset:
 
     @cached_property
     def symmetry(self) -> AnySymmetry:
-        """The group and how it acts on the states and actions of this dataset."""
-        return Symmetry.from_json(self.attributes["symmetry"])
+        """The group and how it acts on the states and actions of this dataset.
+
+        Raises:
+            DatasetError: The root describes none, or not the one of the arrays.
+        """
+        shapes = {name: array.shape for name, array in self.arrays.items()}
+        return described_symmetry(self.attributes["symmetry"], shapes, self.path)
 
     @cached_property
     def arrays(self) -> dict[str, zarr.Array[Any]]:
@@ -136,11 +137,14 @@ class Dataset:
         Reading from one raises a `DatasetError` if a file has been lost since the dataset was opened.
         """
         local = zarr.storage.LocalStore(self.path, read_only=True)
-        store = _WholeStore(FetchingStore(self._copy) if self._copy else local)
+        store = WholeStore(FetchingStore(self._copy) if self._copy else local)
         group = zarr.open_group(store, mode="r")
-        return {
+        arrays = {
             name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
         }
+        store.remedy = self._remedy
+        store.layouts = {name: ChunkLayout.of(array) for name, array in arrays.items()}
+        return arrays
 
     @property
     def episodes(self) -> int:
@@ -278,7 +282,7 @@ class Dataset:
         Raises:
             DatasetError: It is gone, or has another size.
         """
-        file = f"{name}/{_block_file(array, number)}"
+        file = block_file(name, number, array.ndim)
         self.fetch(file)
         check_size(self.path, file, self.manifest.files[file])
         return self.path / file
@@ -297,7 +301,7 @@ class Dataset:
 
     def _decode(self, name: str, array: zarr.Array[Any], number: int, out: NDArray[Any]) -> None:
         """Decodes one shard into place."""
-        data = (self.path / name / _block_file(array, number)).read_bytes()
+        data = (self.path / block_file(name, number, array.ndim)).read_bytes()
         decode_shard(data, out, chunk_rows=array.chunks[0], shard_rows=self.block_rows(name))
 
     @contextmanager
@@ -305,94 +309,19 @@ class Dataset:
         """Turns what decoders say about a damaged array into an error of one line.
 
         Raises:
-            DatasetError: Instead of those.
+            DatasetError: Instead of those, and if memory does not suffice.
         """
         try:
             yield
+        except MemoryError as error:
+            size = self.array(name).nbytes / 1e9
+            raise DatasetError(
+                f"{self.path / name} does not fit into memory: it takes {size:.1f} GB"
+            ) from error
         except (RuntimeError, ValueError, OSError) as error:
-            way_out = (
-                f"delete {self.path}, to have it fetched again"
-                if self._copy
-                else "generate the dataset again"
-            )
-            raise DatasetError(f"{self.path / name} is damaged ({error}); {way_out}") from error
+            raise DatasetError(f"{self.path / name} is damaged ({shown(error)}); {self._remedy}") from error
 
-
-def _block_file(array: zarr.Array[Any], number: int) -> str:
-    """Name of the file with one block of rows, relative to its array; other axes are never cut."""
-    return "/".join(("c", str(number), *("0" * (array.ndim - 1))))
-
-
-class _WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
-    """A store all of whose chunks are there: Zarr takes a missing one for zeros, this store for damage."""
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """The value of a key; None for missing metadata only."""
-        value = await super().get(key, prototype, byte_range)
-        if value is None and not key.endswith(_METADATA):
-            path = self._store.root
-            raise DatasetError(f"{path} is not whole: {key} is missing; generate it again")
-        return value
-
-
-def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
-    """Opens a dataset for reading.
-
-    From a dataset behind a URL only what is read is fetched, file by file, as it is read. Every file is
-    checked against the manifest and kept in a local cache, see `docs/datasets.md`.
-
-    Args:
-        place: The folder, "…/train.zarr", or a URL of it that fsspec understands, "https://…/train.zarr".
-        progress: Is told what is fetched, from any thread.
-
-    Raises:
-        DatasetError: There is nothing there, or something that is not a Zarr group, not ours, of another
-            format version, unfinished, or not whole; or the URL cannot be reached. The contents of files are
-            not read.
-    """
-    copy = RemoteCopy.open(str(place), progress) if is_url(place) else None
-    path = copy.path if copy else Path(place)
-    if copy:
-        copy.fetch(["zarr.json"] if "zarr.json" in copy.manifest.files else [])
-    attributes = _attributes(path)
-    if attributes.get("format") != FORMAT:
-        raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
-    version = attributes.get("format_version")
-    if version != FORMAT_VERSION:
-        raise DatasetError(
-            f"{path} has format version {version!r}; this sen-bench reads version {FORMAT_VERSION}"
-        )
-    manifest = copy.manifest if copy else Manifest.read(path)
-    if not copy:
-        check_sizes(path, manifest)
-    dataset = Dataset(path, attributes, manifest, copy)
-    try:
-        arrays = dataset.arrays
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error}); generate it again") from error
-    for name, array in arrays.items():
-        for file in chunk_files(array.shape, array.shards or array.chunks):
-            if f"{name}/{file}" not in manifest.files:
-                raise DatasetError(f"{path}: the manifest does not list {name}/{file}; generate it again")
-    if attributes.get("content_digest") != manifest.content_digest:
-        raise DatasetError(f"{path}: the manifest belongs to another dataset; generate it again")
-    return dataset
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    """The root attributes of a Zarr v3 group, format not yet checked."""
-    if not path.exists():
-        raise DatasetError(f"there is no dataset at {path}")
-    if not path.is_dir():
-        raise DatasetError(f"{path} is not a directory; a dataset is a folder such as train.zarr")
-    try:
-        metadata: Any = json.loads((path / "zarr.json").read_bytes())
-        if metadata["zarr_format"] != 3 or metadata["node_type"] != "group":
-            raise DatasetError(f"{path} is not a Zarr v3 group")
-        return dict(metadata.get("attributes", {}))
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is not a Zarr v3 group: it has no zarr.json") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path / 'zarr.json'} cannot be read ({error})") from error
+    @property
+    def _remedy(self) -> str:
+        """What to do about a damaged file."""
+        return f"delete {self.path}, to have it fetched again" if self._copy else "generate the dataset again"

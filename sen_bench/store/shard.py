@@ -8,7 +8,9 @@ else is read through zarr, and the tests compare the two.
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,52 @@ from numpy.typing import NDArray
 
 _ENTRY_BYTES = 16  # offset and length of a chunk, uint64 each
 _CHECKSUM_BYTES = 4
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+"""How a frame of zstd begins."""
+
+LONGEST_HEADER = 18
+"""Bytes of a frame of zstd that say how much it decodes to."""
+
+
+def check_frame(frame: bytes | memoryview, size: int) -> None:
+    """Makes sure, before it is decoded, that a frame of zstd decodes to what a chunk has.
+
+    A hundred kilobytes may else decode to gigabytes. What the frame says of itself is binding: the decoder
+    fails where there is more.
+
+    Args:
+        frame: The frame, or its first `LONGEST_HEADER` bytes.
+        size: Bytes of the decoded chunk.
+
+    Raises:
+        ValueError: It decodes to another number of bytes, does not say to how many, or is no such frame.
+    """
+    found = _content_size(bytes(frame[:LONGEST_HEADER]))
+    if found != size:
+        says = "does not say how much it decodes to" if found is None else f"decodes to {found} bytes"
+        raise ValueError(f"a chunk {says}; it has {size}")
+
+
+def _content_size(header: bytes) -> int | None:
+    """What a frame of zstd decodes to, in bytes, by its header (RFC 8878, 3.1.1.1); None if it does not say.
+
+    Raises:
+        ValueError: It is no frame of zstd.
+    """
+    if not header.startswith(ZSTD_MAGIC) or len(header) < LONGEST_HEADER // 2:
+        raise ValueError("a chunk is not compressed with zstd")
+    descriptor = header[4]
+    single_segment = bool(descriptor & 0x20)
+    start = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    length = (int(single_segment), 2, 4, 8)[descriptor >> 6]
+    if length == 0:
+        return None
+    field = header[start : start + length]
+    if len(field) < length:
+        raise ValueError("a chunk is shorter than its header")
+    (size,) = struct.unpack("<" + {1: "B", 2: "H", 4: "I", 8: "Q"}[length], field)
+    return int(size) + (256 if length == 2 else 0)
 
 
 def decode_shard(data: bytes, out: NDArray[Any], *, chunk_rows: int, shard_rows: int) -> None:
@@ -37,7 +85,9 @@ def decode_shard(data: bytes, out: NDArray[Any], *, chunk_rows: int, shard_rows:
     """
     codec = Zstd()
     first = 0
-    for encoded in _encoded_chunks(data, len(out), chunk_rows=chunk_rows, shard_rows=shard_rows):
+    chunk_bytes = chunk_rows * math.prod(out.shape[1:]) * out.itemsize
+    for encoded in encoded_chunks(data, len(out), chunk_rows=chunk_rows, shard_rows=shard_rows):
+        check_frame(encoded, chunk_bytes)
         place = out[first : first + chunk_rows]
         if len(place) == chunk_rows:
             codec.decode(encoded, out=place)
@@ -67,7 +117,7 @@ def decoded_chunks(
     codec = Zstd()
     whole = np.empty((chunk_rows, *shape[1:]), dtype)
     left = shape[0]
-    for encoded in _encoded_chunks(data, left, chunk_rows=chunk_rows, shard_rows=shard_rows):
+    for encoded in encoded_chunks(data, left, chunk_rows=chunk_rows, shard_rows=shard_rows):
         codec.decode(encoded, out=whole)
         yield whole[:left]
         left -= chunk_rows
@@ -98,8 +148,10 @@ def read_chunk(
         if offset + length > size:
             raise ValueError(f"chunk {number} is not in the file")
         stream.seek(offset)
+        encoded = stream.read(length)
+        check_frame(encoded, math.prod(shape) * dtype.itemsize)
         out = np.empty(shape, dtype)
-        Zstd().decode(stream.read(length), out=out)
+        Zstd().decode(encoded, out=out)
     return out
 
 
@@ -115,8 +167,18 @@ def _index(data: memoryview, chunks: int) -> NDArray[np.uint64]:
     return np.frombuffer(index, "<u8").reshape(chunks, 2)
 
 
-def _encoded_chunks(data: bytes, rows: int, *, chunk_rows: int, shard_rows: int) -> Iterator[memoryview]:
-    """The chunks that hold the first rows of a shard, as they are stored."""
+def encoded_chunks(data: bytes, rows: int, *, chunk_rows: int, shard_rows: int) -> Iterator[memoryview]:
+    """The chunks that hold the first rows of a shard, as they are stored.
+
+    Args:
+        data: The contents of the shard's file.
+        rows: How many rows.
+        chunk_rows: Rows in a chunk.
+        shard_rows: Rows in a shard.
+
+    Raises:
+        ValueError: The index is damaged.
+    """
     chunks = shard_rows // chunk_rows
     view = memoryview(data)
     index = _index(view, chunks)

@@ -26,3 +26,4 @@ from .progress import SweepProgress as SweepProgress
 from .progress import WorkStatus as WorkStatus
 from .progress import duration as duration
 from .terminal import Terminal as Terminal
+from .text import shown as shown

@@ -21,6 +21,7 @@ from sen_bench.store import (
     ArraySpec,
     Dataset,
     Manifest,
+    canonical_digest,
     create_store,
     finish_store,
     open_dataset,
@@ -186,7 +187,9 @@ def rewritten(dataset: Dataset, path: Path, changes: dict[str, Change], **attrib
         for name, value in dataset.attributes.items()
         if name not in {"format", "format_version", "content_digest", "inexact"}
     }
-    finish_store(path, {**kept, **attributes}, receipts, inexact=dataset.inexact)
+    kept |= attributes
+    kept["recipe_digest"] = canonical_digest(kept["recipe"])
+    finish_store(path, kept, receipts, inexact=dataset.inexact)
     return path
 
 
@@ -253,8 +256,8 @@ class TestFalseContents:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ({"horizon": 2}, "observation has the shape .6, 4, .* instead of .6, 3, "),
-            ({"episodes": 7}, r"seed has the shape \(6,\) instead of \(7,\)"),
+            ({"horizon": 2}, r"action has the shape \(6, 3, 1\), the recipe 2 steps"),
+            ({"episodes": 7}, "action has 6 episodes, the recipe 7"),
         ],
     )
     def test_shapes_are_those_of_the_recipe(

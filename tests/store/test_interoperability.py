@@ -29,6 +29,7 @@ from sen_bench.store import (
 )
 from sen_bench.symmetry import Group, Representation, Symmetry
 from sen_bench.tasks.registry import get_task
+from tests.support.toy_dataset import attributes
 
 ROWS, SHARD, CHUNK = 7, 4, 2
 
@@ -76,14 +77,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path, (values, _) in contents().items()
         for start in range(0, ROWS, SHARD)
     ]
-    attributes = {
-        "task": "toy",
-        "split": "train",
-        "world_id": "Toy-v0",
-        "generator_version": 1,
-        "symmetry": symmetry.to_json(),
-    }
-    finish_store(root, attributes, receipts)
+    finish_store(root, attributes(ROWS, 2, symmetry), receipts)
     return root
 
 

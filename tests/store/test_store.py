@@ -29,10 +29,10 @@ from sen_bench.store import (
     write_rows,
 )
 from tests.support.toy_dataset import (
-    ATTRIBUTES,
     EPISODES,
     STEPS,
     SYMMETRY,
+    attributes,
     contents,
     files_of,
     one_line,
@@ -76,8 +76,8 @@ class TestWhatIsWrittenIsRead:
         assert (dataset.task, dataset.split, dataset.world_id) == ("toy", "train", "Toy-v0")
         assert (dataset.episodes, dataset.horizon, dataset.has_twin) == (EPISODES, STEPS, True)
         assert dataset.world_options == {"size": 3}
-        assert dataset.recipe == {"seed": 1}
-        assert (dataset.recipe_digest, dataset.generator_version) == ("ab", 1)
+        assert dataset.recipe == attributes()["recipe"]
+        assert (dataset.recipe_digest, dataset.generator_version) == (attributes()["recipe_digest"], 1)
         assert dataset.renderer == "exact"
         assert dataset.library_versions == {"numpy": "2"}
         assert dataset.symmetry == SYMMETRY
@@ -197,18 +197,18 @@ def blocks_and_values(draw: st.DrawFn) -> tuple[EpisodeBlocks, NDArray[Any]]:
 def test_sharded_rows_decode_to_the_bit(case: tuple[EpisodeBlocks, NDArray[Any]]) -> None:
     blocks, values = case
     names = tuple(f"axis{i}" for i in range(values.ndim))
-    spec = ArraySpec("action", values.shape, values.dtype.name, names, "", blocks.per_chunk, blocks.per_shard)
+    spec = ArraySpec("state", values.shape, values.dtype.name, names, "", blocks.per_chunk, blocks.per_shard)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         create_store(root, [spec])
-        receipts = [write_rows(root, "action", a, values[a:b]) for a, b in blocks.ranges()]
-        finish_store(root, ATTRIBUTES, receipts)
+        receipts = [write_rows(root, "state", a, values[a:b]) for a, b in blocks.ranges()]
+        finish_store(root, attributes(len(values)), receipts)
         dataset = open_dataset(root)
-        assert dataset.load("action").tobytes() == values.tobytes()
-        assert np.asarray(dataset.array("action")[...]).tobytes() == values.tobytes()
+        assert dataset.load("state").tobytes() == values.tobytes()
+        assert np.asarray(dataset.array("state")[...]).tobytes() == values.tobytes()
 
 
-@given(st.integers(1, 10**6), st.integers(1, 2**30))
+@given(st.integers(1, 40_000), st.integers(1, 2**30))
 def test_blocks_cover_every_episode_once(episodes: int, episode_bytes: int) -> None:
     blocks = EpisodeBlocks.for_episodes(episodes, episode_bytes)
     assert blocks.per_shard % blocks.per_chunk == 0
@@ -248,7 +248,7 @@ class TestWriter:
             write_rows(root, "a", 0, values)
 
     def finish(self, root: Path, receipts: list[Receipt]) -> None:
-        finish_store(root, ATTRIBUTES, receipts)
+        finish_store(root, attributes(), receipts)
 
     def test_does_not_finish_before_every_row_is_there(self, root: Path) -> None:
         receipts = [write_rows(root, "a", 0, np.zeros((4, 2), np.int64))]

@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sen_bench.store import EpisodeBlocks, create_store, finish_store, symmetry_arrays, write_rows
-from sen_bench.symmetry import Group, Representation, Symmetry
+from sen_bench.store import (
+    EpisodeBlocks,
+    canonical_digest,
+    create_store,
+    finish_store,
+    symmetry_arrays,
+    write_rows,
+)
+from sen_bench.symmetry import AnySymmetry, Group, Representation, Symmetry
 
 GROUP = Group.dihedral(4)
 SYMMETRY = Symmetry(
@@ -22,18 +29,23 @@ SYMMETRY = Symmetry(
 )
 EPISODES, STEPS = 7, 3
 BLOCKS = EpisodeBlocks(episodes=EPISODES, per_chunk=2, per_shard=4)
-ATTRIBUTES = {
-    "task": "toy",
-    "split": "train",
-    "world_id": "Toy-v0",
-    "world_options": {"size": 3},
-    "renderer": "exact",
-    "recipe": {"seed": 1},
-    "recipe_digest": "ab",
-    "generator_version": 1,
-    "library_versions": {"numpy": "2"},
-    "symmetry": SYMMETRY.to_json(),
-}
+
+
+def attributes(
+    episodes: int = EPISODES, steps: int = STEPS, symmetry: AnySymmetry = SYMMETRY
+) -> dict[str, Any]:
+    """What the root says, for so many episodes of so many steps."""
+    made_from = {"task": "toy", "split": "train", "world_id": "Toy-v0", "world_options": {"size": 3}}
+    recipe = {**made_from, "episodes": episodes, "horizon": steps, "seed": 1}
+    return {
+        **made_from,
+        "renderer": "exact",
+        "recipe": recipe,
+        "recipe_digest": canonical_digest(recipe),
+        "generator_version": 1,
+        "library_versions": {"numpy": "2"},
+        "symmetry": symmetry.to_json(),
+    }
 
 
 def contents() -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
@@ -71,7 +83,8 @@ def write_dataset(
         for start, stop in blocks.ranges()
         for path, (_, values) in arrays.items()
     ]
-    finish_store(root, ATTRIBUTES, receipts, inexact=inexact)
+    _, action = arrays["action"]
+    finish_store(root, attributes(*action.shape[:2]), receipts, inexact=inexact)
 
 
 def files_of(root: Path) -> list[str]:

@@ -1,0 +1,19 @@
+"""Text from outside, as it is shown: what a terminal would obey is escaped."""
+
+from __future__ import annotations
+
+# Longer than any name or path of ours; a whole file in place of a name does not fill the screen.
+_LONGEST = 1000
+
+
+def shown(text: object) -> str:
+    """Text that comes from outside (a file, a server, a plugin), in one line that a terminal only shows.
+
+    Escape sequences, newlines, marks that turn the direction of writing, and characters that no encoding
+    has are written as Python writes them in a string: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udcff``.
+
+    Args:
+        text: The text, or what is shown by its ``str``.
+    """
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}… ({len(plain)} characters)"
