@@ -22,7 +22,7 @@ _RENDER_BATCH = 1024
 
 
 @dataclass(frozen=True)
-class Episodes:
+class EpisodeBatch:
     """Consecutive episodes, without their pixels.
 
     Args:
@@ -56,7 +56,7 @@ def leading_frames(world: World) -> int:
     return world.frame_stack - 1
 
 
-def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> Episodes:
+def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> EpisodeBatch:
     """The episodes from `start` up to `stop`, stepped side by side.
 
     Each draws its initial state and its actions from two streams of its own, so it does not depend on which
@@ -81,7 +81,7 @@ def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> Episodes:
             actions[:, t] = _checked_actions(recipe, chosen, actions[:, t])
         states[:, t + 1] = world.step_states(states[:, t], actions[:, t])
     frames = np.maximum(np.arange(recipe.warmup - leading_frames(world), steps + 1), 0)
-    return Episodes(seeds, states[:, frames], actions[:, recipe.warmup :])
+    return EpisodeBatch(seeds, states[:, frames], actions[:, recipe.warmup :])
 
 
 def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDArray[Any]:
@@ -113,7 +113,7 @@ def draw_elements(world: World, seeds: NDArray[np.uint64]) -> NDArray[Any]:
     return np.stack([symmetry.draw_twin_element(_stream(seed, _TWIN_STREAM)) for seed in seeds])
 
 
-def twin_of(world: World, episodes: Episodes, elements: NDArray[Any]) -> Episodes:
+def twin_of(world: World, episodes: EpisodeBatch, elements: NDArray[Any]) -> EpisodeBatch:
     """The same episodes after one group element each.
 
     Args:
@@ -122,7 +122,7 @@ def twin_of(world: World, episodes: Episodes, elements: NDArray[Any]) -> Episode
         elements: [episode] or [episode, 3, 3].
     """
     each_step = elements[:, None]
-    return Episodes(
+    return EpisodeBatch(
         episodes.seed,
         world.transform_state(each_step, episodes.state),
         world.transform_action(each_step, episodes.action),

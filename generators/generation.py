@@ -14,7 +14,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators.lock import alone
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe, differences
-from sen_bench.generators.shards import plan
+from sen_bench.generators.shards import plan_shards
 from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
@@ -77,7 +77,7 @@ def generate(
         raise ConfigError(f"workers must be at least 1, not {workers}")
     target = Path(target).absolute()
     world = make_world(recipe.world_id, **recipe.world_options)
-    staging = Staging(target, plan(recipe, world))
+    staging = Staging(target, plan_shards(recipe, world))
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
         # Where nobody can write, nobody makes anything, and no lock can be taken.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ _LIBRARIES = ("numpy", "numba", "gymnasium", "zarr", "numcodecs")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ShardPlan:
     """What a recipe comes to: the arrays and their blocks.
 
     Args:
@@ -47,96 +47,149 @@ class Plan:
         return sum(math.prod(spec.shape[:-3]) for spec in self.arrays if _is_observation(spec))
 
 
-def plan(recipe: Recipe, world: World) -> Plan:
-    """Sizes up a recipe, by drawing one state and one action.
+def plan_shards(recipe: Recipe, world: World) -> ShardPlan:
+    """Works out the arrays of a recipe and their shards from one state and one action.
 
     Raises:
-        ConfigError: The world has no twins, its actions no such entries as the policy is to make absolute, or
+        ConfigError: The world has no twins, its actions lack an entry that the policy is to make absolute, or
             an episode is too large to be stored.
-        WorldError: The world has no negatives, or not the actions that the policy allows.
+        WorldError: The world has no negatives, or lacks an action that the policy allows.
     """
     if recipe.twin and not world.symmetry.has_twins:
         raise ConfigError(f"{recipe.world_id} has no group element to draw twins from; ask for no twin")
-    rng = np.random.default_rng(0)
-    state = world.sample_state(rng)
-    action = np.asarray(world.sample_action(rng, recipe.policy.allowed))
-    for entry in recipe.policy.absolute:
-        if action.ndim != 1 or entry >= len(action):
-            raise ConfigError(f"an action of {recipe.world_id} has no entry {entry} to make absolute")
-    frame = world.render_states(state)
-    steps, leading = recipe.horizon, leading_frames(world)
-    frames = steps + 1 + leading
-    blocks = EpisodeBlocks.for_episodes(recipe.episodes, frames * frame.nbytes)
-
-    states = "; ".join(f"{axis}: {', '.join(names)}" for axis, names in world.state_names.items())
-    actions = ", ".join(world.action_names)
-
-    def trajectory(folder: str, whose: str) -> tuple[ArraySpec, ...]:
-        return (
-            blocks.array(
-                f"{folder}observation",
-                (frames, *frame.shape),
-                frame.dtype.name,
-                ("frame", "height", "width", "channel"),
-                f"what is seen{whose}: {_frame(leading)} before and {_frame(leading + 1)} after step t",
-            ),
-            blocks.array(
-                f"{folder}action",
-                (steps, *action.shape),
-                action.dtype.name,
-                ("step", *world.action_axes),
-                f"action of each step{whose}; {actions}",
-            ),
-            blocks.array(
-                f"{folder}state",
-                (frames, *state.shape),
-                state.dtype.name,
-                ("frame", *world.state_axes),
-                f"ground truth of each frame{whose}; {states}",
-            ),
-        )
-
-    arrays = [
-        *trajectory("", ""),
-        blocks.array("seed", (), "uint64", (), "seed from which all randomness of the episode follows"),
-    ]
+    layout = _Layout.of(recipe, world)
+    arrays = [*layout.trajectory("", ""), layout.seed()]
     if recipe.twin:
-        arrays += trajectory("twin/", " after the episode's group element")
-        group = world.symmetry.group
-        arrays.append(
-            blocks.array(
-                "twin/element",
-                group.element_shape,
-                group.element_dtype,
-                group.element_axes,
-                "group element of the episode's twin",
-            )
-        )
+        arrays += [*layout.trajectory("twin/", " after the episode's group element"), layout.element()]
     if recipe.negatives:
-        negatives = world.negative_states(state)
-        arrays += [
-            blocks.array(
-                "negative/observation",
-                (steps, len(negatives), *frame.shape),
-                frame.dtype.name,
-                ("step", "negative", "height", "width", "channel"),
-                "what is seen in each of negative/state",
-            ),
-            blocks.array(
-                "negative/state",
-                (steps, *negatives.shape),
-                negatives.dtype.name,
-                ("step", "negative", *world.state_axes),
-                f"hard negatives: states near the one after each step, which is frame t + 1; {states}",
-            ),
-        ]
-    return Plan(
-        blocks,
+        arrays += layout.negatives()
+    return ShardPlan(
+        layout.blocks,
         tuple(arrays),
         tuple(symmetry_arrays(world.symmetry)),
         _attributes(recipe, world),
         inexact=tuple(s.path for s in arrays if _is_observation(s)) if world.renderer == "backend" else (),
     )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The shape, type and meaning of each array of a dataset.
+
+    Args:
+        world: The world.
+        steps: Steps of an episode.
+        state: A state of the world, from which the shapes follow.
+        action: An action.
+        frame: What the state looks like, uint8 ``[H, W, C]``.
+        blocks: The ranges of episodes that the arrays are cut into.
+    """
+
+    world: World
+    steps: int
+    state: NDArray[Any]
+    action: NDArray[Any]
+    frame: NDArray[np.uint8]
+    blocks: EpisodeBlocks
+
+    @classmethod
+    def of(cls, recipe: Recipe, world: World) -> Self:
+        """The layout that a recipe asks for.
+
+        Raises:
+            ConfigError: Actions lack an entry that the policy is to make absolute, or an episode is too large
+                to be stored.
+            WorldError: The world lacks an action that the policy allows.
+        """
+        rng = np.random.default_rng(0)
+        state = world.sample_state(rng)
+        action = np.asarray(world.sample_action(rng, recipe.policy.allowed))
+        for entry in recipe.policy.absolute:
+            if action.ndim != 1 or entry >= len(action):
+                raise ConfigError(f"an action of {recipe.world_id} has no entry {entry} to make absolute")
+        frame = world.render_states(state)
+        frames = recipe.horizon + 1 + leading_frames(world)
+        blocks = EpisodeBlocks.for_episodes(recipe.episodes, frames * frame.nbytes)
+        return cls(world, recipe.horizon, state, action, frame, blocks)
+
+    @property
+    def _state_entries(self) -> str:
+        """What the entries of a state mean."""
+        return "; ".join(f"{axis}: {', '.join(names)}" for axis, names in self.world.state_names.items())
+
+    def trajectory(self, folder: str, whose: str) -> tuple[ArraySpec, ...]:
+        """What is seen, done and true in each episode.
+
+        Args:
+            folder: Where the arrays are: "", "twin/".
+            whose: What they are of, as the end of a phrase.
+        """
+        leading = leading_frames(self.world)
+        frames = self.steps + 1 + leading
+        return (
+            self.blocks.array(
+                f"{folder}observation",
+                (frames, *self.frame.shape),
+                self.frame.dtype.name,
+                ("frame", "height", "width", "channel"),
+                f"what is seen{whose}: {_frame(leading)} before and {_frame(leading + 1)} after step t",
+            ),
+            self.blocks.array(
+                f"{folder}action",
+                (self.steps, *self.action.shape),
+                self.action.dtype.name,
+                ("step", *self.world.action_axes),
+                f"action of each step{whose}; {', '.join(self.world.action_names)}",
+            ),
+            self.blocks.array(
+                f"{folder}state",
+                (frames, *self.state.shape),
+                self.state.dtype.name,
+                ("frame", *self.world.state_axes),
+                f"ground truth of each frame{whose}; {self._state_entries}",
+            ),
+        )
+
+    def seed(self) -> ArraySpec:
+        """The seed of each episode."""
+        meaning = "seed from which all randomness of the episode follows"
+        return self.blocks.array("seed", (), "uint64", (), meaning)
+
+    def element(self) -> ArraySpec:
+        """The group element of each episode's twin."""
+        group = self.world.symmetry.group
+        return self.blocks.array(
+            "twin/element",
+            group.element_shape,
+            group.element_dtype,
+            group.element_axes,
+            "group element of the episode's twin",
+        )
+
+    def negatives(self) -> tuple[ArraySpec, ...]:
+        """The hard negatives of each step.
+
+        Raises:
+            WorldError: The world has none.
+        """
+        negatives = self.world.negative_states(self.state)
+        return (
+            self.blocks.array(
+                "negative/observation",
+                (self.steps, len(negatives), *self.frame.shape),
+                self.frame.dtype.name,
+                ("step", "negative", "height", "width", "channel"),
+                "what is seen in each of negative/state",
+            ),
+            self.blocks.array(
+                "negative/state",
+                (self.steps, *negatives.shape),
+                negatives.dtype.name,
+                ("step", "negative", *self.world.state_axes),
+                "hard negatives: states near the one after each step, which is frame t + 1;"
+                f" {self._state_entries}",
+            ),
+        )
 
 
 def _is_observation(spec: ArraySpec) -> bool:

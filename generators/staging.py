@@ -21,7 +21,7 @@ from typing import Any
 
 from sen_bench.errors import DatasetError
 from sen_bench.generators.recipe import differences
-from sen_bench.generators.shards import Plan
+from sen_bench.generators.shards import ShardPlan
 from sen_bench.store import (
     FORMAT_VERSION,
     MANIFEST,
@@ -55,7 +55,7 @@ class Attempt:
     """
 
     root: Path
-    planned: Plan
+    planned: ShardPlan
     journal: Journal
     shards: list[ShardEntry]
     _annotations: list[Receipt] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Staging:
         planned: What is to be generated.
     """
 
-    def __init__(self, target: Path, planned: Plan) -> None:
+    def __init__(self, target: Path, planned: ShardPlan) -> None:
         self.folder = target.with_name(f".{target.name}.partial")
         self._target = target
         self._planned = planned

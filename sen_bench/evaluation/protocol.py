@@ -45,8 +45,8 @@ def default_memory(device: torch.device) -> int:
     return _CPU_MEMORY if device.type == "cpu" else min(_GPU_MEMORY, free_memory(device) // 2)
 
 
-class Episodes(Protocol):
-    """Evaluation episodes, each with its twin: the same episode seen after a group element.
+class EvaluationFrames(Protocol):
+    """The frames of evaluation episodes and of their twins: the same episodes after a group element.
 
     Every `index` is an int64 tensor of episode numbers on `device`.
     """
@@ -127,7 +127,7 @@ class HorizonScores:
 
 def evaluate(
     model: WorldModel,
-    episodes: Episodes,
+    episodes: EvaluationFrames,
     *,
     horizons: Sequence[int] = DEFAULT_HORIZONS,
     chunk: int = 256,
@@ -222,7 +222,9 @@ class _Rollouts:
             and where there are no negatives.
     """
 
-    def __init__(self, model: WorldModel, episodes: Episodes, horizons: Sequence[int], *, twin: bool) -> None:
+    def __init__(
+        self, model: WorldModel, episodes: EvaluationFrames, horizons: Sequence[int], *, twin: bool
+    ) -> None:
         self._model = model
         self._episodes = episodes
         self._horizons = horizons
@@ -289,7 +291,7 @@ class _Rollouts:
         kept[frame][index] = latent
 
 
-def _check(episodes: Episodes, horizons: Sequence[int], chunk: int) -> None:
+def _check(episodes: EvaluationFrames, horizons: Sequence[int], chunk: int) -> None:
     if len(episodes) < 2:
         raise ConfigError(f"{len(episodes)} evaluation episode(s): ranking needs at least 2")
     if not horizons or min(horizons) < 1 or max(horizons) > episodes.horizon:

@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sen_bench.envs import make_world
 from sen_bench.generators import Recipe, episode_arrays, generate
 from sen_bench.generators.episodes import roll_out
-from sen_bench.generators.shards import plan
+from sen_bench.generators.shards import plan_shards
 from sen_bench.store import create_store
 
 RECIPE = Recipe(
@@ -66,7 +66,7 @@ def test_safety(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
         root = tmp_path / f"bare-{next(numbers)}"
         root.mkdir()
         world = make_world(recipe.world_id)
-        planned = plan(recipe, world)
+        planned = plan_shards(recipe, world)
         create_store(root, [*planned.arrays, *(spec for spec, _ in planned.annotations)])
         for spec, values in planned.annotations:
             write(root, spec.path, 0, values)

@@ -19,7 +19,7 @@ from sen_bench.data.streaming import READER, StreamedTransitions
 from sen_bench.envs import make_world
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.generators import Recipe
-from sen_bench.generators.shards import plan
+from sen_bench.generators.shards import plan_shards
 from sen_bench.runs import Run, Workspace, place_data, placement
 from sen_bench.runs.placement import STREAMED_BYTES, Footprint, Placement
 from sen_bench.runs.settings import begun_training
@@ -40,7 +40,7 @@ LARGE = Footprint(EpisodeBlocks(1500, per_chunk=1, per_shard=30), steps=100, fra
 def test_the_footprint_is_that_of_the_dataset(recipe: Recipe) -> None:
     world = make_world(recipe.world_id, **recipe.world_options)
     footprint = Footprint.of(world, recipe)
-    observation, action = plan(recipe, world).arrays[:2]
+    observation, action = plan_shards(recipe, world).arrays[:2]
     assert footprint.whole == observation.nbytes + action.nbytes
     assert footprint.blocks.per_shard == observation.shard_rows
     assert footprint.steps == action.shape[1]

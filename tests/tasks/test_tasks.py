@@ -11,7 +11,7 @@ from sen_bench.checks import verify
 from sen_bench.config.presets import SplitSize
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import generate
-from sen_bench.generators.shards import plan
+from sen_bench.generators.shards import plan_shards
 from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.support.datasets import tree
 
@@ -65,7 +65,7 @@ def test_every_split_generates_at_any_size(name: str, tmp_path: Path) -> None:
 def test_the_bytes_do_not_depend_on_the_workers(name: str, tmp_path: Path) -> None:
     task = get_task(name)
     recipe = task.recipe("eval", SplitSize(episodes=1_000_000))
-    per_chunk = plan(recipe, task.world()).blocks.per_chunk
+    per_chunk = plan_shards(recipe, task.world()).blocks.per_chunk
     recipe = task.recipe("eval", SplitSize(episodes=4 * per_chunk))
     trees = [tree(generate(recipe, tmp_path / f"{n}.zarr", workers=n).path) for n in (1, 2, 4)]
     assert trees[0] == trees[1] == trees[2]
