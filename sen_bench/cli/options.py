@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import ByteSize, TypeAdapter
 
-from sen_bench.config import preset_names
+from sen_bench.config import (
+    EvaluationConfig,
+    TrainingConfig,
+    parse_memory,
+    parse_seeds,
+    parse_setting,
+    preset_names,
+)
+from sen_bench.errors import ConfigError
 from sen_bench.figures import FORMATS
 from sen_bench.store import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-# More are a slip of the pen, and would take the memory of this machine before anything is said.
-_MOST_SEEDS = 10_000
 
 
 def available_cores() -> int:
@@ -40,15 +42,10 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
         """Parses the text."""
         if isinstance(value, tuple):
             return value
-        seeds: set[int] = set()
-        for part in value.split(","):
-            match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-            if match is None or int(match[2] or match[1]) < int(match[1]):
-                self.fail(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9", param, ctx)
-            if int(match[2] or match[1]) - int(match[1]) >= _MOST_SEEDS:
-                self.fail(f"{part!r} are too many seeds; at most {_MOST_SEEDS} can be asked for", param, ctx)
-            seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-        return tuple(sorted(seeds))
+        try:
+            return parse_seeds(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
 
 
 class MemorySize(click.ParamType["int | None"]):
@@ -60,12 +57,30 @@ class MemorySize(click.ParamType["int | None"]):
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
         """Parses the text."""
-        if isinstance(value, int) or value == "auto":
-            return None if value == "auto" else int(value)
-        # pydantic takes a number without a unit too, and whatever follows the unit.
-        if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
-            self.fail(f"{value!r} is no size; write 512MiB, 8GiB, 1.5GB or auto", param, ctx)
-        return int(TypeAdapter(ByteSize).validate_python(value))
+        try:
+            return parse_memory(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Setting(click.ParamType["tuple[str, object]"]):
+    """A setting beside the preset, such as ``training.epochs=3``: its dotted name, and its value."""
+
+    name = "setting"
+
+    def convert(
+        self,
+        value: str | tuple[str, object],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, object]:
+        """Parses the text."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_setting(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -125,6 +140,64 @@ device_option = click.option("--device", default="auto", show_default=True, help
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
+set_option = click.option(
+    "--set",
+    "settings",
+    type=Setting(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting beside the preset, such as training.epochs=3 or models.sen.hidden=64; repeat for several."
+    " Makes a variant of the preset, with folders and rows of its own.",
+)
+
+
+def settings_of(pairs: tuple[tuple[str, object], ...]) -> dict[str, object]:
+    """The settings that `set_option` was given, by their names.
+
+    Raises:
+        ConfigError: If one is given twice.
+    """
+    settings = dict(pairs)
+    for name in settings:
+        if [given for given, _ in pairs].count(name) > 1:
+            raise ConfigError(f"--set {name} is given twice; give it once")
+    return settings
+
+
+class SettingsCommand(click.Command):
+    """A command with `set_option`, which knows how to spell a setting that is given as an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments.
+
+        Raises:
+            click.NoSuchOption: Of an option that is a setting, with what to write instead.
+        """
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            option = error.option_name
+            field = option.removeprefix("--").replace("-", "_")
+            for section, fields in (("training", TrainingConfig), ("evaluation", EvaluationConfig)):
+                if field in fields.model_fields:
+                    message = (
+                        f"no such option {option}; write --set {section}.{field}={_value(option, given)}"
+                    )
+                    raise click.NoSuchOption(option, message, ctx=ctx) from None
+            raise
+
+
+def _value(option: str, arguments: list[str]) -> str:
+    """The value that an option was given, as far as can be told."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            value = value if equals else following
+            return value if value and not value.startswith("-") else "…"
+    return "…"
+
+
 def run_options(command: Command) -> Command:
     """What selects the runs of one task: task, models, seeds, settings, device, folders."""
     split = click.option(
@@ -165,6 +238,7 @@ def settings_options(command: Command) -> Command:
                 type=click.Choice(["continue", "stop", "restart"]),
                 help="What follows when all latents have become equal.  [default: the preset's]",
             ),
+            set_option,
             click.option(
                 "--data-memory",
                 type=MemorySize(),

@@ -12,8 +12,10 @@ import torch
 from sen_bench.cli.console import print_result
 from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
+    SettingsCommand,
     results_option,
     run_options,
+    settings_of,
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
@@ -41,6 +43,7 @@ def selection_of(
     compiled: bool = False,
     anew: bool = False,
     elsewhere: bool = False,
+    settings: tuple[tuple[str, object], ...] = (),
     **training: str | None,
 ) -> Selection:
     """What the options ask for.
@@ -60,7 +63,11 @@ def selection_of(
         compiled: Whether training steps are compiled.
         anew: Whether runs are begun anew, however far they are.
         elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
-        training: What is to be otherwise than in the preset's training.
+        settings: What is to be otherwise than in the preset, which makes a variant of it.
+        training: What is to be otherwise than in the preset's training, without making a variant.
+
+    Raises:
+        ConfigError: If a setting is given twice, or a value cannot be used.
     """
     if elsewhere:
         data, runs, results = data.absolute(), runs.absolute(), results.absolute()
@@ -70,6 +77,7 @@ def selection_of(
         seeds=seeds,
         train_split=train_split,
         preset=load_preset(preset),
+        settings=settings_of(settings),
         training={key: value for key, value in training.items() if value is not None},
         workspace=Workspace(data, runs, ResultsFolder(results)),
         device=device,
@@ -88,7 +96,7 @@ def _runs(task: str, device: str, **settings: Any) -> list[Run]:  # noqa: ANN401
     return select_runs(selection_of((task,), where, **settings))
 
 
-@click.command("train")
+@click.command("train", cls=SettingsCommand)
 @run_options
 @training_options
 @click.option(
@@ -112,6 +120,7 @@ def train_command(
       sen-bench train 3d-blocks --model sen --preset cpu
       sen-bench train 3d-blocks --model sen --preset paper --device cuda --compile
       sen-bench train 3d-blocks --model sen --preset smoke --profile
+      sen-bench train 3d-blocks --model sen --preset smoke --set training.epochs=8
     """
     terminal = Terminal(quiet=quiet)
     for run in _runs(anew=force, **selection):
@@ -126,7 +135,7 @@ def train_command(
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=SettingsCommand)
 @run_options
 def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
     """Score trained models and put them into the result tables."""

@@ -13,6 +13,7 @@ import torch
 from sen_bench.cli.console import EXIT_FAILED
 from sen_bench.cli.options import (
     Names,
+    SettingsCommand,
     available_cores,
     cluster_options,
     settings_options,
@@ -38,7 +39,7 @@ from sen_bench.system import Terminal, device_name, prepare_device, resolve_devi
 from sen_bench.tasks import reference_model, task_names
 
 
-@click.command("run")
+@click.command("run", cls=SettingsCommand)
 @click.argument("task", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every task, and every split to train on.")
 @click.option("--tasks", type=Names(), metavar="TASK,...", help="These tasks, and every split to train on.")
@@ -90,6 +91,7 @@ def run_command(
       sen-bench run --all --preset paper --device cuda --jobs 4 --dry-run
       sen-bench run --tasks 2d-shapes,3d-blocks --models sen,none --train-split train-limited
       sen-bench run 3d-blocks --models sen,none --seeds 0-2 --preset paper --device cuda
+      sen-bench run 3d-blocks --preset smoke --set training.epochs=8 --set models.sen.hidden=64
       sen-bench run --all --preset paper --device cuda --cluster tcp://10.0.0.1:8786
     """
     terminal = Terminal(quiet=quiet)

@@ -3,6 +3,7 @@ from .presets import SplitSize as SplitSize
 from .presets import TaskPreset as TaskPreset
 from .presets import load_preset as load_preset
 from .presets import preset_names as preset_names
+from .problems import setting_problem as setting_problem
 from .settings import DEFAULT_HORIZONS as DEFAULT_HORIZONS
 from .settings import SEED_LIMIT as SEED_LIMIT
 from .settings import EvaluationConfig as EvaluationConfig
@@ -11,3 +12,10 @@ from .settings import ModelOptions as ModelOptions
 from .settings import RunConfig as RunConfig
 from .settings import Schedule as Schedule
 from .settings import TrainingConfig as TrainingConfig
+from .values import check_seeds as check_seeds
+from .values import parse_memory as parse_memory
+from .values import parse_seeds as parse_seeds
+from .variants import change_training as change_training
+from .variants import make_variant as make_variant
+from .variants import parse_setting as parse_setting
+from .variants import setting_path as setting_path

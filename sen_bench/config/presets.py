@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from sen_bench.config.problems import setting_problem
 from sen_bench.config.settings import Count, EvaluationConfig, ModelOptions, TrainingConfig, _Strict
-from sen_bench.errors import ConfigError, UnknownNameError, first_problem
+from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.system import is_plain_name
+
+_SETTINGS = re.compile(r"(\+[A-Za-z0-9_.,+=-]+)?")
 
 
 def _name(name: str) -> str:
-    """Refuses a name that folders of runs or tables of results cannot have."""
-    if not is_plain_name(name):
+    """Refuses a name that folders of runs or tables of results cannot have; variants have settings in it."""
+    base, plus, settings = name.partition("+")
+    if not is_plain_name(base) or not _SETTINGS.fullmatch(plus + settings):
         raise ValueError(
             "rows and folders need a name of letters, digits, '_', '.' and '-' that is no number and no word"
             " such as true or None"
@@ -50,11 +55,25 @@ class TaskPreset(_Strict):
 
 
 class Preset(_Strict):
-    """A named set of sizes for the tasks it mentions."""
+    """A named set of sizes for the tasks it mentions.
+
+    Attributes:
+        name: Its name, in folders and tables too; that of a variant is `make_variant`'s.
+        description: What it is for.
+        tasks: What it says about each task.
+        data_name: The name that its datasets have a folder of, where its sizes are not the paper's; None: its
+            own.
+    """
 
     name: Annotated[str, AfterValidator(_name)]
     description: str
     tasks: dict[str, TaskPreset]
+    data_name: Annotated[str, AfterValidator(_name)] | None = None
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether it is a preset with other settings beside it."""
+        return "+" in self.name
 
     def for_task(self, task: str) -> TaskPreset:
         """What the preset says about a task.
@@ -107,10 +126,13 @@ def load_preset(name_or_path: str) -> Preset:
         raise UnknownNameError("preset", name_or_path, preset_names())
     try:
         settings = tomllib.loads(text)
-        if "name" in settings:
-            raise ConfigError(f"preset {name_or_path}: name: it is that of the file; remove the key")
+        for key in ("name", "data_name"):
+            if key in settings:
+                raise ConfigError(f"preset {name_or_path}: {key}: it is that of the file; remove the key")
+        if "+" in name:
+            raise ConfigError(f"preset {name_or_path}: '+' is for variants; give the file another name")
         return Preset.model_validate({"name": name, **settings})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"preset {name_or_path}: {first_problem(error)}") from error
+        raise ConfigError(f"preset {name_or_path}: {setting_problem(Preset, error)}") from error

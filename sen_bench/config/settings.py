@@ -106,7 +106,7 @@ class RunConfig(_Strict):
     @property
     def digest(self) -> str:
         """The digest of all settings; the same for every seed."""
-        return _digest(self._settings())
+        return digest_of(self._settings())
 
     @property
     def weights_digest(self) -> str:
@@ -119,7 +119,7 @@ class RunConfig(_Strict):
         del settings["evaluation"]
         if self.training.schedule == "constant":
             del settings["training"]["epochs"]
-        return _digest(settings)
+        return digest_of(settings)
 
     def _settings(self) -> dict[str, Any]:
         """All settings as JSON; those younger than the first result rows only where they are not as then."""
@@ -135,7 +135,7 @@ class RunConfig(_Strict):
         return settings
 
 
-def _digest(settings: dict[str, Any]) -> str:
+def digest_of(settings: Any) -> str:  # noqa: ANN401 — whatever JSON can hold
     """The first 16 hexadecimal digits of the SHA-256 of settings, whatever the order of their keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -39,7 +39,8 @@ class RunData:
     def path(self, split: str) -> Path:
         """Where a split is: a preset with sizes of its own has a folder of its own."""
         resized = self.preset.for_task(self.task.name).data
-        return dataset_path(self.folder / self.preset.name if resized else self.folder, self.task, split)
+        name = self.preset.data_name or self.preset.name
+        return dataset_path(self.folder / name if resized else self.folder, self.task, split)
 
     def ensure(
         self, split: str, *, progress: Progress, workers: int = 1, run: RunShards | None = None
@@ -73,7 +74,8 @@ class RunData:
         """
         path = self.path(split)
         if not path.exists():
-            command = f"sen-bench run {self.task.name} --preset {self.preset.name}"
+            preset, _, settings = self.preset.name.partition("+")
+            command = f"sen-bench run {self.task.name} --preset {preset}{' --set …' if settings else ''}"
             raise DatasetError(f"there is no dataset {path}; `{command}` generates what is missing")
         dataset = open_dataset(path)
         if dataset.recipe_digest != self.recipe(split).digest:

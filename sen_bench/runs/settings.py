@@ -48,6 +48,7 @@ class Settings:
         settings = _contents(folder)
         try:
             name, seed, sizes = (settings.pop(key) for key in ("preset", "seed", "data"))
+            data_name = settings.pop("data_name", None)
             del settings["version"]
             config = RunConfig.model_validate(settings)
             preset = TaskPreset(
@@ -56,7 +57,7 @@ class Settings:
                 evaluation=config.evaluation,
                 models={config.model: config.model_options},
             )
-            of_task = Preset(name=name, description="", tasks={config.task: preset})
+            of_task = Preset(name=name, description="", tasks={config.task: preset}, data_name=data_name)
         except ValidationError as error:
             raise ConfigError(f"{path}: {first_problem(error)}") from error
         except KeyError as error:
@@ -68,6 +69,7 @@ class Settings:
         sizes = self.preset.for_task(self.config.task).data
         settings = {
             "preset": self.preset.name,
+            **({"data_name": self.preset.data_name} if self.preset.data_name else {}),
             "seed": self.seed,
             "version": __version__,
             "data": {split: size.model_dump(mode="json") for split, size in sizes.items()},

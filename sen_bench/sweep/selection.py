@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
-from sen_bench.config import Preset, TaskPreset
+from sen_bench.config import (
+    Preset,
+    TaskPreset,
+    change_training,
+    check_seeds,
+    make_variant,
+    parse_memory,
+    setting_path,
+)
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.runs import Run, Workspace, place_data
 from sen_bench.system import QUIET, Progress, is_object_name
@@ -24,7 +32,7 @@ class Selection:
         seeds: Seeds; None: as many as the preset says.
         train_split: The split to train on; None: every one that the task has for it.
         preset: The sizes.
-        training: What is to be otherwise than in the preset's training.
+        training: What is to be otherwise than in the preset's training, under the preset's name.
         workspace: Where data, runs and results are.
         device: Where the runs take place.
         compiled: Whether training steps are compiled.
@@ -32,6 +40,11 @@ class Selection:
         eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
         anew: Whether runs are begun anew, however far they are.
         elsewhere: Whether the device is another machine's, of which nothing is known here.
+        settings: What is to be otherwise than in the preset, by dotted names; makes a variant of it. Where
+            there are several tasks, settings of models and splits are for those that have them.
+
+    Raises:
+        ConfigError: If a seed, an amount of memory or a setting of training cannot be used.
     """
 
     tasks: tuple[str, ...] | None
@@ -39,7 +52,7 @@ class Selection:
     seeds: tuple[int, ...] | None
     train_split: str | None
     preset: Preset
-    training: dict[str, str]
+    training: Mapping[str, object]
     workspace: Workspace
     device: torch.device
     compiled: bool = False
@@ -47,6 +60,14 @@ class Selection:
     eval_memory: int | None = None
     anew: bool = False
     elsewhere: bool = False
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None:
+            check_seeds(self.seeds)
+        for memory in (self.data_memory, self.eval_memory):
+            parse_memory(memory)
+        change_training(TaskPreset(), self.training)
 
     @property
     def several(self) -> bool:
@@ -107,6 +128,11 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
     splits = dict.fromkeys(name for task in tasks for name in task.train_splits)
     if selection.train_split is not None and selection.train_split not in splits:
         raise UnknownNameError("split", selection.train_split, splits)
+    for setting in selection.settings:
+        section, name, *_ = setting_path(setting)
+        if not any(_concerns(setting, task) for task in tasks):
+            known = models if section == "models" else {split for task in tasks for split in task.splits}
+            raise UnknownNameError("model" if section == "models" else "split", name, known)
 
 
 def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[Run]:
@@ -122,7 +148,8 @@ def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[R
             return
     # First, because no preset says anything about a task without models.
     models = task.check_models(names)
-    of_task = _changed(selection.preset.for_task(task.name), selection.training)
+    preset = _variant(selection, task)
+    of_task = change_training(preset.for_task(task.name), selection.training)
     seeds = range(of_task.seeds) if selection.seeds is None else selection.seeds
     for split in splits:
         for model in models:
@@ -130,7 +157,7 @@ def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[R
             for seed in seeds:
                 yield Run(
                     task,
-                    selection.preset,
+                    preset,
                     config,
                     seed,
                     selection.workspace,
@@ -158,5 +185,21 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
         return run
 
 
-def _changed(preset: TaskPreset, training: dict[str, str]) -> TaskPreset:
-    return preset.model_copy(update={"training": preset.training.model_copy(update=training)})
+def _variant(selection: Selection, task: Task) -> Preset:
+    """The preset of a task, with the settings beside it that concern the task.
+
+    Raises:
+        ConfigError: If the preset says nothing about the task, or there is no such setting or value.
+    """
+    settings = selection.settings
+    if selection.several:
+        settings = {name: value for name, value in settings.items() if _concerns(name, task)}
+    return make_variant(selection.preset, task.name, settings)
+
+
+def _concerns(setting: str, task: Task) -> bool:
+    """Whether a task has what a setting is about."""
+    section, name, *_ = setting_path(setting)
+    if section == "models":
+        return is_object_name(name) or name in task.model_names()
+    return section != "data" or name in task.splits

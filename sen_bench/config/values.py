@@ -1,0 +1,66 @@
+"""Values as people write them: seeds and amounts of memory, the same from Python and the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import ByteSize, TypeAdapter
+
+from sen_bench.config.settings import SEED_LIMIT
+from sen_bench.errors import ConfigError
+
+# More are a slip of the pen, and would take the memory of this machine before anything is said.
+_MOST_SEEDS: Final = 10_000
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds such as ``0``, ``0-2`` or ``0,3,7-9``, each once and in their order.
+
+    Raises:
+        ConfigError: If they have another form, or are too many.
+    """
+    seeds: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise ConfigError(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9")
+        if int(match[2] or match[1]) - int(match[1]) >= _MOST_SEEDS:
+            raise ConfigError(f"{part!r} are too many seeds; at most {_MOST_SEEDS} can be asked for")
+        seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return check_seeds(sorted(seeds))
+
+
+def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Seeds, each once and in the order given.
+
+    Raises:
+        ConfigError: If there is none, they are too many, or one is no whole number from 0 to 2⁶³ - 1.
+    """
+    if not seeds:
+        raise ConfigError("no seed is given; write such as 0")
+    if len(seeds) > _MOST_SEEDS:
+        raise ConfigError(f"{len(seeds)} are too many seeds; at most {_MOST_SEEDS} can be asked for")
+    for seed in seeds:
+        if type(seed) is not int or not 0 <= seed < SEED_LIMIT:
+            raise ConfigError(f"{seed!r} is no seed; give a whole number from 0 to {SEED_LIMIT - 1}")
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_memory(value: str | int | None) -> int | None:
+    """An amount of memory in bytes: of text such as ``8GiB`` or ``500 MB``; None for None and ``auto``.
+
+    Raises:
+        ConfigError: If it has another form, or is no positive number.
+    """
+    if value is None or value == "auto":
+        return None
+    if isinstance(value, str):
+        # pydantic takes a number without a unit too, and whatever follows the unit.
+        if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
+            raise ConfigError(f"{value!r} is no size; write 512MiB, 8GiB, 1.5GB or auto")
+        return int(TypeAdapter(ByteSize).validate_python(value))
+    if type(value) is not int or value < 0:
+        raise ConfigError(f"{value!r} is no amount of memory; give a number of bytes, or such as '8GiB'")
+    return value
