@@ -18,7 +18,7 @@ from sen_bench.generators.shards import plan_shards
 from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import QUIET, Advance, Progress
+from sen_bench.system import Advance, Progress, as_progress
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class GenerationResult:
 
 def generate(
     recipe: Recipe,
-    target: Path,
+    target: Path | str,
     *,
     workers: int = 1,
     run: RunShards | None = None,
     force: bool = False,
     wait: bool = False,
-    progress: Progress = QUIET,
+    progress: Progress | bool = True,
     title: str | None = None,
 ) -> GenerationResult:
     """Generates a dataset, unless an equal one is already there.
@@ -64,7 +64,7 @@ def generate(
             an unfinished dataset of another recipe.
         wait: Where another process is generating it, wait for that and take what it made.
         progress: Is told how many observations are done, and that a generation goes on where it stopped, or
-            waits.
+            waits. True shows it on stderr, False shows nothing.
         title: What the work is called where progress is shown; None: after its task and split.
 
     Raises:
@@ -75,6 +75,7 @@ def generate(
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
+    progress = as_progress(progress)
     target = Path(target).absolute()
     world = make_world(recipe.world_id, **recipe.world_options)
     staging = Staging(target, plan_shards(recipe, world))

@@ -233,7 +233,7 @@ def _try_datasets() -> str:
 
     recipe = get_task("2d-shapes").recipe("eval", SplitSize(episodes=2, horizon=1))
     with tempfile.TemporaryDirectory() as folder:
-        dataset = generate(recipe, Path(folder) / "eval.zarr").dataset
+        dataset = generate(recipe, Path(folder) / "eval.zarr", progress=False).dataset
         dataset.load("observation")
     return "a small one was written and read back"
 

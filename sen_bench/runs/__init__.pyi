@@ -1,3 +1,4 @@
+from .loading import load as load
 from .run import Run as Run
 from .settings import open_run as open_run
 from .steps import complete_run as complete_run

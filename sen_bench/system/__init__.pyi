@@ -26,4 +26,5 @@ from .progress import SweepProgress as SweepProgress
 from .progress import WorkStatus as WorkStatus
 from .progress import duration as duration
 from .terminal import Terminal as Terminal
+from .terminal import as_progress as as_progress
 from .text import shown as shown

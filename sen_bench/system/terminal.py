@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sen_bench.system.progress import Advance, Status, WorkStatus
+from sen_bench.system.progress import QUIET, Advance, Progress, Status, WorkStatus
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines.
 PLAIN_EVERY = 10.0
+
+
+def as_progress(progress: Progress | bool) -> Progress:  # noqa: FBT001 — as those who call from Python say it
+    """Who is told how work goes: a `Terminal` for True, nobody for False."""
+    if isinstance(progress, bool):
+        return Terminal() if progress else QUIET
+    return progress
 
 
 class Terminal:

@@ -1,0 +1,73 @@
+"""The dataset of a task and a split, as the command line lays datasets out, generated where it is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sen_bench.config import Preset, SplitSize, load_preset
+from sen_bench.errors import ConfigError, first_problem
+from sen_bench.generators import generate
+from sen_bench.runs.datasets import RunData
+from sen_bench.runs.workspace import dataset_path
+from sen_bench.store import Dataset
+from sen_bench.system import Progress
+from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task
+
+
+def load(
+    task: Task | str,
+    split: str,
+    *,
+    preset: Preset | Path | str | None = None,
+    data: Path | str = "data",
+    episodes: int | None = None,
+    horizon: int | None = None,
+    seed: int = DEFAULT_DATA_SEED,
+    workers: int = 1,
+    progress: Progress | bool = True,
+) -> Dataset:
+    """Opens a dataset of a task, and generates it first where it is missing.
+
+    It lies where the command line has it: at ``data/TASK/SPLIT.zarr``, as after ``sen-bench generate``, or,
+    for a preset with sizes of its own, at ``data/PRESET/TASK/SPLIT.zarr``, as after ``sen-bench run``.
+
+    Args:
+        task: A task or its name: "3d-blocks".
+        split: "train", "eval", or another that the task has.
+        preset: Whose sizes to take: "smoke", "cpu", or a TOML file. None: the paper's.
+        data: The folder of all datasets.
+        episodes: How many episodes, in place of the paper's number.
+        horizon: Steps in an episode, in place of the paper's.
+        seed: The seed of the data.
+        workers: Processes that generate it. With more than one, the calling script must be importable, with
+            its work below ``if __name__ == "__main__":``.
+        progress: True shows on stderr how a generation goes, False shows nothing.
+
+    Raises:
+        UnknownNameError: There is no such task, split or preset.
+        ConfigError: A number is impossible, sizes are given beside a preset, or the preset says nothing about
+            the task.
+        DatasetError: Another dataset lies there, or it is broken or cannot be written.
+
+    Example:
+        >>> load("3d-blocks", "eval", preset="smoke")  # doctest: +SKIP
+        Dataset(3d-blocks/eval, 200 episodes of 10 steps)
+    """
+    chosen = task if isinstance(task, Task) else get_task(task)
+    if preset is None:
+        try:
+            size = SplitSize(episodes=episodes, horizon=horizon)
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
+        recipe = chosen.recipe(split, size, seed=seed)
+        path = dataset_path(Path(data), chosen, split)
+    else:
+        if episodes is not None or horizon is not None:
+            raise ConfigError("a preset says how many episodes and steps; leave out episodes and horizon")
+        loaded = preset if isinstance(preset, Preset) else load_preset(str(preset))
+        run_data = RunData(chosen, loaded, Path(data))
+        recipe = chosen.recipe(split, loaded.for_task(chosen.name).data.get(split), seed=seed)
+        path = run_data.path(split)
+    return generate(recipe, path, workers=workers, wait=True, progress=progress).dataset
