@@ -1,8 +1,8 @@
 """CSV tables of checked rows: read strictly, written as a whole, by one process at a time.
 
-A table's columns are the fields of a pydantic model, in their order. Values are such that `pandas.read_csv`
-without options reads them back as what they are; an empty field is a number that is undefined or a text that
-is missing.
+A table's columns are the fields of a pydantic model, in their order. `pandas.read_csv` without
+options reads the values back as what they are; an empty field is a number that is undefined or a text that is
+missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK_SECONDS: Final = 60.0
 
 RowT = TypeVar("RowT", bound=BaseModel)
 
-# What `pandas.read_csv` takes for missing by default and `float` does not take for a number.
+# What `pandas.read_csv` takes for a missing value by default, except what `float` reads as a number.
 _MISSING_TO_PANDAS = frozenset(
     {"#N/A", "#NA", "#N/A N/A", "<NA>", "N/A", "NA", "NULL", "None", "n/a", "null"}
 )
@@ -38,7 +38,7 @@ _EMPTY: Final = "nan"
 
 
 def _text(value: str) -> str:
-    """Refuses text that `pandas.read_csv` without options would read as something else than this text."""
+    """Refuses text that `pandas.read_csv` without options would read as anything other than this text."""
     plain = value.isprintable() and value == value.strip() and value.lower() not in {"", "true", "false"}
     if not plain or value in _MISSING_TO_PANDAS or _is_number(value):
         raise ValueError(f"{value!r} would not come back from a CSV as the text it is")
@@ -54,7 +54,7 @@ def _is_number(value: str) -> bool:
 
 
 def _digest(value: str) -> str:
-    """Names the digest's kind: bare hexadecimal such as 12e4 would be read as a number."""
+    """Adds the kind of digest, because bare hexadecimal such as 12e4 would be read as a number."""
     return value if ":" in value else f"sha256:{value}"
 
 
@@ -66,7 +66,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _ratio(value: float) -> float:
-    """Refuses an infinite or negative ratio; NaN stands for one that is undefined, an empty field."""
+    """Refuses an infinite or negative ratio; NaN, an empty field, stands for one that is undefined."""
     if value < 0 or math.isinf(value):
         raise ValueError("must be a number of at least 0, or empty where it is undefined")
     return value
@@ -76,7 +76,7 @@ Ratio = Annotated[float, AfterValidator(_ratio)]
 
 
 def _share_if_any(value: float) -> float:
-    """Refuses what is no share; NaN stands for one that is undefined, an empty field."""
+    """Refuses what is not a share; NaN, an empty field, stands for one that is undefined."""
     if not (0 <= value <= 1 or math.isnan(value)):
         raise ValueError("must be a number in [0, 1], or empty where it is undefined")
     return value
@@ -95,7 +95,7 @@ TextIfAny = Annotated[Text | None, BeforeValidator(_empty_is_none)]
 
 
 def frame_of(rows: Iterable[BaseModel], kind: type[BaseModel]) -> pd.DataFrame:
-    """The rows of one kind as `pandas.read_csv` would have them."""
+    """The rows of one kind as `pandas.read_csv` would return them."""
     records = [{name: _or_nan(value) for name, value in row.model_dump().items()} for row in rows]
     return pd.DataFrame(records, columns=list(kind.model_fields))
 
@@ -106,7 +106,7 @@ def _or_nan(value: object) -> object:
 
 
 def read_rows(path: Path, kind: type[RowT], noun: str) -> list[RowT]:
-    """Reads a table strictly: whatever is not one is refused, with the line that shows it.
+    """Reads a table strictly: anything else is refused, with the first line that is wrong.
 
     Only the last columns may be missing, where the fields of a row have defaults: a table that was written
     before there were such columns is read as if they held these.
@@ -168,7 +168,7 @@ def merge_rows(
     order: Sequence[str],
     also: Iterable[tuple[Any, ...]] = (),
 ) -> None:
-    """Adds rows to a table, in place of those that have a key of theirs.
+    """Adds rows to a table and removes those with the same keys.
 
     Safe with many processes: each holds a lock beside the table (`<name>.lock`) while it reads, adds and
     replaces the file as a whole. A process that is killed leaves the table as it was.
@@ -180,7 +180,7 @@ def merge_rows(
         rows: What to add.
         key: The fields by which a row is known.
         order: The fields that rows are sorted by.
-        also: Further keys whose rows are removed.
+        also: Further keys, whose rows are removed too.
 
     Raises:
         ResultsError: The file there is not such a table (it is left alone), cannot be written, or stays
@@ -203,9 +203,9 @@ def locked(path: Path) -> Iterator[None]:
         ResultsError: It stays locked, or the system refuses to write there.
     """
     try:
-        path = Path(os.path.realpath(path))  # who comes by a link and who does not must meet at one lock
+        path = Path(os.path.realpath(path))  # paths with and without links must meet at one lock
         path.parent.mkdir(parents=True, exist_ok=True)
-        # One lock of a name in a process: who holds it may take it again.
+        # A singleton, so that whoever holds the lock in this process may take it again.
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_SECONDS, is_singleton=True):
             yield
     except Timeout as error:

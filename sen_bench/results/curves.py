@@ -1,4 +1,4 @@
-"""The learning curves of recorded runs, `curves.csv`: what the logs say, thinned to what a plot can show."""
+"""The learning curves of recorded runs, `curves.csv`: their logs, thinned to what a plot can show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sen_bench.results.csv_tables import (
 from sen_bench.results.rows import RunRow
 
 POINTS: Final = 100
-"""Most points of a run. A longer log is cut into as many stretches, each the mean of its steps."""
+"""The most points that a run has. A longer log is cut into stretches, each the mean of its steps."""
 
 _DIGITS: Final = 6
 
@@ -67,11 +67,11 @@ def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
 
     Args:
         run: A row of the run.
-        lines: Its metrics log, of `sen_bench.training.log.read_metrics`.
+        lines: Its metrics log, as `sen_bench.training.read_metrics` returns it.
 
     Returns:
-        At most `POINTS` rows: the log's own means if it has no more of them, else means of stretches of it,
-        by steps. No stretch reaches over a restart.
+        At most `POINTS` rows: the means in the log if there are no more of them, else means of stretches of
+        the log, weighted by steps. No stretch extends over a restart.
     """
     logged = [line for line in lines if line["event"] == "steps"]
     attempts = [
@@ -86,7 +86,7 @@ def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
 
 
 def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str, Any]]:
-    """Means of so many lines of an attempt at a time."""
+    """Means of `size` lines of an attempt at a time."""
     ends = np.array([line["step"] for line in lines])
     steps = np.diff(ends, prepend=0)
     for start in range(0, len(lines), size):

@@ -1,4 +1,4 @@
-"""Puts result tables that were made apart into one: of several machines, or of somebody else."""
+"""Merges result tables that were made separately, on several machines or by somebody else."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sen_bench.results.rows import KEY, RunRow, append_rows, read_run_rows
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of it: names of runs, in the order of the tables.
+    """What a merge did: names of runs, in the order of the tables.
 
     Attributes:
-        added: Runs with rows that were not there.
-        replaced: Runs with rows that were there with other contents.
-        same: Runs all of whose rows were there.
+        added: Runs with rows that were missing in the target.
+        replaced: Runs with rows that the target had with other contents.
+        same: Runs whose rows the target already had.
     """
 
     added: tuple[str, ...]
@@ -35,22 +35,22 @@ def merge_results(
 ) -> Merged:
     """Adds the runs of other result folders, with their learning curves, and renews the leaderboard.
 
-    Rows are the same result as `append_rows` has it: same run, horizon, data and settings. Where two such
-    differ in anything, be it the time they took, nothing is written unless told to replace.
+    As in `append_rows`, two rows are the same result if they have the same run, horizon, data and settings.
+    If two such rows differ in anything, even the time they took, nothing is written unless `replace` is set.
 
     Args:
         sources: Folders with a ``runs.csv``, and a ``curves.csv`` where there are curves.
         results: The folder to add to; made where missing.
         reference_model: Names the symmetric embedding network of each task, for the leaderboard.
-        replace: Whether to take the rows of the sources (of the last that has them) where they differ.
+        replace: Whether to take the rows of the sources where they differ; of several, those of the last.
 
     Raises:
-        ResultsError: A source has no such table, or it is broken; the folder is a source itself; results
-            differ. Nothing is written then. Or the tables cannot be written.
+        ResultsError: A source has no such table, or a broken one; the target is one of the sources; or
+            results differ. Nothing is written then. Also if the tables cannot be written.
     """
     if any(source.resolve() == results.resolve() for source in sources):
         raise ResultsError(f"{results} cannot be merged into itself")
-    # All of them before anything is made in the target.
+    # Read all sources before anything is made in the target.
     new = _Contents()
     for source in sources:
         table = _Contents.read(source)
@@ -107,10 +107,10 @@ class _Contents:
         return cls(rows, curves, dict.fromkeys(rows, source))
 
     def changes(self, there: _Contents, *, replace: bool) -> dict[_Key, RunRow]:
-        """The rows that are not there, or not so.
+        """The rows that another table does not have, or has with other contents.
 
         Raises:
-            ResultsError: One is there with other contents, and is not to be replaced.
+            ResultsError: It has one with other contents, which is not to be replaced.
         """
         changed = {key: row for key, row in self.rows.items() if _differs(row, there.rows.get(key))}
         others = {row.run_id: key for key, row in changed.items() if key in there.rows}
@@ -118,16 +118,15 @@ class _Contents:
             first, *more = others
             rest = f" and {len(more)} more" if more else ""
             raise ResultsError(
-                f"{first}{rest}: {self.sources[others[first]]} has other rows of the same data and settings"
-                " than are there; --replace takes them"
+                f"{first}{rest}: the rows in {self.sources[others[first]]} differ from those already there,"
+                " which have the same data and settings; --replace takes them"
             )
         return changed
 
     def curves_of(self, changes: dict[_Key, RunRow], *, instead_of: _Contents) -> dict[_Key, list[CurveRow]]:
-        """The curves that come with some rows; runs of earlier versions have none.
+        """The curves that belong to some rows; runs of earlier versions have none.
 
-        The curve of a training whose scores are replaced is none of the other's: where that has none, an
-        empty one takes its place.
+        Where the scores of a run are replaced, so is its curve: by an empty one if the new run has none.
         """
         curves: dict[_Key, list[CurveRow]] = {}
         for key, row in changes.items():
@@ -137,12 +136,12 @@ class _Contents:
         return curves
 
     def take(self, other: _Contents, changes: dict[_Key, RunRow]) -> None:
-        """Adds rows of another table with their curves, in place of those that are here."""
+        """Adds rows of other contents with their curves, in place of those that are here."""
         self.curves |= other.curves_of(changes, instead_of=self)
         self.rows |= changes
         self.sources |= {key: other.sources[key] for key in changes}
 
 
 def _differs(row: RunRow, other: RunRow | None) -> bool:
-    # As text, because an undefined score is unlike itself as a number.
+    # As text, because NaN, an undefined score, is not equal to itself.
     return other is None or repr(row) != repr(other)

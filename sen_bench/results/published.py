@@ -1,4 +1,4 @@
-"""The published numbers of the paper, to stand beside one's own: `published.csv`."""
+"""The numbers that the paper published, `published.csv`, to compare one's own results with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PublishedRow(BaseModel):
     @classmethod
     def _check_metric(cls, value: str) -> str:
         if value not in _METRICS:
-            raise ValueError(f"{value!r} is no metric; there are {', '.join(_METRICS)}")
+            raise ValueError(f"{value!r} is not a metric; there are {', '.join(_METRICS)}")
         return value
 
     @field_validator("mean")
@@ -53,7 +53,7 @@ def read_published(path: Path = PUBLISHED_CSV) -> pd.DataFrame:
     """Reads and checks a table of published numbers.
 
     Args:
-        path: Another table than the one of the package.
+        path: The table; by default the one that comes with the package.
 
     Returns:
         One row a task, training split, model, metric and horizon, as `pandas.read_csv(path)` has them.

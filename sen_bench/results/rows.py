@@ -80,7 +80,7 @@ _FirstScores = _columns(metric for metric in METRICS if not metric.appended)
 _AppendedScores = _columns(metric for metric in METRICS if metric.appended)
 
 
-# Columns are those of the last base first. Type checkers do not know the scores, which are made from a table.
+# The columns of the last base come first. Type checkers do not know the scores, which come from a table.
 class RunRow(_AppendedScores, _Circumstances, _FirstScores, _Identity):  # type: ignore[misc, valid-type]
     """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
 

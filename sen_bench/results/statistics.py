@@ -2,7 +2,7 @@
 
 Pure functions of numbers; nothing here knows a model or a table. Sums are taken of differences to the lowest
 score, so that equal scores have exactly their own value as mean and 0 as deviation: two models whose scores
-are all 0.1 must not come out apart by a rounding.
+are all 0.1 must not differ by rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -22,13 +23,13 @@ RESAMPLES: Final = 10_000
 """Bootstrap resamples of an interval [ours]: the share beyond each of its ends is 2.5 ± 0.16 %."""
 
 FEWEST_RUNS: Final = 3
-"""Runs below which there is no interval [ours]: resamples of two runs have but three means, so that the two
-scores themselves would be its ends, whatever its level; of one run there is nothing to resample."""
+"""Runs below which there is no interval [ours]: resamples of two runs have only three different means, so
+that the two scores themselves would be its ends at any level; with one run there is nothing to resample."""
 
 _TRIMMED: Final = 0.25
 
 Relation: TypeAlias = Literal["better", "worse", "overlap"]
-"""Where an interval lies as seen from another one."""
+"""How an interval lies relative to another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,15 @@ class Interval:
         return not (math.isnan(self.low) or math.isnan(self.high))
 
     def relation(self, reference: Interval, *, higher_is_better: bool) -> Relation | None:
-        """Where this interval lies as seen from a reference.
+        """How this interval lies relative to a reference.
 
         Args:
-            reference: Of the model to compare with.
-            higher_is_better: Of the score, as hits are; errors are better when lower.
+            reference: The interval of the model to compare with.
+            higher_is_better: Whether a higher score is better, as for hits; errors are better when lower.
 
         Returns:
-            "better" or "worse" if the two are apart, "overlap" if they share so much as an end, None if one
-            of them is unknown.
+            "better" or "worse" if the two are apart, "overlap" if they share at least an end, None if one of
+            them is unknown.
         """
         if not (self.known and reference.known):
             return None
@@ -146,7 +147,7 @@ def iqm_interval(
         strata: The scores of each task, `[n]` each; a single task is a single stratum.
         level: Share of the resamples within the interval.
         resamples: How many resamples.
-        seed: Of their random numbers.
+        seed: Seed of their random numbers.
 
     Returns:
         The interval; unknown if a stratum has fewer than `FEWEST_RUNS` scores or one that is NaN.
@@ -159,12 +160,35 @@ def iqm_interval(
         raise ValueError("there is nothing to resample")
     if any(len(scores) < FEWEST_RUNS or np.isnan(scores).any() for scores in ordered):
         return UNKNOWN
-    generator = np.random.default_rng(seed)
-    drawn = [scores[generator.integers(len(scores), size=(resamples, len(scores)))] for scores in ordered]
-    means = _middle_means(np.sort(np.concatenate(drawn, axis=1), axis=1))
+    if len(ordered) == 1:
+        (scores,) = ordered
+        rows, drawn = _resamples_of_one(len(scores), resamples, seed)
+        means = _middle_means(scores[rows])[drawn]
+    else:
+        generator = np.random.default_rng(seed)
+        parts = [scores[_draw(generator, len(scores), resamples)] for scores in ordered]
+        means = _middle_means(np.sort(np.concatenate(parts, axis=1), axis=1))
     outside = (1 - level) / 2
     low, high = np.quantile(means, [outside, 1 - outside])
     return Interval(float(low), float(high))
+
+
+def _draw(generator: np.random.Generator, count: int, resamples: int) -> NDArray[np.int64]:
+    """Indices of scores drawn with replacement, ``[resamples, count]``."""
+    return generator.integers(count, size=(resamples, count))
+
+
+@lru_cache(maxsize=32)
+def _resamples_of_one(count: int, resamples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The resamples of a single stratum of sorted scores, kept because every row of a table needs them.
+
+    Returns:
+        The different resamples as ascending indices, `[D, count]` (three scores have but 10), and which of
+        them each resample is, `[resamples]`.
+    """
+    drawn = np.sort(_draw(np.random.default_rng(seed), count, resamples), axis=1)
+    rows, which = np.unique(drawn, axis=0, return_inverse=True)
+    return rows, which.reshape(-1)
 
 
 def _ordered(scores: ArrayLike) -> NDArray[np.float64]:

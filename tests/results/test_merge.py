@@ -93,8 +93,8 @@ def test_a_result_that_differs_is_replaced_only_where_told_to(
     before = _contents(here)
     refused = _invoke(str(there), "--results", str(here))
     assert refused.exit_code == 2
-    why = f"{there} has other rows of the same data and settings than are there; --replace takes them"
-    assert refused.stderr == f"error: sen-0: {why}\n"
+    why = f"the rows in {there} differ from those already there, which have the same data and settings"
+    assert refused.stderr == f"error: sen-0: {why}; --replace takes them\n"
     assert _contents(here) == before, "nothing was written, of the other run either"
 
     told = _invoke(str(there), "--results", str(here), "--replace")
@@ -108,7 +108,7 @@ def test_a_result_that_differs_is_replaced_only_where_told_to(
 def test_sources_that_contradict_each_other_are_refused_too(tmp_path: Path) -> None:
     one = _record(tmp_path / "one", make_seed(0, mrr=0.5))
     two = _record(tmp_path / "two", make_seed(0, mrr=0.6))
-    with pytest.raises(ResultsError, match=r"sen-0: .*two has other rows"):
+    with pytest.raises(ResultsError, match=r"sen-0: the rows in .*two differ"):
         merge_results([one, two], tmp_path / "results", reference_model)
     assert not (tmp_path / "results").exists()
     # The one that is named last counts, also if it is what was there.
@@ -137,7 +137,7 @@ def test_what_is_recorded_at_the_same_time_is_not_replaced_unasked(
             merging = pool.submit(merge_results, [there], here, reference_model)
             assert waiting.wait(60)
             append_rows(table, [make_seed(0, mrr=0.5)])
-        with pytest.raises(ResultsError, match=r"sen-0: .*there has other rows"):
+        with pytest.raises(ResultsError, match=r"sen-0: the rows in .*there differ"):
             merging.result()
     assert read_runs(table)["mrr"].tolist() == [0.5, make_seed(1).mrr]
 

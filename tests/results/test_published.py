@@ -49,7 +49,10 @@ def test_results_of_record_hold_the_table_of_the_package() -> None:
     ("spoil", "message"),
     [
         (lambda text: text.replace("0.523", "52.3"), "line 6, column 'mean': must be a share"),
-        (lambda text: text.replace("hits_at_1,", "hit_at_1,", 1), "column 'metric': 'hit_at_1' is no metric"),
+        (
+            lambda text: text.replace("hits_at_1,", "hit_at_1,", 1),
+            "column 'metric': 'hit_at_1' is not a metric",
+        ),
         (lambda text: text.replace(",1,", ",0,", 1), "line 2, column 'horizon'"),
         (lambda text: text.replace("0.006", "-0.006"), "line 2, column 'std'"),
         (lambda text: text + text.splitlines()[1] + "\n", "hits_at_10 of none on 2d-shapes twice"),
