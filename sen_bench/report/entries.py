@@ -1,4 +1,4 @@
-"""Rows of the leaderboard as the page shows them: scores beside published ones, runs behind them, gaps."""
+"""Rows of the leaderboard as the page shows them: scores, published numbers, the runs behind them, gaps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Published:
 
     Attributes:
         mean: Its mean.
-        std: Its standard deviation, or no number.
-        source: Where it stands.
-        note: What to know of it, or nothing.
+        std: Its standard deviation, or NaN.
+        source: Where it was published.
+        note: What to know about it, or an empty text.
     """
 
     mean: float
@@ -35,21 +35,21 @@ class Published:
 
     @property
     def origin(self) -> str:
-        """Where it stands, and what to know of it."""
+        """Where it was published, and what to know about it."""
         return f"{self.source}: {self.note}" if self.note else self.source
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the runs of a row scored in one metric; what is undefined or unknown is no number.
+    """What the runs of a row scored in one metric; NaN if it is undefined or unknown.
 
     Attributes:
-        mean: Over the runs.
+        mean: Their mean.
         std: Their standard deviation.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        versus: How it compares with the symmetric embedding network, in words, or nothing.
-        published: What the paper says of the same task, split, model and horizon.
+        versus: How it compares with the symmetric embedding network, in words, or an empty text.
+        published: What the paper reports for the same task, split, model and horizon.
     """
 
     mean: float = math.nan
@@ -88,18 +88,18 @@ class Entry:
 
     Attributes:
         task: The task.
-        known: What is known of the task; none where it is of a plugin that is missing or broken here.
+        known: The task itself; None if its plugin is missing or broken here.
         split: The split trained on.
         model: The model.
         colour: The number of the model among those of its task: its place, and its colour in charts.
-        preset: The preset; empty where nothing of the task and split was run.
+        preset: The preset; empty if nothing was run for the task and split.
         horizon: Steps ahead.
-        variant: What tells it from rows that differ in data or settings only, or nothing.
+        variant: What tells it apart from rows that differ only in data or settings, or an empty text.
         scores: By metric.
         runs: The runs.
         devices: Where they ran.
-        parameters: Of the model, or none.
-        seconds: Mean seconds of training and evaluation, or no number.
+        parameters: Trainable numbers of the model, or None.
+        seconds: Mean seconds of training and evaluation, or NaN.
     """
 
     task: str
@@ -123,7 +123,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """The model, and what tells it from others of the same name."""
+        """The model, and what tells it apart from others of the same name."""
         return f"{self.model} {self.variant}" if self.variant else self.model
 
     @property
@@ -133,7 +133,7 @@ class Entry:
 
 
 def usable_tasks() -> list[Task]:
-    """All tasks but those of plugins that are broken: these keep nobody from their other results."""
+    """All tasks except those of broken plugins, which must not keep anybody from their other results."""
     tasks = []
     for name in task_names():
         try:
@@ -144,7 +144,7 @@ def usable_tasks() -> list[Task]:
 
 
 def entries(tables: PageData) -> list[Entry]:
-    """All rows: of every task that is known or was run, with every model of each split, run or not."""
+    """All rows: every task that is known or was run, with every model of each split, run or not."""
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
     made = _run_entries(tables, published, tasks)
@@ -170,7 +170,7 @@ Place = tuple[str, str, str, int, str]
 
 
 def _published(table: pd.DataFrame) -> dict[Place, Published]:
-    """The published numbers; of several for one place, the first."""
+    """The published numbers; if there are several for one place, the first."""
     told: dict[Place, Published] = {}
     for row in table.to_dict("records"):
         place = (row["task"], row["train_split"], row["model"], int(row["horizon"]), row["metric"])
@@ -244,7 +244,7 @@ def _score(row: Mapping[Any, Any], metric: str, published: Published | None) -> 
     )
 
 
-# What of a run is shown as text, by its column; scores and what names the row are shown already.
+# Columns of a run that are shown as text; its scores and what names the row are shown elsewhere.
 _FACTS: Final = (
     "seed",
     "restarts",
@@ -288,7 +288,7 @@ def _fact(value: object) -> str:
 
 
 def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Published]) -> Iterable[Entry]:
-    """What was not run: models lacking beside others of their split and preset, or all of them."""
+    """What was not run: models that are missing beside others of their split and preset, or all of them."""
     for split in task.train_splits:
         mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
         for preset in sorted({entry.preset for entry in mine}) or [""]:
@@ -305,6 +305,6 @@ def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Publis
 
 
 def _usual_horizon(task: Task) -> int:
-    """How far ahead a task is scored at most, by the preset ``paper``; 1 where that does not mention it."""
+    """The longest horizon of a task in the preset ``paper``; 1 if that does not mention the task."""
     sizes = load_preset("paper").tasks.get(task.name)
     return max(sizes.evaluation.horizons) if sizes else 1
