@@ -1,12 +1,12 @@
 from . import e2cnn_compat as e2cnn_compat
 from .decoder import Decoder as Decoder
+from .kinds import BLOCKS_3D as BLOCKS_3D
+from .kinds import KINDS as KINDS
+from .kinds import RUSH_HOUR as RUSH_HOUR
+from .kinds import SHAPES_2D as SHAPES_2D
+from .kinds import ObjectSpaces as ObjectSpaces
 from .model import WorldModel as WorldModel
 from .model import parameter_count as parameter_count
-from .objects import BLOCKS_3D as BLOCKS_3D
-from .objects import KINDS as KINDS
-from .objects import RUSH_HOUR as RUSH_HOUR
-from .objects import SHAPES_2D as SHAPES_2D
-from .objects import ObjectSpaces as ObjectSpaces
 from .objects import build_object_model as build_object_model
 from .reacher import build_reacher_model as build_reacher_model
 from .teapot import build_teapot_model as build_teapot_model

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from sen_bench.baselines.kinds import KINDS
 from sen_bench.baselines.model import SIGMA, WorldModel
-from sen_bench.baselines.objects import KINDS
 from sen_bench.baselines.reacher_networks import (
     EMBEDDING_SHAPES,
     ENCODER_POOLS,

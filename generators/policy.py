@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
-from sen_bench.envs import Action, State, World
 from sen_bench.errors import ConfigError
 from sen_bench.system import import_object, is_object_name
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sen_bench.envs import Action, State, World
+
 UNIFORM = "uniform"
 
-ChooseAction: TypeAlias = Callable[[World, State, np.random.Generator], Action]
+ChooseAction: TypeAlias = "Callable[[World, State, np.random.Generator], Action]"
 """Chooses the action of one step of one episode: given the world, the state and the episode's generator.
 
 All randomness comes from that generator, so that an episode does not depend on which others are generated

@@ -4,7 +4,6 @@ from .budget import count_parameters as count_parameters
 from .dataset import Report as Report
 from .dataset import verify as verify
 from .equivariance import RANDOM_ROTATIONS as RANDOM_ROTATIONS
-from .equivariance import TOLERANCE as TOLERANCE
 from .equivariance import ElementErrors as ElementErrors
 from .equivariance import GroupAction as GroupAction
 from .equivariance import action_of as action_of
@@ -18,6 +17,7 @@ from .machine import Finding as Finding
 from .machine import core_works as core_works
 from .machine import examine as examine
 from .samples import Samples as Samples
+from .tolerance import TOLERANCE as TOLERANCE
 from .world import STATES as STATES
 from .world import WorldFinding as WorldFinding
 from .world import WorldReport as WorldReport

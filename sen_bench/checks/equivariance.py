@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sen_bench.baselines import WorldModel
 from sen_bench.checks.samples import Samples
+from sen_bench.checks.tolerance import TOLERANCE
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
@@ -21,9 +22,6 @@ from sen_bench.system import QUIET, Progress
 GroupAction = Callable[[Tensor, Tensor], Tensor]
 """How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
 ``[B, 3, 3]``, and the batch."""
-
-TOLERANCE = 1e-6
-"""Largest error of a model that counts as equivariant: far above rounding in float64, far below mistakes."""
 
 RANDOM_ROTATIONS = 20
 """How many elements of SO(3) are tried by default."""

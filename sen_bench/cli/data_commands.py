@@ -6,20 +6,24 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+import sen_bench.figures
+import sen_bench.generators
+import sen_bench.runs
+import sen_bench.store
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions
 from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
-from sen_bench.figures import save_view
-from sen_bench.generators import RunShards, generate, on_cluster
-from sen_bench.runs import dataset_path
-from sen_bench.store import open_dataset
 from sen_bench.system import Progress, Terminal
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
+
+if TYPE_CHECKING:
+    from sen_bench.generators import RunShards
 
 
 @click.command("tasks")
@@ -91,8 +95,8 @@ def generate_command(
     ]
     with _runner(where, slurm, terminal) as run:
         for task, recipe in recipes:
-            path = dataset_path(out, task, recipe.split)
-            result = generate(
+            path = sen_bench.runs.dataset_path(out, task, recipe.split)
+            result = sen_bench.generators.generate(
                 recipe,
                 path,
                 workers=workers,
@@ -115,7 +119,9 @@ def _runner(where: str | None, options: Path | None, progress: Progress) -> Iter
             raise ConfigError("--cluster-options needs --cluster slurm")
         yield None
         return
-    with on_cluster(where, SlurmOptions.read(options) if options else None, progress) as run:
+    with sen_bench.generators.on_cluster(
+        where, SlurmOptions.read(options) if options else None, progress
+    ) as run:
         yield run
 
 
@@ -180,7 +186,7 @@ def info_command(store: Path | str, *, as_json: bool) -> None:
       sen-bench info data/3d-blocks/eval.zarr
       sen-bench info https://example.org/3d-blocks/eval.zarr
     """
-    dataset = open_dataset(store, progress=Terminal())
+    dataset = sen_bench.store.open_dataset(store, progress=Terminal())
     click.echo(json.dumps(dict(dataset.attributes), indent=2) if as_json else describe_dataset(dataset))
 
 
@@ -208,7 +214,9 @@ def view_command(
       sen-bench view data/3d-blocks/eval.zarr --twin
       sen-bench view data/3d-blocks/train.zarr --episode 7 --out seven.gif
     """
-    dataset = open_dataset(store, progress=Terminal())
+    dataset = sen_bench.store.open_dataset(store, progress=Terminal())
     path = out or Path(f"{dataset.task}-{dataset.split}.png")
-    save_view(dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames)
+    sen_bench.figures.save_view(
+        dataset, episodes or tuple(range(min(3, dataset.episodes))), path, twin=twin, frames=frames
+    )
     click.echo(str(path))

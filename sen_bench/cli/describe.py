@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from sen_bench.checks import SAME_BUDGET, ElementErrors, budget_ratio
+import sen_bench.checks
+import sen_bench.symmetry
 from sen_bench.errors import SenBenchError
 from sen_bench.generators import UNIFORM
-from sen_bench.store import Dataset
-from sen_bench.symmetry import SO3, Group
-from sen_bench.tasks import get_task, task_names
+from sen_bench.tasks import get_task, model_names, task_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sen_bench.checks import ElementErrors
+    from sen_bench.store import Dataset
+    from sen_bench.symmetry import SO3, Group
 
 
 def _text(table: Table) -> str:
@@ -47,7 +52,7 @@ def describe_tasks() -> str:
             f"  world   {task.world_id}, observations {world.observation_space}",
             f"  actions {world.action_space}",
             f"  group   {world.symmetry.description}",
-            f"  models  {', '.join(task.model_names()) or 'none of its own'}",
+            f"  models  {', '.join(model_names(task)) or 'none of its own'}",
         )
         blocks.append("\n".join((*lines, *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
@@ -86,8 +91,8 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
     for task in dict.fromkeys(row["task"] for row in rows):
         totals = [row["parameters"]["total"] for row in rows if row["task"] == task and "error" not in row]
         if len(totals) > 1:
-            ratio = budget_ratio(totals)
-            verdict = "the same budget" if ratio <= SAME_BUDGET else "not the same budget"
+            ratio = sen_bench.checks.budget_ratio(totals)
+            verdict = "the same budget" if ratio <= sen_bench.checks.SAME_BUDGET else "not the same budget"
             notes.append(f"{task}: {verdict}; the largest has {ratio:.2f} × the parameters of the smallest")
     return "\n".join([*([_text(table), ""] if table.rows else []), *notes]).strip("\n")
 
@@ -123,11 +128,13 @@ def _grouped(
     group: Group | SO3, elements: Tensor, errors: list[ElementErrors]
 ) -> Iterator[tuple[str, list[ElementErrors]]]:
     """A row a element, or, of a product, one for (a, 1) and one for all (a, b) with other b."""
-    factors = (group.construction or {}).get("factors") if isinstance(group, Group) else None
+    factors = (
+        (group.construction or {}).get("factors") if isinstance(group, sen_bench.symmetry.Group) else None
+    )
     if factors is None:
         yield from ((entry.element, [entry]) for entry in errors)
         return
-    first, second = (Group.from_json(factor) for factor in factors)
+    first, second = (sen_bench.symmetry.Group.from_json(factor) for factor in factors)
     rows: dict[tuple[int, bool], list[ElementErrors]] = {}
     for element, entry in zip(elements.tolist(), errors, strict=True):
         a, b = divmod(element, second.order)
@@ -172,7 +179,7 @@ def describe_dataset(dataset: Dataset) -> str:
 
 
 def _group(group: Group | SO3) -> str:
-    return f"{group.name}, order {group.order}" if isinstance(group, Group) else group.name
+    return f"{group.name}, order {group.order}" if isinstance(group, sen_bench.symmetry.Group) else group.name
 
 
 def _elements(elements: Iterable[int]) -> str:

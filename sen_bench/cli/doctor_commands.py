@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sen_bench.checks import Finding, core_works, examine
+import sen_bench.checks
 from sen_bench.cli.options import data_option, quiet_option
 from sen_bench.system import Terminal
+
+if TYPE_CHECKING:
+    from sen_bench.checks import Finding
 
 _SIGNS = {"works": "ok", "missing": "--", "broken": "!!", "fact": "  "}
 
@@ -31,8 +35,8 @@ def doctor_command(ctx: click.Context, data: Path, *, as_json: bool, quiet: bool
       sen-bench doctor
       sen-bench doctor --json > machine.json
     """
-    findings = examine(data, Terminal(quiet=quiet))
-    works = core_works(findings)
+    findings = sen_bench.checks.examine(data, Terminal(quiet=quiet))
+    works = sen_bench.checks.core_works(findings)
     if as_json:
         click.echo(json.dumps({"core_works": works, "findings": list(map(asdict, findings))}, indent=2))
     else:

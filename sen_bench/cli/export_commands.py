@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+import sen_bench.data
+import sen_bench.store
 from sen_bench.cli.options import quiet_option, store_argument
-from sen_bench.data import EXPORTED, export_hdf5
-from sen_bench.store import open_dataset
 from sen_bench.system import Terminal
 
 
@@ -47,13 +47,13 @@ def export_command(
     """
     del form  # there is one so far
     terminal = Terminal(quiet=quiet)
-    dataset = open_dataset(store, progress=terminal)
+    dataset = sen_bench.store.open_dataset(store, progress=terminal)
     # Before the rest, many files at a time; block by block they would come one after the other.
-    for name in EXPORTED:
+    for name in sen_bench.data.EXPORTED:
         dataset.fetch(f"{name}/")
     turned = "" if element is None else f"-element-{element}"
     path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
-    moved = export_hdf5(dataset, path, element=element, force=force, progress=terminal)
+    moved = sen_bench.data.export_hdf5(dataset, path, element=element, force=force, progress=terminal)
     if moved is not None:
         terminal.message(f"moved the old file to {moved}")
     click.echo(str(path))

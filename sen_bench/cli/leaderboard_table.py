@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sen_bench.results import SHOWN, Metric
+import sen_bench.results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sen_bench.results import Metric
 
 
 def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
@@ -39,7 +43,7 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         table.add_column("train / eval data / config")
     table.add_column("runs")
     # A column that is undefined for every row (HH@1 of a task without negatives) is left out.
-    shown = [metric for metric in SHOWN if leaderboard[f"{metric.name}_mean"].notna().any()]
+    shown = [metric for metric in sen_bench.results.SHOWN if leaderboard[f"{metric.name}_mean"].notna().any()]
     for heading in (*(metric.title for metric in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
     # Minutes of a CPU beside those of a GPU say nothing of models.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+import sen_bench.results
 from sen_bench.cli.options import results_option
-from sen_bench.results import merge_results
 from sen_bench.tasks import reference_model
 
 
@@ -29,7 +29,7 @@ def merge_command(sources: tuple[Path, ...], results: Path, *, replace: bool) ->
       sen-bench merge from-the-cluster/results
       sen-bench merge machine-1 machine-2 --results both
     """
-    merged = merge_results(sources, results, reference_model, replace=replace)
+    merged = sen_bench.results.merge_results(sources, results, reference_model, replace=replace)
     for what, names in (("added", merged.added), ("replaced", merged.replaced)):
         for name in names:
             click.echo(f"{what} {name}", err=True)

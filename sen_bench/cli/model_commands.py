@@ -7,30 +7,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
-from torch import Tensor
 
-from sen_bench.baselines import WorldModel
-from sen_bench.checks import (
-    TOLERANCE,
-    ElementErrors,
-    Samples,
-    all_elements,
-    broken_claims,
-    chosen_elements,
-    count_parameters,
-    equivariance_errors,
-)
+import sen_bench.checks
+import sen_bench.runs
+from sen_bench.checks import TOLERANCE
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import quiet_option
 from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
 from sen_bench.errors import ConfigError, ExtensionError
-from sen_bench.runs import model_so_far, open_run
 from sen_bench.system import Terminal
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks import choose_models, get_task, model_names, task_names
+
+if TYPE_CHECKING:
+    from sen_bench.baselines import WorldModel
+    from sen_bench.checks import ElementErrors
+    from sen_bench.tasks import Task
 
 #: Exit code of a check that a model does not pass; a mistake of the user's has another.
 EXIT_NOT_EQUIVARIANT = 1
@@ -98,14 +92,14 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
     if task is not None:
         chosen = get_task(task)
         _options(preset, chosen)
-        offered = [] if models else chosen.model_names()
-        return [(task, model) for model in offered or chosen.check_models(list(models))]
+        offered = [] if models else model_names(chosen)
+        return [(task, model) for model in offered or choose_models(chosen, models)]
     pairs = []
     for name in task_names():
         if preset is not None and name not in preset.tasks:
             continue
         try:
-            pairs += [(name, model) for model in get_task(name).model_names()]
+            pairs += [(name, model) for model in model_names(get_task(name))]
         except ExtensionError:
             pairs.append((name, "-"))  # said once more, and then shown, when its models are built
     return pairs
@@ -114,7 +108,7 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
 def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     options = _options(preset, task).get(name, {})
     model = task.build_model(name, options)
-    counts = count_parameters(model, Samples.draw(task.world(), 1))
+    counts = sen_bench.checks.count_parameters(model, sen_bench.checks.Samples.draw(task.world(), 1))
     return {
         "task": task.name,
         "model": name,
@@ -192,13 +186,14 @@ def check_command(
     reports, broken = [], []
     for about, on, model in subjects:
         world = on.world()
-        samples = Samples.draw(world, states, warmup=on.split("eval").warmup, seed=seed)
+        samples = sen_bench.checks.Samples.draw(world, states, warmup=on.split("eval").warmup, seed=seed)
         group = world.symmetry.group
-        elements: Tensor = (all_elements if everything else chosen_elements)(group, seed=seed)
-        errors = equivariance_errors(
+        choose = sen_bench.checks.all_elements if everything else sen_bench.checks.chosen_elements
+        elements = choose(group, seed=seed)
+        errors = sen_bench.checks.equivariance_errors(
             model, samples, elements=elements, progress=terminal, title=f"check {about['model']}"
         )
-        lines = broken_claims(model, errors, tolerance=tolerance)
+        lines = sen_bench.checks.broken_claims(model, errors, tolerance=tolerance)
         broken += [f"{about['model']}: {line}" for line in lines]
         claims = {"equivariant": model.equivariant, "image_equivariance": model.image_equivariance}
         reports.append({**about, **claims, "broken": lines, "elements": [_json(entry) for entry in errors]})
@@ -224,17 +219,19 @@ def _subjects(
     task: str | None, models: tuple[str, ...], folder: Path | None, preset: str | None, seed: int
 ) -> list[tuple[dict[str, Any], Task, WorldModel]]:
     """What to check: a description, the task and the model of each."""
+    import torch  # noqa: PLC0415 — only now that there is work for it
+
     if folder is not None:
         if task is not None or models or preset is not None:
             raise ConfigError("--run says which task, model and widths to check; leave the others out")
-        run = open_run(folder, data=Path(), device=torch.device("cpu"))
-        model, checkpoint = model_so_far(run)
+        run = sen_bench.runs.open_run(folder, data=Path(), device=torch.device("cpu"))
+        model, checkpoint = sen_bench.runs.model_so_far(run)
         about = {"task": run.task.name, "model": run.config.model, "trained_epochs": checkpoint.epoch}
         return [(about, run.task, model)]
     if task is None:
         raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
     chosen = get_task(task)
-    names = chosen.check_models(list(models))
+    names = choose_models(chosen, models)
     widths = _options(None if preset is None else load_preset(preset), chosen)
     subjects = []
     for name in names:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+import sen_bench.store
 from sen_bench.config import (
     EvaluationConfig,
     TrainingConfig,
@@ -19,7 +20,6 @@ from sen_bench.config import (
 )
 from sen_bench.errors import ConfigError
 from sen_bench.figures import FORMATS
-from sen_bench.store import is_url
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -110,7 +110,7 @@ class StorePlace(click.ParamType["Path | str"]):
     ) -> Path | str:
         """A path, unless it is a URL."""
         del param, ctx
-        return value if is_url(value) else Path(value)
+        return value if sen_bench.store.is_url(value) else Path(value)
 
 
 store_argument = click.argument("store", type=StorePlace())

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+import sen_bench.figures
+import sen_bench.runs
+import sen_bench.system
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
-from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS, Format, decode, draw_figures
-from sen_bench.runs import Run, open_run
-from sen_bench.system import Terminal, prepare_device, resolve_device
+from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS
+from sen_bench.system import Terminal
+
+if TYPE_CHECKING:
+    from sen_bench.figures import Format
+    from sen_bench.runs import Run
 
 
 def _run(folder: Path, data: Path, device: str) -> Run:
     """The run of a folder, on a device that is ready."""
-    where = resolve_device(device)
-    prepare_device(where)
-    return open_run(folder, data=data, device=where)
+    where = sen_bench.system.resolve_device(device)
+    sen_bench.system.prepare_device(where)
+    return sen_bench.runs.open_run(folder, data=data, device=where)
 
 
 def _formats(chosen: tuple[Format, ...]) -> tuple[Format, ...]:
@@ -41,7 +48,7 @@ def figures_command(
       sen-bench figures runs/reacher/train/sen/paper/seed-0 --format svg --out paper/figures
     """
     chosen = _run(run, data, device)
-    for path in draw_figures(chosen, out or run / "figures", _formats(formats)):
+    for path in sen_bench.figures.draw_figures(chosen, out or run / "figures", _formats(formats)):
         click.echo(str(path))
 
 
@@ -91,7 +98,7 @@ def decode_command(
     """
     terminal = Terminal(quiet=quiet)
     chosen = _run(run, data, device)
-    result = decode(
+    result = sen_bench.figures.decode(
         chosen,
         out or run / "figures",
         _formats(formats),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sen_bench.sweep import Plan, PlannedRun
 from sen_bench.system import duration
+
+if TYPE_CHECKING:
+    from sen_bench.sweep import Plan, PlannedRun
 
 
 def format_plan(plan: Plan, *, on: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sen_bench.training import Profile
+if TYPE_CHECKING:
+    from sen_bench.training import Profile
 
 OPERATORS: Final = 10
 """How many of the most expensive operators are shown: with the stages, they fit a screen."""

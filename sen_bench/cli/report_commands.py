@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+import sen_bench.report
 from sen_bench.cli.options import quiet_option, results_option
 from sen_bench.errors import SenBenchError
-from sen_bench.report import build_page, draw_world, read_page_data, usable_tasks, write_page
 from sen_bench.system import Terminal, call_plugin
 from sen_bench.tasks import task_names
 
@@ -34,19 +34,21 @@ def report_command(results: Path, output: Path | None, *, quiet: bool) -> None:
       sen-bench report
       sen-bench report --results results --output /tmp/page.html
     """
-    tables = read_page_data(results)
+    tables = sen_bench.report.read_page_data(results)
     worlds = []
-    terminal, tasks = Terminal(quiet=quiet), usable_tasks()
+    terminal, tasks = Terminal(quiet=quiet), sen_bench.report.usable_tasks()
     for name in task_names():
         if name not in {task.name for task in tasks}:
             terminal.message(f"{name} is left out: it cannot be used; `sen-bench tasks` says why")
     with terminal.work("draw worlds", "tasks") as advance:
         for number, task in enumerate(tasks, start=1):
             try:
-                worlds.append(call_plugin(f"drawing {task.name}", functools.partial(draw_world, task)))
+                worlds.append(
+                    call_plugin(f"drawing {task.name}", functools.partial(sen_bench.report.draw_world, task))
+                )
             except SenBenchError as error:
                 terminal.message(f"no picture of {task.name}: {error}")
             advance(number, len(tasks))
     path = output or results / "index.html"
-    write_page(build_page(tables, worlds), path)
+    sen_bench.report.write_page(sen_bench.report.build_page(tables, worlds), path)
     click.echo(str(path))

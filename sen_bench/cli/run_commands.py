@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
-import torch
 
+import sen_bench.results
+import sen_bench.runs
+import sen_bench.sweep
+import sen_bench.system
 from sen_bench.cli.console import print_result
 from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
@@ -20,11 +22,16 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
-from sen_bench.results import ResultsFolder, aggregate, read_runs
-from sen_bench.runs import Run, Workspace, evaluate_run, record_run, train_run
-from sen_bench.sweep import Selection, select_runs
-from sen_bench.system import Terminal, prepare_device, resolve_device
+from sen_bench.system import Terminal
 from sen_bench.tasks import get_task, reference_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from sen_bench.results import ResultsFolder
+    from sen_bench.runs import Run
+    from sen_bench.sweep import Selection
 
 
 def selection_of(
@@ -51,17 +58,17 @@ def selection_of(
     Args:
         tasks: Names of tasks; None: every task.
         device: Where the runs take place.
-        models: As `settings_options` has them.
-        seeds: Likewise.
-        preset: Likewise.
+        models: Names of models, a tuple for each time that the option was given.
+        seeds: The seeds; None: as many as the preset says.
+        preset: Name or file of the preset.
         train_split: The split to train on; None: every one there is for it.
-        data: As `settings_options` has it.
-        runs: Likewise.
-        results: Likewise.
-        data_memory: Likewise.
-        eval_memory: Likewise.
+        data: Folder of the datasets.
+        runs: Folder of checkpoints and logs.
+        results: Folder of the result tables.
+        data_memory: Bytes on the device for training data; None: what suits it.
+        eval_memory: Bytes on the device for evaluation; None: what suits it.
         compiled: Whether training steps are compiled.
-        anew: Whether runs are begun anew, however far they are.
+        anew: Whether runs start over, however far they are.
         elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         settings: What is to be otherwise than in the preset, which makes a variant of it.
         training: What is to be otherwise than in the preset's training, without making a variant.
@@ -71,7 +78,7 @@ def selection_of(
     """
     if elsewhere:
         data, runs, results = data.absolute(), runs.absolute(), results.absolute()
-    return Selection(
+    return sen_bench.sweep.Selection(
         tasks=tasks,
         models=tuple(name for names in models for name in names),
         seeds=seeds,
@@ -79,7 +86,7 @@ def selection_of(
         preset=load_preset(preset),
         settings=settings_of(settings),
         training={key: value for key, value in training.items() if value is not None},
-        workspace=Workspace(data, runs, ResultsFolder(results)),
+        workspace=sen_bench.runs.Workspace(data, runs, sen_bench.results.ResultsFolder(results)),
         device=device,
         compiled=compiled,
         data_memory=data_memory,
@@ -91,9 +98,9 @@ def selection_of(
 
 def _runs(task: str, device: str, **settings: Any) -> list[Run]:  # noqa: ANN401 — as click has them
     """The runs of one task that the options select, checked before any work begins."""
-    where = resolve_device(device)
-    prepare_device(where)
-    return select_runs(selection_of((task,), where, **settings))
+    where = sen_bench.system.resolve_device(device)
+    sen_bench.system.prepare_device(where)
+    return sen_bench.sweep.select_runs(selection_of((task,), where, **settings))
 
 
 @click.command("train", cls=SettingsCommand)
@@ -124,7 +131,7 @@ def train_command(
     """
     terminal = Terminal(quiet=quiet)
     for run in _runs(anew=force, **selection):
-        result = train_run(
+        result = sen_bench.runs.train_run(
             run,
             terminal,
             tensorboard=tensorboard,
@@ -142,7 +149,7 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
     terminal = Terminal(quiet=quiet)
     runs = _runs(**selection)
     for run in runs:
-        record_run(run, evaluate_run(run, terminal))
+        sen_bench.runs.record_run(run, sen_bench.runs.evaluate_run(run, terminal))
     _print_means(runs[0].workspace.results, {runs[0].task.name})
 
 
@@ -159,11 +166,12 @@ def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # 
       sen-bench leaderboard --iqm
     """
     tasks = None if task is None else {get_task(task).name}
-    _print_means(ResultsFolder(results), tasks, iqm=iqm)
+    _print_means(sen_bench.results.ResultsFolder(results), tasks, iqm=iqm)
 
 
 def _print_means(results: ResultsFolder, tasks: set[str] | None, *, iqm: bool = False) -> None:
-    print_leaderboard(aggregate(read_runs(results.runs_csv), reference_model), tasks, iqm=iqm)
+    means = sen_bench.results.aggregate(sen_bench.results.read_runs(results.runs_csv), reference_model)
+    print_leaderboard(means, tasks, iqm=iqm)
 
 
 def print_leaderboard(leaderboard: pd.DataFrame, tasks: set[str] | None, *, iqm: bool = False) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 
+import sen_bench.sweep
+import sen_bench.system
 from sen_bench.cli.console import EXIT_FAILED
 from sen_bench.cli.options import (
     Names,
@@ -24,19 +25,14 @@ from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import print_leaderboard, selection_of
 from sen_bench.cluster import SlurmOptions, connected
 from sen_bench.errors import ConfigError
-from sen_bench.runs import Run
-from sen_bench.sweep import (
-    MachineShare,
-    Outcome,
-    make_plan,
-    on_workers,
-    one_by_one,
-    select_runs,
-    side_by_side,
-    threads_per_job,
-)
-from sen_bench.system import Terminal, device_name, prepare_device, resolve_device, resolve_devices
+from sen_bench.system import Terminal
 from sen_bench.tasks import reference_model, task_names
+
+if TYPE_CHECKING:
+    import torch
+
+    from sen_bench.runs import Run
+    from sen_bench.sweep import Outcome
 
 
 @click.command("run", cls=SettingsCommand)
@@ -109,10 +105,10 @@ def run_command(
         elsewhere=where is not None,
         **settings,
     )
-    runs = select_runs(selection, terminal)
+    runs = sen_bench.sweep.select_runs(selection, terminal)
     # How many workers a cluster has and which GPU, nobody knows here.
-    known = None if where and device == "cuda" else device_name(runs[0].device)
-    plan = make_plan(runs, jobs=None if where else jobs, force=force, device=known)
+    known = None if where and device == "cuda" else sen_bench.system.device_name(runs[0].device)
+    plan = sen_bench.sweep.make_plan(runs, jobs=None if where else jobs, force=force, device=known)
     text = format_plan(plan, on=where or str(known))
     if dry_run:
         click.echo(text)
@@ -152,11 +148,13 @@ def _place(device: str, where: str | None) -> torch.device:
         ConfigError: If it cannot be known what devices a cluster has.
     """
     if where is None:
-        return resolve_device(device)
+        return sen_bench.system.resolve_device(device)
     if device not in {"cpu", "cuda"}:
         raise ConfigError(
             f"the workers of a cluster decide which GPU they use: say --device cpu or cuda, not {device}"
         )
+    import torch  # noqa: PLC0415 — only now that there is work for it
+
     return torch.device(device)
 
 
@@ -183,16 +181,16 @@ def _outcomes(
         # Closed whatever happens to whom it is given: only then jobs are stopped, while there is a client.
         with (
             connected(where, options, terminal.message, work="a sweep") as client,
-            closing(on_workers(runs, client, progress=terminal, **how)) as outcomes,
+            closing(sen_bench.sweep.on_workers(runs, client, progress=terminal, **how)) as outcomes,
         ):
             yield outcomes
     elif jobs == 1:
-        prepare_device(runs[0].device)
-        yield one_by_one(runs, progress=terminal, workers=workers, alone=alone, **how)
+        sen_bench.system.prepare_device(runs[0].device)
+        yield sen_bench.sweep.one_by_one(runs, progress=terminal, workers=workers, alone=alone, **how)
     else:
-        threads = threads_per_job(jobs, available_cores())
-        share = MachineShare(jobs, threads, resolve_devices(device), workers)
-        with closing(side_by_side(runs, share, progress=terminal, **how)) as outcomes:
+        threads = sen_bench.sweep.threads_per_job(jobs, available_cores())
+        share = sen_bench.sweep.MachineShare(jobs, threads, sen_bench.system.resolve_devices(device), workers)
+        with closing(sen_bench.sweep.side_by_side(runs, share, progress=terminal, **how)) as outcomes:
             yield outcomes
 
 

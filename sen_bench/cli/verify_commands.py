@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sen_bench.checks import verify
+import sen_bench.checks
+import sen_bench.store
 from sen_bench.cli.console import EXIT_MISTAKE
 from sen_bench.cli.options import StorePlace, quiet_option
 from sen_bench.errors import DatasetError
-from sen_bench.store import is_url, open_dataset
 from sen_bench.system import Terminal
 
 
@@ -56,8 +56,10 @@ def verify_command(
     broken = False
     for store in stores:
         try:
-            folder = _fetched(store, terminal) if is_url(store) else store
-            report = verify(folder, quick=quick, regenerate=regenerate, seed=seed, progress=terminal)
+            folder = _fetched(store, terminal) if sen_bench.store.is_url(store) else store
+            report = sen_bench.checks.verify(
+                folder, quick=quick, regenerate=regenerate, seed=seed, progress=terminal
+            )
         except DatasetError as error:
             broken = True
             click.echo(f"error: {error}", err=True)
@@ -69,6 +71,6 @@ def verify_command(
 
 def _fetched(url: Path | str, terminal: Terminal) -> Path:
     """The folder with the whole copy of a dataset behind a URL."""
-    dataset = open_dataset(url, progress=terminal)
+    dataset = sen_bench.store.open_dataset(url, progress=terminal)
     dataset.fetch()
     return dataset.path

@@ -1,7 +1,7 @@
+from .choices import DECODER_EPOCHS as DECODER_EPOCHS
+from .choices import DECODER_FRAMES as DECODER_FRAMES
+from .choices import FORMATS as FORMATS
+from .choices import Format as Format
 from .contact_sheet import save_view as save_view
-from .run_figures import DECODER_EPOCHS as DECODER_EPOCHS
-from .run_figures import DECODER_FRAMES as DECODER_FRAMES
 from .run_figures import decode as decode
 from .run_figures import draw_figures as draw_figures
-from .style import FORMATS as FORMATS
-from .style import Format as Format

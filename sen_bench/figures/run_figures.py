@@ -17,20 +17,19 @@ from torch import nn
 from sen_bench.baselines import Decoder, WorldModel
 from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.errors import DatasetError
+from sen_bench.figures.choices import DECODER_EPOCHS, DECODER_FRAMES, Format
 from sen_bench.figures.curve import draw_learning_curve
 from sen_bench.figures.irreps import point_group
 from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
-from sen_bench.figures.style import Format, save_figure, style
+from sen_bench.figures.style import save_figure, style
 from sen_bench.runs import Run, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
 from sen_bench.system import Progress, move_aside
 from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
 
-#: Default passes of the decoder over its frames, and the most frames of the training split it uses [ours].
-DECODER_EPOCHS, DECODER_FRAMES = 10, 20_000
 #: The most rows of reconstructions, and the most episodes over which errors are averaged.
 _ROWS, _EPISODES = 6, 1000
 

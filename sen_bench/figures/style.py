@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,13 +18,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sen_bench.errors import ResultsError
+from sen_bench.figures.choices import Format
 from sen_bench.system import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
-
-Format = Literal["png", "svg"]
-FORMATS: tuple[Format, ...] = ("png", "svg")
 
 #: Okabe and Ito's colours (2008), which people of all kinds of colour vision tell apart.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sen_bench.baselines import WorldModel
 from sen_bench.errors import CheckpointError
 from sen_bench.runs.run import Run
-from sen_bench.system import source_digest
+from sen_bench.tasks import resolve_model
 from sen_bench.training import OTHER_RUN, Checkpoint
 
 
@@ -46,11 +46,11 @@ def _model_of(run: Run, checkpoint: Checkpoint) -> WorldModel:
     Raises:
         CheckpointError: If the model's code is no longer what was trained.
     """
-    name = run.config.model
-    if source_digest(run.task.builder(name)) != run.config.model_code:
+    resolved = resolve_model(run.task, run.config.model, run.config.model_options)
+    if resolved.code != run.config.model_code:
         raise CheckpointError(
-            f"the code of model {name} has changed since {run.name} was trained; restore it"
+            f"the code of model {resolved.name} has changed since {run.name} was trained; restore it"
         )
-    model = run.task.build_model(name, run.config.model_options).to(run.device)
+    model = resolved.build().to(run.device)
     checkpoint.put_into(model, run.checkpoint)
     return model.eval()

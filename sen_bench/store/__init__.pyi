@@ -1,3 +1,4 @@
+from .canonical import canonical_digest as canonical_digest
 from .croissant import CROISSANT as CROISSANT
 from .journal import Journal as Journal
 from .journal import JournalContents as JournalContents
@@ -11,7 +12,6 @@ from .layout import symmetry_arrays as symmetry_arrays
 from .manifest import MANIFEST as MANIFEST
 from .manifest import FileRecord as FileRecord
 from .manifest import Manifest as Manifest
-from .manifest import canonical_digest as canonical_digest
 from .manifest import check_sizes as check_sizes
 from .manifest import content_digest as content_digest
 from .manifest import row_digests as row_digests

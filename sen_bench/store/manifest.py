@@ -218,12 +218,6 @@ def content_digest(arrays: Mapping[str, tuple[tuple[int, ...], str, bytes]]) -> 
     return hashlib.sha256(json.dumps(summary, separators=(",", ":")).encode()).hexdigest()
 
 
-def canonical_digest(data: object) -> str:
-    """Hexadecimal sha256 of JSON-able data, as JSON with sorted keys and without spaces."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def json_bytes(data: object) -> bytes:
     """JSON as stored; equal data give equal bytes on every system."""
     return (json.dumps(data, indent=1) + "\n").encode()

@@ -12,9 +12,10 @@ from typing import Any
 import zarr
 
 from sen_bench.errors import DatasetError
+from sen_bench.store.canonical import canonical_digest
 from sen_bench.store.files import parse_json, read_metadata
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION, block_file
-from sen_bench.store.manifest import FileRecord, Manifest, canonical_digest, check_sizes
+from sen_bench.store.manifest import FileRecord, Manifest, check_sizes
 from sen_bench.store.reader import Dataset
 from sen_bench.store.remote import RemoteCopy, is_url
 from sen_bench.system import QUIET, Progress, shown

@@ -19,7 +19,17 @@ from sen_bench.config import (
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.runs import Run, Workspace, place_data
 from sen_bench.system import QUIET, Progress, is_object_name
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks import (
+    Task,
+    check_preset,
+    choose_models,
+    default_models,
+    get_task,
+    model_names,
+    resolve_model,
+    run_config,
+    task_names,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Selection:
 
     Attributes:
         tasks: Names of tasks; None: every task that the preset has sizes for.
-        models: Names of models; none: all of the task's own.
+        models: Names of models; none: each task's default models.
         seeds: Seeds; None: as many as the preset says.
         train_split: The split to train on; None: every one that the task has for it.
         preset: The sizes.
@@ -111,8 +121,8 @@ def _tasks(selection: Selection, progress: Progress) -> Iterator[Task]:
             continue
         if name not in selection.preset.tasks:
             progress.message(f"{name} is skipped: preset {selection.preset.name!r} says nothing about it")
-        elif not task.models and not selection.models:
-            progress.message(f"{name} is skipped: it has no models of its own")
+        elif not selection.models and not default_models(task):
+            progress.message(f"{name} is skipped: it has no models")
         else:
             yield task
 
@@ -121,7 +131,7 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
     """Refuses a model or split that no task has: that is a slip of the pen, not a choice."""
     if not selection.several:
         return
-    models = dict.fromkeys(name for task in tasks for name in task.model_names())
+    models = dict.fromkeys(name for task in tasks for name in model_names(task))
     for name in selection.models:
         if name not in models and not is_object_name(name):
             raise UnknownNameError("model", name, models)
@@ -140,20 +150,22 @@ def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[R
     names = list(selection.models)
     splits = task.train_splits if selection.train_split is None else [selection.train_split]
     if selection.several:
-        if names and not (names := [n for n in names if is_object_name(n) or n in task.model_names()]):
+        if names and not (names := [n for n in names if is_object_name(n) or n in model_names(task)]):
             progress.message(f"{task.name} is skipped: it has no such model")
             return
         if not (splits := [split for split in splits if split in task.train_splits]):
             progress.message(f"{task.name} is skipped: it has no split {selection.train_split}")
             return
     # First, because no preset says anything about a task without models.
-    models = task.check_models(names)
+    models = choose_models(task, names)
     preset = _variant(selection, task)
     of_task = change_training(preset.for_task(task.name), selection.training)
+    check_preset(task, of_task)
+    resolved = [resolve_model(task, model, of_task.models.get(model, {})) for model in models]
     seeds = range(of_task.seeds) if selection.seeds is None else selection.seeds
     for split in splits:
-        for model in models:
-            config = task.run_config(model, split, of_task)
+        for model in resolved:
+            config = run_config(model, split, of_task)
             for seed in seeds:
                 yield Run(
                     task,
@@ -201,5 +213,5 @@ def _concerns(setting: str, task: Task) -> bool:
     """Whether a task has what a setting is about."""
     section, name, *_ = setting_path(setting)
     if section == "models":
-        return is_object_name(name) or name in task.model_names()
+        return is_object_name(name) or name in model_names(task)
     return section != "data" or name in task.splits

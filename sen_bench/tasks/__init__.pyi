@@ -1,6 +1,16 @@
+from .models import AnyBuilder as AnyBuilder
+from .models import ModelBuilder as ModelBuilder
+from .models import NamedBuilder as NamedBuilder
+from .models import ResolvedModel as ResolvedModel
+from .models import choose_models as choose_models
+from .models import default_models as default_models
+from .models import model_names as model_names
+from .models import resolve_model as resolve_model
 from .registry import get_task as get_task
 from .registry import reference_model as reference_model
 from .registry import task_names as task_names
+from .settings import check_preset as check_preset
+from .settings import run_config as run_config
 from .task import DEFAULT_DATA_SEED as DEFAULT_DATA_SEED
 from .task import Split as Split
 from .task import Task as Task

@@ -1,21 +1,11 @@
-"""The registry of tasks: each ties a world, its splits, its models and its horizons together."""
+"""The tasks of the paper."""
 
 from __future__ import annotations
 
-from functools import partial
-
-from sen_bench.baselines import (
-    BLOCKS_3D,
-    KINDS,
-    RUSH_HOUR,
-    SHAPES_2D,
-    ObjectSpaces,
-    build_object_model,
-    build_reacher_model,
-    build_teapot_model,
-)
+from sen_bench.baselines import BLOCKS_3D, KINDS, RUSH_HOUR, SHAPES_2D, ObjectSpaces
 from sen_bench.generators import Policy
-from sen_bench.tasks.task import ModelBuilder, Split, Task
+from sen_bench.tasks.models import NamedBuilder
+from sen_bench.tasks.task import Split, Task
 
 UP, RIGHT, DOWN, LEFT = range(4)
 """The directions in the actions of grid worlds, which are numbered ``4 * object + direction``."""
@@ -38,9 +28,14 @@ def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
     )
 
 
-def _object_models(spaces: ObjectSpaces) -> dict[str, ModelBuilder]:
+def _models(builder: str, kinds: tuple[str, ...], **given: ObjectSpaces) -> dict[str, NamedBuilder]:
+    """The models of a world: a builder of our baselines makes all kinds of them."""
+    return {kind: NamedBuilder(f"sen_bench.baselines:{builder}", {"kind": kind, **given}) for kind in kinds}
+
+
+def _object_models(spaces: ObjectSpaces) -> dict[str, NamedBuilder]:
     """The models of a grid world."""
-    return {kind: partial(build_object_model, kind, spaces=spaces) for kind in KINDS}
+    return _models("build_object_model", KINDS, spaces=spaces)
 
 
 _SHAPES_2D = Task(
@@ -85,7 +80,7 @@ _REACHER = Task(
             warmup=50,
         ),
     },
-    models={kind: partial(build_reacher_model, kind) for kind in KINDS},
+    models=_models("build_reacher_model", KINDS),
     symmetric_models=("sen",),
 )
 
@@ -100,7 +95,7 @@ _TEAPOTS = tuple(
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
-        models={kind: partial(build_teapot_model, kind) for kind in ("matmul", "tfn", "none")},
+        models=_models("build_teapot_model", ("matmul", "tfn", "none")),
         symmetric_models=("matmul", "tfn"),
     )
     for actions in ("small", "large")

@@ -11,16 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork
+from sen_bench.baselines.kinds import BLOCKS_3D, KINDS, RUSH_HOUR, SHAPES_2D
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel, apply_in_full_precision, full_precision, parameter_count
-from sen_bench.baselines.objects import (
-    BLOCKS_3D,
-    KINDS,
-    RUSH_HOUR,
-    SHAPES_2D,
-    ObjectModel,
-    build_object_model,
-)
+from sen_bench.baselines.objects import ObjectModel, build_object_model
 from sen_bench.envs import make_world
 from sen_bench.envs.grid import grid_symmetry
 from sen_bench.envs.rushhour import rush_hour_symmetry

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sen_bench.baselines.kinds import KINDS
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import KINDS
 from sen_bench.baselines.reacher import ReacherModel, build_reacher_model
 from sen_bench.baselines.reacher_networks import (
     EMBEDDING_SHAPES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from sen_bench.config import load_preset
-from sen_bench.tasks import get_task
 from tests.paths import ROOT
+from tests.support.configs import config_of
 
 GOLDEN = ROOT / "tests" / "golden" / "workspace-1" / "digests.json"
 """Preset -> task -> split -> model -> its two digests, of commit 05af193."""
@@ -28,5 +28,5 @@ def test_configurations_of_record_have_their_digests() -> None:
 
 
 def _digests(preset: str, task: str, split: str, model: str) -> dict[str, str]:
-    config = get_task(task).run_config(model, split, load_preset(preset).for_task(task))
+    config = config_of(task, model, split, load_preset(preset).for_task(task))
     return {"config": config.digest, "weights": config.weights_digest}

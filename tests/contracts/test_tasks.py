@@ -9,6 +9,7 @@ import pytest
 from sen_bench.config import RunConfig, SplitSize, load_preset, preset_names
 from sen_bench.generators import Recipe
 from sen_bench.tasks import get_task, task_names
+from tests.support.configs import config_of
 from tests.support.registry import MODELS
 
 
@@ -32,7 +33,7 @@ def test_splits_have_recipes_of_their_own(task: str) -> None:
 def test_settings_of_runs_survive_json(task: str, model: str) -> None:
     for preset in preset_names():
         for split in get_task(task).train_splits:
-            config = get_task(task).run_config(model, split, load_preset(preset).for_task(task))
+            config = config_of(task, model, split, load_preset(preset).for_task(task))
             again = RunConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
             assert again == config
             assert (again.digest, again.weights_digest) == (config.digest, config.weights_digest)

@@ -12,10 +12,11 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 
 from sen_bench.errors import ResultsError
+from sen_bench.figures.choices import FORMATS, Format
 from sen_bench.figures.curve import draw_learning_curve, read_attempts
 from sen_bench.figures.grids import draw_grid_latents
 from sen_bench.figures.reconstructions import draw_reconstructions
-from sen_bench.figures.style import FORMATS, Format, cell_colours, save_figure, style
+from sen_bench.figures.style import cell_colours, save_figure, style
 
 
 def test_every_cell_has_a_colour_of_its_own() -> None:

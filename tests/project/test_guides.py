@@ -20,6 +20,7 @@ import pytest
 from sen_bench.config.presets import SplitSize
 from sen_bench.generators import generate
 from sen_bench.store import open_dataset
+from sen_bench.tasks.models import resolve_model
 from sen_bench.tasks.registry import get_task
 from tests.paths import DOCS
 from tests.support.commands import invoke
@@ -164,7 +165,7 @@ def test_the_augmentation_of_the_guide_trains_on_the_split_and_its_twins(
 
 
 def test_the_plugins_of_the_guide_are_found(keypoints: Path) -> None:
-    assert get_task("3d-blocks").builder("keypoints").__module__ == "keypoints"
+    assert resolve_model(get_task("3d-blocks"), "keypoints", {}).builder.__module__ == "keypoints"
     assert get_task("ring").title == "A bead on a ring"
     output = _run(keypoints, "-m", "sen_bench", "generate", "ring", "--workers", "1", "--quiet")
     assert output.splitlines() == [f"data/ring/{split}.zarr: written" for split in ("train", "eval")]

@@ -15,6 +15,7 @@ import sen_bench
 from sen_bench.config.presets import load_preset, preset_names
 from sen_bench.tasks.registry import get_task, task_names
 from tests.paths import ROOT
+from tests.support.configs import config_of
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_presets_fit_the_tasks_they_mention(preset: str) -> None:
     for name, of_task in loaded.tasks.items():
         task = get_task(name)
         for model in task.models:
-            config = task.run_config(model, "train", of_task)
+            config = config_of(name, model, "train", of_task)
             task.build_model(model, config.model_options)
 
 

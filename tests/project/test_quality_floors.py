@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from sen_bench.config.presets import load_preset
 from sen_bench.results.rows import append_rows
-from sen_bench.tasks.registry import get_task
 from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors
+from tests.support.configs import config_of
 from tests.support.rows import make_row
 
 SEN = {
@@ -120,6 +120,5 @@ def test_the_committed_floors_are_of_runs_that_the_preset_makes() -> None:
     bounds = read_floors(FLOORS)
     assert {bound.bound for bound in bounds} == {"at least", "at most"}
     for bound in bounds:
-        task = get_task(bound.task)
-        config = task.run_config(bound.model, bound.train_split, preset.for_task(bound.task))
+        config = config_of(bound.task, bound.model, bound.train_split, preset.for_task(bound.task))
         assert bound.horizon in config.evaluation.horizons

@@ -28,6 +28,7 @@ from sen_bench.system import device
 from sen_bench.system.device import free_memory
 from sen_bench.tasks.registry import get_task
 from tests.support.commands import invoke
+from tests.support.configs import config_of
 from tests.support.datasets import SHARDED, SMALL, TALL
 
 CPU = torch.device("cpu")
@@ -210,9 +211,8 @@ def test_a_preset_may_ask_for_streaming(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     asking = PRESET.replace("batch_size = 128", "batch_size = 128, shuffle_buffer = 390")
     Path("asking.toml").write_text(asking)
-    task = get_task("2d-shapes")
     of_task = load_preset("asking.toml").for_task("2d-shapes")
-    assert task.run_config("none", "train", of_task).training.shuffle_buffer == 390
+    assert config_of("2d-shapes", "none", "train", of_task).training.shuffle_buffer == 390
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_settings_of_a_run_say_how_it_was_begun(tmp_path: Path, text: str, buffe
 def test_settings_that_cannot_be_read_decide_nothing_and_that_is_said(tmp_path: Path, text: str) -> None:
     task, workspace = get_task("2d-shapes"), Workspace(tmp_path, tmp_path)
     preset = load_preset("smoke")
-    config = task.run_config("sen", "train", preset.for_task(task.name))
+    config = config_of(task.name, "sen", "train", preset.for_task(task.name))
     run = Run(task, preset, config, 0, workspace, CPU)
     run.folder.mkdir(parents=True)
     run.checkpoint.touch()
@@ -253,7 +253,7 @@ def test_a_folder_without_settings_is_no_folder_of_a_run(tmp_path: Path) -> None
 def test_all_in_memory_leaves_digests_as_they_were() -> None:
     # As the preset cpu was when the first rows were recorded, with this digest.
     then = TrainingConfig(epochs=2, batch_size=128, learning_rate=5e-4)
-    config = get_task("2d-shapes").run_config("sen", "train-limited", TaskPreset(training=then))
+    config = config_of("2d-shapes", "sen", "train-limited", TaskPreset(training=then))
     assert config.digest == "c9820645c8e78e8e"
     streamed = config.model_copy(
         update={"training": config.training.model_copy(update={"shuffle_buffer": 5000})}

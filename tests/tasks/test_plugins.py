@@ -23,9 +23,11 @@ from sen_bench.report import usable_tasks
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import append_rows
 from sen_bench.system import QUIET, plugins
+from sen_bench.tasks.models import choose_models, model_names, resolve_model
 from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.paths import ROOT
 from tests.support.commands import invoke, refused
+from tests.support.configs import config_of
 from tests.support.own_models import Mean
 from tests.support.plugins import TASK, forget, install
 from tests.support.presets import OF_DRIFT
@@ -238,11 +240,11 @@ class TestModelsOfOthers:
     def test_a_plugins_model_is_listed_and_used_by_its_name(self, plug: Install, here: Path) -> None:
         plug({plugins.MODELS: {"drift.shifted": "tests.support.own_models:ShiftedEncoder"}}, name="more")
         task = get_task("drift")
-        assert task.model_names() == ["mean", "shifted"]
+        assert model_names(task) == ["mean", "shifted"]
         # Installing something does not change what a command without --model trains.
-        assert task.check_models([]) == ["mean"]
+        assert choose_models(task, []) == ["mean"]
         with pytest.raises(UnknownNameError, match="did you mean 'shifted'"):
-            task.check_models(["shiftet"])
+            choose_models(task, ["shiftet"])
         assert "mean, shifted" in invoke("tasks").stdout
         _run("--model", "shifted")
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("shifted").all()
@@ -253,14 +255,14 @@ class TestModelsOfOthers:
         with pytest.raises(
             ExtensionError, match=r"'sen' of 3d-blocks is one of the task's own, and plug 1\.0"
         ):
-            task.builder("sen")
-        assert task.builder("none") is task.models["none"]
+            resolve_model(task, "sen", {})
+        assert resolve_model(task, "none", {}).name == "none"
 
     @pytest.mark.usefixtures("drift", "here")
     def test_a_broken_one_breaks_nothing_else(self, plug: Install) -> None:
         plug({plugins.MODELS: {"drift.raising": "raising:Model"}}, name="more", raising="1 / 0")
         with pytest.raises(ExtensionError, match=r"'drift.raising' of more 1.0 cannot be imported"):
-            get_task("drift").builder("raising")
+            resolve_model(get_task("drift"), "raising", {})
         listed = invoke("models", "--preset", "small.toml", "--quiet")
         assert listed.exit_code == 0
         assert "Mean" in listed.stdout
@@ -291,7 +293,7 @@ class TestModelsOfOthers:
     def test_a_name_of_another_form_is_refused(self, plug: Install) -> None:
         plug({plugins.MODELS: {"drift.1e5": "tests.support.own_models:Mean"}}, name="more")
         with pytest.raises(ExtensionError, match=r"form TASK\.MODEL"):
-            get_task("drift").builder("1e5")
+            resolve_model(get_task("drift"), "1e5", {})
 
 
 @pytest.mark.usefixtures("drift")
@@ -387,8 +389,9 @@ class TestOwnModels:
 
 def test_digests_of_our_own_models_are_those_of_the_committed_results() -> None:
     row = pd.read_csv(ROOT / "results/runs.csv").iloc[0]
-    task = get_task(row["task"])
-    config = task.run_config(row["model"], row["train_split"], load_preset(row["preset"]).for_task(task.name))
+    config = config_of(
+        row["task"], row["model"], row["train_split"], load_preset(row["preset"]).for_task(row["task"])
+    )
     assert f"sha256:{config.digest}" == row["config_digest"]
     other: RunConfig = config.model_copy(update={"model_code": "sha256:0"})
     assert other.digest != config.digest

@@ -25,6 +25,7 @@ from sen_bench.symmetry import Group
 from sen_bench.system import QUIET
 from sen_bench.tasks.registry import get_task
 from sen_bench.training import contrastive_loss
+from tests.support.configs import config_of
 from tests.support.registry import MODELS, narrow_model, narrow_options
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def _noise(task: str, device: torch.device = CPU) -> Transitions:
 def test_every_preset_has_settings_for_every_task_with_models(task: str, preset: str) -> None:
     settings = load_preset(preset).for_task(task)
     for model in get_task(task).models:
-        get_task(task).run_config(model, "train", settings)
+        config_of(task, model, "train", settings)
 
 
 @pytest.mark.parametrize("task", [task for task in dict(MODELS) if task != "reacher"])
@@ -165,7 +166,7 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
     preset = Preset(name="tiny", description="as small as it gets", tasks={task: settings})
     results = ResultsFolder(folder / "results")
     workspace = Workspace(folder / "data", folder / "runs", results)
-    config = get_task(task).run_config(model, split, settings)
+    config = config_of(task, model, split, settings)
     complete_run(Run(get_task(task), preset, config, 0, workspace, CPU), QUIET, workers=1)
     return pd.read_csv(results.runs_csv)
 

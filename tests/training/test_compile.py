@@ -17,8 +17,9 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
+from sen_bench.baselines.kinds import KINDS
 from sen_bench.baselines.model import WorldModel
-from sen_bench.baselines.objects import KINDS, build_object_model
+from sen_bench.baselines.objects import build_object_model
 from sen_bench.checks.samples import Samples
 from sen_bench.cli.main import main
 from sen_bench.config.presets import load_preset

@@ -14,7 +14,7 @@ from torch import Tensor
 from sen_bench.config.presets import TaskPreset
 from sen_bench.config.settings import RunConfig, TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
-from sen_bench.tasks.registry import get_task
+from tests.support.configs import config_of
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, Affine, train_tiny, weights_of
 
@@ -93,14 +93,14 @@ def test_training_in_growing_batches_can_be_interrupted(tmp_path: Path, transiti
 
 def test_a_constant_learning_rate_leaves_digests_as_they_were_before_there_were_schedules() -> None:
     preset = TaskPreset(training=TrainingConfig(epochs=4, batch_size=128, learning_rate=5e-4))
-    config = get_task("3d-blocks").run_config("sen", "train", preset)
+    config = config_of("3d-blocks", "sen", "train", preset)
     assert config.digest == "0d298f37f16d9256"  # of the first rows of results/runs.csv
 
 
 def test_digests_say_whether_training_can_go_on_for_more_epochs() -> None:
     def config(**settings: Any) -> RunConfig:
         preset = TaskPreset(training=TrainingConfig(**settings))
-        return get_task("3d-blocks").run_config("sen", "train", preset)
+        return config_of("3d-blocks", "sen", "train", preset)
 
     grown = [config(epochs=3, batch_size_from_epoch={2: n}) for n in (3, 4)]
     assert len({c.weights_digest for c in (*grown, config(epochs=3))}) == 3

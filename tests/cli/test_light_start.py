@@ -1,0 +1,44 @@
+"""What has nothing to do with networks, worlds or tables starts without the packages of these."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sen_bench.cli.main import main
+
+HEAVY = {"torch", "numba", "mujoco", "gymnasium", "zarr", "pandas", "matplotlib", "numpy"}
+
+
+def _heavy_after(code: str) -> set[str]:
+    """The heavy packages that a new Python has imported once it has run some code."""
+    code = f"{code}\nimport sys\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stderr.split())
+
+
+def _running(*arguments: str) -> str:
+    """Code that runs a command, in as far as it ends well."""
+    return (
+        "from sen_bench.cli.main import main\n"
+        f"try:\n    main({list(arguments)!r})\nexcept SystemExit as end:\n    assert not end.code"
+    )
+
+
+def test_heavy_packages_are_noticed() -> None:
+    assert _heavy_after("import zarr") >= {"zarr", "numpy"}
+
+
+@pytest.mark.parametrize("command", [None, *main.commands])
+def test_help_imports_nothing_heavy(command: str | None) -> None:
+    assert not _heavy_after(_running(*([] if command is None else [command]), "--help"))
+
+
+def test_tasks_are_named_and_looked_up_without_anything_heavy() -> None:
+    code = """
+from sen_bench.tasks import get_task, task_names
+assert [get_task(name).recipe("train") for name in task_names()]
+"""
+    assert not _heavy_after(code)
