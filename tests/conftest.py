@@ -1,8 +1,16 @@
-"""What several files of tests begin with."""
+"""What tests of several rooms begin with."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Of tests side by side each has one core, as its programs have. PyTorch reads this at its import.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
 import torch
 
 from sen_bench.data.transitions import Transitions
@@ -15,3 +23,12 @@ def transitions() -> Transitions:
     frames = torch.randint(0, 256, (6, 8, 6, 6, 3), dtype=torch.uint8, generator=generator)
     actions = torch.randint(0, 20, (6, 7), generator=generator)
     return Transitions(frames, actions, torch.device("cpu"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which the test works in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

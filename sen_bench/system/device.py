@@ -37,7 +37,7 @@ def resolve_device(name: str) -> torch.device:
         if index < count:
             return torch.device("cuda", index)
         raise DeviceError(
-            f"there is not a device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
+            f"there is no device {name!r}: this PyTorch sees {count} CUDA devices; use --device cpu"
         )
     raise DeviceError(f"sen-bench does not run on {name!r}; use auto, cpu, cuda or cuda:N")
 

@@ -48,7 +48,6 @@ def plain(
     ("code", "precision"),
     [("ours", "float32"), ("ours", "bfloat16"), ("compiled", "float32"), ("compiled", "bfloat16")],
 )
-@pytest.mark.timeout(900)
 def test_training_step(
     benchmark: BenchmarkFixture,
     report_ratio: Callable[[Ratio], None],

@@ -8,8 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -21,14 +19,14 @@ from sen_bench import __version__
 from sen_bench.store import open_dataset
 from tests.support.commands import done, invoke, refused
 from tests.support.presets import TINY
+from tests.support.threads import one_thread
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder with the preset tiny.toml."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.toml").write_text(TINY)
-    return tmp_path
+def _preset(here: Path) -> None:
+    """Every test works in a folder with the preset tiny.toml."""
+    (here / "tiny.toml").write_text(TINY)
 
 
 def _run(*more: str) -> Result:
@@ -253,7 +251,7 @@ def test_mistakes_end_in_one_line(here: Path, arguments: tuple[str, ...], messag
 def test_a_device_that_is_not_there_is_refused() -> None:
     device = f"cuda:{torch.cuda.device_count()}"
     message = refused("run", "3d-blocks", "--preset", "smoke", "--device", device)
-    assert f"there is not a device '{device}'" in message
+    assert f"there is no device '{device}'" in message
 
 
 @pytest.mark.parametrize(
@@ -337,12 +335,8 @@ def _start(here: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def _alive(process: subprocess.Popen[bytes]) -> None:
+    assert process.poll() is None, process.communicate()
 
 
 @pytest.mark.slow
@@ -364,21 +358,17 @@ def test_a_run_that_is_ended_goes_on_to_the_same_rows(here: Path, how: signal.Si
     )
     process = _start(here, *options)
     folder = here / "runs/3d-blocks/train/sen/tiny/seed-0"
-    _wait_for((folder / "checkpoint.pt").exists, process)
+    wait_until((folder / "checkpoint.pt").exists, lambda: _alive(process))
     os.kill(process.pid, how)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate()
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert b"interrupted" in stderr
         assert b"Traceback" not in stderr
     assert not (here / "results/runs.csv").exists()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         assert invoke(*options).exit_code == 0
         assert invoke(*options, "--runs", "runs2", "--results", "results2").exit_code == 0
-    finally:
-        torch.set_num_threads(threads)
     times = ["train_seconds", "eval_seconds"]
     got, expected = (
         pd.read_csv(here / f"{name}/runs.csv").drop(columns=times) for name in ("results", "results2")

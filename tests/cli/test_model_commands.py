@@ -26,8 +26,8 @@ SHIFTED = "tests.support.own_models:ShiftedTransition"
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the preset small.toml, and the task drift by a plugin."""
+def _drift(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in a folder with the preset small.toml, and has the task drift by a plugin."""
     site = install(
         tmp_path / "site",
         "plug",
@@ -35,9 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         {"drift_task_of_commands": TASK},
     )
     monkeypatch.syspath_prepend(site)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.toml").write_text(OF_DRIFT)
-    return tmp_path
+    (here / "small.toml").write_text(OF_DRIFT)
 
 
 class TestCounts:

@@ -23,6 +23,7 @@ from sen_bench.training import TrainingResult, train
 from tests.support.recorder import Recorder
 from tests.support.toy_dataset import one_line, write_dataset
 from tests.support.trainings import IDENTITY, Affine, small_sen
+from tests.support.waiting import LIMIT, wait_until
 
 DEVICES = [
     torch.device("cpu"),
@@ -160,16 +161,14 @@ class Reads:
         read = Dataset.read_block
 
         def watched(dataset: Dataset, name: str, number: int, out: Any) -> None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(LIMIT)
             self.blocks.append(number)
             read(dataset, name, number, out)
 
         monkeypatch.setattr(Dataset, "read_block", watched)
 
     def wait_for(self, count: int) -> None:
-        deadline = time.monotonic() + 10
-        while len(self.blocks) < count and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: len(self.blocks) >= count)
         assert len(self.blocks) == count
 
 

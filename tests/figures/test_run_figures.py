@@ -43,11 +43,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that folder to work in."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def workspace(trained: Path, here: Path) -> Path:
+    """A copy of that folder, which the test works in."""
+    shutil.copytree(trained, here, dirs_exist_ok=True)
+    return here
 
 
 SEN = "runs/3d-blocks/train/sen/tiny/seed-0"
@@ -55,68 +54,69 @@ NONE = "runs/3d-blocks/train/none/tiny/seed-0"
 QUICK = ("--device", "cpu", "--quiet", "--epochs", "1")
 
 
-def test_a_folder_is_the_run_that_wrote_it(here: Path) -> None:
+def test_a_folder_is_the_run_that_wrote_it(workspace: Path) -> None:
     run = open_run(Path(SEN), data=Path("data"), device=CPU)
-    assert (run.name, run.seed, run.folder) == ("3d-blocks/train/sen/tiny/seed-0", 0, here / SEN)
+    assert (run.name, run.seed, run.folder) == ("3d-blocks/train/sen/tiny/seed-0", 0, workspace / SEN)
     assert run.data.open("eval").episodes == 5
     model, checkpoint = trained_model(run)
     assert not model.training
     assert checkpoint.epoch == 2
 
 
-def test_figures_are_written_and_are_the_same_a_second_time(here: Path) -> None:
+def test_figures_are_written_and_are_the_same_a_second_time(workspace: Path) -> None:
     names = [f"{name}.{kind}" for name in ("learning-curve", "latents") for kind in ("png", "svg")]
     first = done("figures", SEN, "--device", "cpu")
     assert first.stdout.splitlines() == [f"{SEN}/figures/{name}" for name in names]
     done("figures", SEN, "--device", "cpu", "--out", "again")
     for name in names:
-        assert (here / SEN / "figures" / name).read_bytes() == (here / "again" / name).read_bytes()
+        assert (workspace / SEN / "figures" / name).read_bytes() == (workspace / "again" / name).read_bytes()
 
 
-def test_decode_trains_once_and_leaves_the_model_as_it_is(here: Path) -> None:
-    before = (here / SEN / "checkpoint.pt").read_bytes()
+def test_decode_trains_once_and_leaves_the_model_as_it_is(workspace: Path) -> None:
+    before = (workspace / SEN / "checkpoint.pt").read_bytes()
     first = done("decode", SEN, *QUICK)
     lines = first.stdout.splitlines()
     assert lines[0].startswith("decoder: 1 epochs")
     assert lines[1].startswith("mean squared error of frames: 0.")
     assert lines[2].startswith("mean squared error of twins, from transformed latents: 0.")
     assert lines[3:] == [f"{SEN}/figures/reconstructions.{kind}" for kind in ("png", "svg")]
-    decoder = here / SEN / "decoder" / "checkpoint.pt"
-    trained, picture = decoder.read_bytes(), (here / lines[3]).read_bytes()
+    decoder = workspace / SEN / "decoder" / "checkpoint.pt"
+    trained, picture = decoder.read_bytes(), (workspace / lines[3]).read_bytes()
     assert done("decode", SEN, *QUICK).stdout == first.stdout
-    assert (decoder.read_bytes(), (here / lines[3]).read_bytes()) == (trained, picture)
-    assert (here / SEN / "checkpoint.pt").read_bytes() == before
+    assert (decoder.read_bytes(), (workspace / lines[3]).read_bytes()) == (trained, picture)
+    assert (workspace / SEN / "checkpoint.pt").read_bytes() == before
     forced = done("decode", SEN, *QUICK, "--force", "--format", "svg")
     assert forced.stdout.splitlines()[3:] == [f"{SEN}/figures/reconstructions.svg"]
-    assert (here / SEN / "decoder.old-1" / "checkpoint.pt").read_bytes() == trained
+    assert (workspace / SEN / "decoder.old-1" / "checkpoint.pt").read_bytes() == trained
     again, old = (
-        Checkpoint.load(path, CPU).model for path in (decoder, here / SEN / "decoder.old-1/checkpoint.pt")
+        Checkpoint.load(path, CPU).model
+        for path in (decoder, workspace / SEN / "decoder.old-1/checkpoint.pt")
     )
     assert all(torch.equal(value, old[name]) for name, value in again.items())
 
 
-def test_a_decoder_of_other_frames_is_refused(here: Path) -> None:
+def test_a_decoder_of_other_frames_is_refused(workspace: Path) -> None:
     done("decode", SEN, *QUICK, "--frames", "7")
-    trained = (here / SEN / "decoder" / "checkpoint.pt").read_bytes()
+    trained = (workspace / SEN / "decoder" / "checkpoint.pt").read_bytes()
     assert "its frames is 7, not 8" in refused("decode", SEN, *QUICK, "--frames", "8")
-    assert (here / SEN / "decoder" / "checkpoint.pt").read_bytes() == trained
+    assert (workspace / SEN / "decoder" / "checkpoint.pt").read_bytes() == trained
 
 
-def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(here: Path) -> None:
+def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(workspace: Path) -> None:
     result = done("decode", NONE, *QUICK, "--format", "png")
     assert "the group does not act on the latents of this model" in result.stderr
     assert "twins" not in result.stdout
-    assert [path.name for path in (here / NONE / "figures").iterdir()] == ["reconstructions.png"]
+    assert [path.name for path in (workspace / NONE / "figures").iterdir()] == ["reconstructions.png"]
 
 
 @pytest.mark.parametrize("command", ["figures", "decode"])
-def test_what_is_no_finished_run_is_refused_in_one_line(here: Path, command: str) -> None:
+def test_what_is_no_finished_run_is_refused_in_one_line(workspace: Path, command: str) -> None:
     assert "there is no device" in refused(command, SEN, "--device", "cuda:99")
     assert "nowhere is no folder of a run" in refused(command, "nowhere", "--device", "cpu")
     shutil.copytree(SEN, "moved")
     assert "moved is not where its run belongs" in refused(command, "moved", "--device", "cpu")
 
-    config = here / SEN / "config.json"
+    config = workspace / SEN / "config.json"
     settings = json.loads(config.read_text())
     changes = {
         "trained for 2 epochs, the settings say 3; train it to the end first": ("epochs", 3),
@@ -134,15 +134,15 @@ def test_what_is_no_finished_run_is_refused_in_one_line(here: Path, command: str
     assert "generated with other settings" in refused(command, SEN, "--device", "cpu")
 
     config.write_text(json.dumps(settings))
-    (here / SEN / "checkpoint.pt").unlink()
+    (workspace / SEN / "checkpoint.pt").unlink()
     assert "there is no checkpoint" in refused(command, SEN, "--device", "cpu")
-    assert not (here / SEN / "figures").exists()
-    assert not (here / SEN / "decoder").exists()
+    assert not (workspace / SEN / "figures").exists()
+    assert not (workspace / SEN / "decoder").exists()
 
 
-def test_the_decoder_of_a_run_that_was_trained_on_is_refused(here: Path) -> None:
+def test_the_decoder_of_a_run_that_was_trained_on_is_refused(workspace: Path) -> None:
     done("decode", SEN, *QUICK)
-    (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
+    (workspace / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
     done("train", "3d-blocks", "--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
     message = refused("decode", SEN, *QUICK)
     assert "its weights is" in message
@@ -164,7 +164,7 @@ def test_rows_show_each_element_once() -> None:
     assert distinct_elements(np.random.default_rng(0).normal(size=(9, 3, 3)), 4) == [0, 1, 2, 3]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("workspace")
 def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -17,9 +17,6 @@ from tests.paths import ROOT
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(
-        900
-    ),  # hundreds of generations each, of which a busy machine makes one in two seconds
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the controller forks"),
 ]
 

@@ -21,14 +21,12 @@ FOLDER = Path("runs/rush-hour/train/none/tiny/seed-0")
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the run is done."""
-    monkeypatch.chdir(tmp_path)
+def finished(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test works in a folder in which the run is done."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("sen_bench.runs.folder._RELEASE_SECONDS", 0.1)
-    Path("tiny.toml").write_text(TWO_TASKS)
+    (here / "tiny.toml").write_text(TWO_TASKS)
     assert invoke("run", *RUN).exit_code == 0
-    return tmp_path
 
 
 @contextmanager
@@ -47,7 +45,7 @@ def _started() -> list[str]:
     return [line for line in (FOLDER / "run.log").read_text().splitlines() if "training rush-hour" in line]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize(("command", "code"), [(("run",), 2), (("train",), 2), (("run", "--jobs", "2"), 1)])
 def test_what_another_process_trains_is_not_moved(command: tuple[str, ...], code: int) -> None:
     before = _files()
@@ -60,7 +58,7 @@ def test_what_another_process_trains_is_not_moved(command: tuple[str, ...], code
     assert sorted(path.name for path in FOLDER.parent.iterdir()) == [".seed-0.lock", "seed-0"]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_force_begins_anew_and_is_done_then(jobs: str) -> None:
     first = _started()
@@ -74,7 +72,7 @@ def test_force_begins_anew_and_is_done_then(jobs: str) -> None:
     assert len(first) == 1
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_one_that_was_stopped_is_finished_without_force(jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table still has the rows of the training that was moved aside."""
@@ -108,7 +106,7 @@ def test_one_that_was_stopped_is_finished_without_force(jobs: str, monkeypatch: 
     ]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 def test_trained_alone_it_is_done_when_it_is_scored() -> None:
     assert invoke("train", *RUN, "--force").exit_code == 0
     assert "0 done, 1 to run" in invoke("run", *RUN, "--dry-run").stdout
@@ -116,7 +114,7 @@ def test_trained_alone_it_is_done_when_it_is_scored() -> None:
     assert "1 done, 0 to run" in invoke("run", *RUN, "--dry-run").stdout
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 def test_runs_that_failed_are_tried_again_without_force() -> None:
     (FOLDER / "checkpoint.pt").unlink()
     raising = "tests.support.faulty_models:Raising,tests.support.faulty_models:Plain"
@@ -138,7 +136,7 @@ def test_what_is_not_there_is_begun_anew_too(tmp_path: Path) -> None:
     assert not folder.begun_anew
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("command", [("run",), ("train",), ("run", "--force"), ("run", "--jobs", "2")])
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(command: tuple[str, ...]) -> None:
     refused = invoke(*command, *RUN, "--runs", "tiny.toml/runs", "--results", "elsewhere")

@@ -38,11 +38,10 @@ TOLERANCE = 1e-3
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the golden folder to work in."""
-    shutil.copytree(GOLDEN, tmp_path / "workspace")
-    monkeypatch.chdir(tmp_path / "workspace")
-    return tmp_path / "workspace"
+def workspace(here: Path) -> Path:
+    """A copy of the golden folder, which the test works in."""
+    shutil.copytree(GOLDEN, here, dirs_exist_ok=True)
+    return here
 
 
 def _table(folder: Path, name: str = "runs") -> pd.DataFrame:
