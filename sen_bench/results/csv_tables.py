@@ -1,8 +1,7 @@
 """CSV tables of checked rows: read strictly, written as a whole, by one process at a time.
 
-A table's columns are the fields of a pydantic model, in their order. `pandas.read_csv` without
-options reads the values back as what they are; an empty field is a number that is undefined or a text that is
-missing.
+A table's columns are the fields of a pydantic model, in their order. `pandas.read_csv` without options reads
+the values back as what they are; an empty field is a number that is undefined or a text that is missing.
 """
 
 from __future__ import annotations
@@ -227,6 +226,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """A table as its file has it."""
+    """The contents of a table's file."""
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text.encode()
