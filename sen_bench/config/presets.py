@@ -82,7 +82,8 @@ class Preset(_Strict):
             ConfigError: If it says nothing.
         """
         if task not in self.tasks:
-            raise ConfigError(f"preset {self.name!r} has no section [tasks.{task}]")
+            key = f'"{task}"' if ":" in task else task
+            raise ConfigError(f"preset {self.name!r} has no section [tasks.{key}]")
         return self.tasks[task]
 
 

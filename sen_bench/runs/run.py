@@ -54,8 +54,8 @@ class Run:
         """What the run is called, also as a path below the folder of runs."""
         config = self.config
         # Colons stand between paths in places, and no folder of Windows has one in its name.
-        model = config.model.replace(":", "-")
-        return f"{config.task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
+        task, model = (name.replace(":", "-") for name in (config.task, config.model))
+        return f"{task}/{config.train_split}/{model}/{self.preset.name}/seed-{self.seed}"
 
     @property
     def splits(self) -> tuple[str, str]:

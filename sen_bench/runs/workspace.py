@@ -25,5 +25,5 @@ class Workspace:
 
 
 def dataset_path(data: Path, task: Task, split: str) -> Path:
-    """Where a split is kept below a data folder."""
-    return data / task.name / f"{split}.zarr"
+    """Where a split is kept below a data folder; colons of ``module:task`` are none in names of folders."""
+    return data / task.name.replace(":", "-") / f"{split}.zarr"

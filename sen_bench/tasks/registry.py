@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from sen_bench.errors import ExtensionError, UnknownNameError
 from sen_bench.system import plugins
 from sen_bench.tasks.paper import _TASKS
@@ -20,10 +23,16 @@ def task_names() -> list[str]:
 def get_task(name: str) -> Task:
     """The task of that name.
 
+    Args:
+        name: A name of `task_names`, or ``package.module:task`` of one's own: a `Task`, or a function that
+            makes it. Such a task is called by all of that, also in tables, folders and presets.
+
     Raises:
         UnknownNameError: If there is none.
-        ExtensionError: If it is a plugin's and cannot be used, or its name means two tasks.
+        ExtensionError: If it is someone's own or a plugin's and cannot be used, or its name means two tasks.
     """
+    if plugins.is_object_name(name):
+        return replace(_made(plugins.import_object(name, "task"), f"task {name!r}"), name=name)
     if name not in task_names():
         raise UnknownNameError("task", name, task_names())
     origins = plugins.plugin_origins(plugins.TASKS, name)
@@ -57,13 +66,20 @@ def _plugged_task(name: str, origin: str) -> Task:
     Raises:
         ExtensionError: If it cannot be imported, is no task, or is called otherwise.
     """
-    task = plugins.load_plugin(plugins.TASKS, name)
-    if not isinstance(task, Task) and callable(task):
-        task = plugins.call_plugin(f"task {name!r} of {origin}", task)
-    if not isinstance(task, Task):
-        raise ExtensionError(
-            f"task {name!r} of {origin} is a {type(task).__name__}; it must be a sen_bench.tasks.Task"
-        )
+    task = _made(plugins.load_plugin(plugins.TASKS, name), f"task {name!r} of {origin}")
     if task.name != name:
         raise ExtensionError(f"task {name!r} of {origin} calls itself {task.name!r}; both must be equal")
+    return task
+
+
+def _made(task: Any, what: str) -> Task:  # noqa: ANN401 — whatever others offer as a task
+    """The task that is offered, or that the function that is offered makes.
+
+    Raises:
+        ExtensionError: If it is neither, or the function fails.
+    """
+    if not isinstance(task, Task) and callable(task):
+        task = plugins.call_plugin(what, task)
+    if not isinstance(task, Task):
+        raise ExtensionError(f"{what} is a {type(task).__name__}; it must be a sen_bench.tasks.Task")
     return task

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from click.testing import Result
+
+from tests.support.commands import done
+
+Install = Callable[..., None]
+"""Installs a distribution for the length of a test: called with entry points, a name and modules."""
 
 TASK = """
 from sen_bench.tasks.paper import Split, Task
@@ -58,3 +65,8 @@ def forget(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(folder)):
             del sys.modules[name]
+
+
+def run_drift(*more: str, task: str = "drift") -> Result:
+    """Runs the fake task with the preset small.toml of the current folder."""
+    return done("run", task, "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet", *more)

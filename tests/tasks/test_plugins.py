@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import Result
 
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.cli.data_commands import _chosen_tasks
@@ -22,15 +20,16 @@ from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.report import usable_tasks
 from sen_bench.results.leaderboard import aggregate
 from sen_bench.results.rows import append_rows
-from sen_bench.system import QUIET, plugins
+from sen_bench.system import plugins
 from sen_bench.tasks.models import choose_models, model_names, resolve_model
 from sen_bench.tasks.registry import get_task, reference_model, task_names
 from tests.paths import ROOT
 from tests.support.commands import invoke, refused
 from tests.support.configs import config_of
 from tests.support.own_models import Mean
-from tests.support.plugins import TASK, forget, install
+from tests.support.plugins import TASK, Install, install, run_drift
 from tests.support.presets import OF_DRIFT
+from tests.support.recorder import Recorder
 from tests.support.rows import make_seed
 
 BUILT_IN = ["2d-shapes", "3d-blocks", "rush-hour", "reacher", "teapot-small", "teapot-large"]
@@ -42,45 +41,6 @@ training = { epochs = 1, batch_size = 10 }
 evaluation = { horizons = [1] }
 models.none = { embedding_channels = 2, hidden = 4 }
 """
-
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs a distribution for the length of a test; its modules are forgotten afterwards."""
-
-    def install_here(
-        entry_points: Mapping[str, Mapping[str, str]], name: str = "plug", **modules: str
-    ) -> None:
-        monkeypatch.syspath_prepend(install(tmp_path / "site" / name, name, entry_points, modules))
-
-    yield install_here
-    forget(tmp_path)
-
-
-@pytest.fixture
-def drift(plug: Install) -> None:
-    """The task drift, by a plugin."""
-    plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=TASK)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the preset small.toml."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "small.toml").write_text(OF_DRIFT)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def _run(*more: str) -> Result:
-    result = invoke(
-        "run", "drift", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet", *more
-    )
-    assert result.exit_code == 0, result.output
-    return result
 
 
 class TestImports:
@@ -132,7 +92,7 @@ class TestTasksOfOthers:
         plug({plugins.TASKS: {"drift": f"drift_task:{point}"}}, drift_task=TASK)
         assert task_names() == [*BUILT_IN, "drift"]
         assert "drift   Drift" in invoke("tasks").stdout
-        _run()
+        run_drift()
         rows = pd.read_csv(here / "results/runs.csv")
         assert rows["task"].eq("drift").all()
         assert rows["model"].eq("mean").all()
@@ -152,7 +112,7 @@ class TestTasksOfOthers:
             )
         assert "unknown model of drift 'sen'" in refused("train", "drift", *small, "--model", "sen")
         assert [path.name for path in here.iterdir()] == ["small.toml"]
-        _run("--model", "tests.support.own_models:Mean")
+        run_drift("--model", "tests.support.own_models:Mean")
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("tests.support.own_models:Mean").all()
 
     @pytest.mark.usefixtures("drift")
@@ -174,7 +134,7 @@ class TestTasksOfOthers:
         ],
     )
     def test_a_broken_one_is_refused_by_one_line_and_breaks_nothing_else(
-        self, plug: Install, capsys: pytest.CaptureFixture[str], source: str, message: str
+        self, plug: Install, source: str, message: str
     ) -> None:
         plug({plugins.TASKS: {"drift": "drift_task:drift"}}, drift_task=source)
         with pytest.raises(ExtensionError, match=message):
@@ -184,9 +144,10 @@ class TestTasksOfOthers:
         assert listed.exit_code == 0
         assert "drift   cannot be used: " in listed.stdout
         assert "teapot-large" in listed.stdout
-        everything = _chosen_tasks((), QUIET, everything=True)
+        recorder = Recorder()
+        everything = _chosen_tasks((), recorder, everything=True)
         assert [task.name for task in everything] == BUILT_IN
-        assert "drift is skipped: " in capsys.readouterr().err
+        assert any(line.startswith("drift is skipped: ") for line in recorder.messages)
         rows = [make_seed(0, task="drift"), make_seed(0)]
         table = aggregate(pd.DataFrame([row.model_dump() for row in rows]), reference_model)
         assert table["task"].tolist() == ["3d-blocks", "drift"]
@@ -246,7 +207,7 @@ class TestModelsOfOthers:
         with pytest.raises(UnknownNameError, match="did you mean 'shifted'"):
             choose_models(task, ["shiftet"])
         assert "mean, shifted" in invoke("tasks").stdout
-        _run("--model", "shifted")
+        run_drift("--model", "shifted")
         assert pd.read_csv(here / "results/runs.csv")["model"].eq("shifted").all()
 
     def test_a_name_of_the_tasks_own_is_refused_when_asked_for(self, plug: Install) -> None:
@@ -294,97 +255,6 @@ class TestModelsOfOthers:
         plug({plugins.MODELS: {"drift.1e5": "tests.support.own_models:Mean"}}, name="more")
         with pytest.raises(ExtensionError, match=r"form TASK\.MODEL"):
             resolve_model(get_task("drift"), "1e5", {})
-
-
-@pytest.mark.usefixtures("drift")
-class TestOwnModels:
-    def test_a_class_is_trained_scored_and_recorded_by_its_name(self, here: Path) -> None:
-        (here / "my_own.py").write_text(OWN.read_text())
-        preset = f'{OF_DRIFT}[tasks.drift.models."my_own:Mean"]\ngain = 0.5\n'
-        (here / "small.toml").write_text(preset)
-        path = list(sys.path)
-        _run("--model", "my_own:Mean")
-        assert sys.path == path
-        rows = pd.read_csv(here / "results/runs.csv")
-        assert rows["model"].eq("my_own:Mean").all()
-        assert rows["run_id"].eq("drift/train/my_own-Mean/small/seed-0").all()
-        settings = json.loads((here / "runs/drift/train/my_own-Mean/small/seed-0/config.json").read_text())
-        assert settings["model_options"] == {"gain": 0.5}
-        assert settings["model_code"] == plugins.source_digest(plugins.import_object("my_own:Mean", "model"))
-        # Evaluated alone, it gives the rows that it gave.
-        again = invoke(
-            "evaluate", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_own:Mean"
-        )
-        assert again.exit_code == 0, again.output
-        assert len(pd.read_csv(here / "results/runs.csv")) == 2
-
-    def test_edited_code_is_another_model(self, here: Path) -> None:
-        (here / "my_edited.py").write_text(OWN.read_text())
-        _run("--model", "my_edited:Mean")
-        (here / "my_edited.py").write_text(OWN.read_text() + "\n")
-        train = ("train", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_edited:Mean")
-        assert "is of another run: its settings" in refused(*train)
-        _run("--model", "my_edited:Mean", "--force")
-        rows = pd.read_csv(here / "results/runs.csv")
-        assert len(rows) == 4
-        assert rows["config_digest"].nunique() == 2
-
-    def test_a_model_that_knows_no_action_has_no_equivariance_error(self, here: Path) -> None:
-        _run("--model", "tests.support.own_models:Unknown")
-        assert pd.read_csv(here / "results/runs.csv")["ee_embedding"].isna().all()
-
-    @pytest.mark.usefixtures("here")
-    @pytest.mark.parametrize(
-        ("model", "message"),
-        [
-            ("tests.support.own_models:Median", "has no 'Median'"),
-            ("no_such_module:Mean", "No module named 'no_such_module'"),
-            ("tests.support.own_models:NUMBER", "is neither a class nor a function"),
-            ("tests.support.own_models:not_a_model", "is a Linear; it must be a subclass of"),
-            (
-                "tests.support.own_models:Mean:Mean",
-                "unknown model of drift 'tests.support.own_models:Mean:Mean'",
-            ),
-        ],
-    )
-    def test_what_is_no_model_is_refused_before_any_work(self, model: str, message: str) -> None:
-        with pytest.raises(ConfigError if "unknown" not in message else UnknownNameError, match=message):
-            get_task("drift").build_model(model, {})
-        assert message in refused("models", "drift", "--model", model)
-
-    def test_an_option_it_does_not_have_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="unexpected keyword argument 'gian'"):
-            get_task("drift").build_model("tests.support.own_models:Mean", {"gian": 0.5})
-
-    def test_an_option_it_does_not_have_is_refused_before_anything_is_generated(self, here: Path) -> None:
-        (here / "small.toml").write_text(f"{OF_DRIFT}[tasks.drift.models]\nmean = {{ gian = 1 }}\n")
-        message = refused("run", "drift", "--preset", "small.toml", "--device", "cpu")
-        assert "model 'mean' of drift: got an unexpected keyword argument 'gian'" in message
-        assert [path.name for path in here.iterdir()] == ["small.toml"]
-
-    def test_options_of_our_models_are_whole_numbers(self) -> None:
-        for value in (2.5, True, "8", [8]):
-            with pytest.raises(ConfigError, match="model 'sen' of 3d-blocks: hidden must be a whole number"):
-                get_task("3d-blocks").build_model("sen", {"hidden": value})  # type: ignore[dict-item]
-
-    def test_a_mistake_in_its_code_is_not_taken_for_one_in_its_options(self, plug: Install) -> None:
-        plug({}, name="more", mistaken="def build(symmetry, observation_shape):\n    return len(3)\n")
-        with pytest.raises(TypeError, match="has no len"):
-            get_task("3d-blocks").build_model("mistaken:build", {})
-
-    def test_options_keep_the_types_they_have_in_a_preset(self, here: Path) -> None:
-        (here / "types.toml").write_text(
-            'description = "x"\n[tasks.drift.models."a:B"]\n'
-            'whole = 2\nreal = 2.0\nflag = true\nword = "x"\nlist = [1, 0.5]\n'
-        )
-        options = load_preset("types.toml").for_task("drift").models["a:B"]
-        assert [(value, type(value)) for value in options.values()] == [
-            (2, int),
-            (2.0, float),
-            (True, bool),
-            ("x", str),
-            ([1, 0.5], list),
-        ]
 
 
 def test_digests_of_our_own_models_are_those_of_the_committed_results() -> None:
