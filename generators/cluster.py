@@ -1,7 +1,7 @@
 """Running the shards of a dataset on the workers of a Dask cluster, which see the same file system.
 
-One task is one whole shard. A lost worker costs the shard that it was making: the scheduler gives that to
-another. What a worker writes is what we would have written, for it is held to our versions.
+One task is one whole shard. A lost worker costs only the shard that it was making: the scheduler gives that
+to another. What a worker writes is what we would have written, because it must have our versions.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from sen_bench.system import QUIET, Progress
 if TYPE_CHECKING:
     import distributed
 
-# Seconds until what one machine wrote must be seen on another: network file systems cache for up to a minute.
+# Seconds within which one machine must see what another wrote: network file systems cache up to a minute.
 _VISIBLE = 90
-# A process makes one shard at a time, however many threads it was given: worlds are not made for several.
+# A process makes one shard at a time, however many threads it was given: worlds are not thread-safe.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -60,18 +60,18 @@ def on_cluster(
 
 
 def shards_on(client: distributed.Client) -> RunShards:
-    """What `generate` takes as its `run`, where the cluster is used for more than that."""
+    """What `generate` takes as its `run`, if the cluster is also used for other things."""
     return functools.partial(_run_shards, client)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What a worker needs to know beside the episodes.
+    """What a worker needs to know besides the episodes.
 
     Args:
         root: The store.
         recipe: What to generate.
-        token: Whether somebody still waits for the shards.
+        token: Shows whether somebody is still waiting for the shards.
         versions: What the bytes depend on: our versions.
     """
 
@@ -84,7 +84,7 @@ class _Order:
 def _run_shards(
     client: distributed.Client, root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]]
 ) -> FinishedShards:
-    """Makes every shard; yields each range with its receipts as it is done, in no fixed order.
+    """Makes every shard; yields each range with its receipts when it is done, in no fixed order.
 
     Raises:
         ClusterError: A worker does not see our files or has other versions, or workers died again and again.
@@ -105,7 +105,7 @@ def _run_shards(
                 receipts = future.result()
                 _await_files(root, receipts)
                 yield futures[future], receipts
-            # What workers left that were killed while they wrote.
+            # What was left by workers that were killed while writing.
             for partial in root.rglob("*.partial"):
                 partial.unlink(missing_ok=True)
         except KilledWorker as error:
@@ -124,16 +124,16 @@ def _run_shards(
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:
-    """Everything that decides the bytes beside the recipe."""
+    """Everything that decides the bytes besides the recipe."""
     world = make_world(recipe.world_id, **recipe.world_options)
     return {"generator": str(GENERATOR_VERSION), **library_versions(world)}
 
 
 def _await_files(root: Path, receipts: Sequence[Receipt]) -> None:
-    """Waits until the files of a shard are seen here.
+    """Waits until the files of a shard are visible here.
 
     Raises:
-        ClusterError: They do not come.
+        ClusterError: They do not appear.
     """
     deadline = time.monotonic() + _VISIBLE
     for receipt in receipts:
@@ -163,7 +163,7 @@ def _make_shard(order: _Order, start: int, stop: int) -> list[Receipt]:
     for name, version in order.versions.items():
         if ours.get(name) != version:
             raise ClusterError(
-                f"the worker on {host} has {name} {ours.get(name)} in place of {version}; install the same"
+                f"the worker on {host} has {name} {ours.get(name)} instead of {version}; install the same"
                 " versions everywhere, or the bytes may differ"
             )
     with _ONE_AT_A_TIME:

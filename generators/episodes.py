@@ -14,10 +14,10 @@ from sen_bench.envs import World
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators.recipe import Recipe
 
-# An episode's streams, by their key. New kinds of randomness get new keys, so that old ones stay as they are.
+# The random streams of an episode, by key. New kinds of randomness get new keys, so that old ones stay.
 _WORLD_STREAM, _POLICY_STREAM, _TWIN_STREAM = range(3)
 
-# States are rendered in batches: large enough to hide a call's overhead, small enough to be stopped soon.
+# States are rendered in batches: large enough to hide the overhead of a call, small enough to stop soon.
 _RENDER_BATCH = 1024
 
 
@@ -27,7 +27,7 @@ class EpisodeBatch:
 
     Args:
         seed: uint64 [episode], from which all of an episode's randomness follows.
-        state: [episode, frame, …]: one more than steps, and the leading ones of `leading_frames` before.
+        state: [episode, frame, …]: one frame more than steps, after the leading ones of `leading_frames`.
         action: [episode, horizon, …].
     """
 
@@ -40,7 +40,7 @@ def episode_seed(recipe: Recipe, episode: int) -> np.uint64:
     """The seed of one episode.
 
     It is the first 64-bit word of `SeedSequence(seed, spawn_key=(split, episode))`, with the first four bytes
-    of the sha256 of the split's name as a number. So it depends on nothing but these three.
+    of the sha256 of the split's name as a number. So it depends only on these three.
     """
     split = int.from_bytes(hashlib.sha256(recipe.split.encode()).digest()[:4], "big")
     sequence = np.random.SeedSequence(recipe.seed, spawn_key=(split, episode))
@@ -57,11 +57,11 @@ def leading_frames(world: World) -> int:
 
 
 def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> EpisodeBatch:
-    """The episodes from `start` up to `stop`, stepped side by side.
+    """Draws the episodes from `start` up to `stop`, stepped side by side.
 
     Each draws its initial state and its actions from two streams of its own, so it does not depend on which
-    other episodes are rolled out with it. Its leading frames are those of the last steps of the warm-up;
-    where that is too short, nothing has moved before it began.
+    other episodes are rolled out with it. Its leading frames are those of the last steps of the warm-up; if
+    that is too short, the state stands still before it.
     """
     seeds = np.array([episode_seed(recipe, episode) for episode in range(start, stop)], dtype=np.uint64)
     first = np.stack([world.sample_state(_stream(seed, _WORLD_STREAM)) for seed in seeds])
@@ -93,7 +93,7 @@ def _draw_actions(world: World, recipe: Recipe, rng: np.random.Generator) -> NDA
 
 
 def _checked_actions(recipe: Recipe, chosen: list[Any], like: NDArray[Any]) -> NDArray[Any]:
-    """The actions that a policy of the user's chose, as an array like those of the world.
+    """The actions chosen by the user's policy, as an array like those of the world.
 
     Raises:
         ConfigError: They have another shape, or numbers that do not fit.

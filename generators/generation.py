@@ -1,4 +1,4 @@
-"""Generating a dataset: beside its target, by many workers, and into place when it is whole."""
+"""Generating a dataset: beside its target, by many workers, and moved into place when it is whole."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def generate(
         recipe: What to generate.
         target: The dataset's folder, "…/train.zarr".
         workers: Worker processes. Each imports the main module, which must therefore be importable.
-        run: What makes the shards, in place of worker processes of this machine.
-        force: Generate in any case, and move what lies at the target aside, to "train.zarr.old-1"; likewise
-            an unfinished dataset of another recipe.
-        wait: Where another process is generating it, wait for that and take what it made.
+        run: What makes the shards, instead of worker processes on this machine.
+        force: Generate in any case, and move what lies at the target aside, to "train.zarr.old-1"; an
+            unfinished dataset of another recipe is moved aside too.
+        wait: If another process is generating it, wait for that and use its result.
         progress: Is told how many observations are done, and that a generation goes on where it stopped, or
             waits. True shows it on stderr, False shows nothing.
         title: What the work is called where progress is shown; None: after its task and split.
@@ -81,7 +81,7 @@ def generate(
     staging = Staging(target, plan_shards(recipe, world))
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
-        # Where nobody can write, nobody makes anything, and no lock can be taken.
+        # In a folder that cannot be written, nobody generates anything, and no lock can be taken.
         if not force and target.exists() and not os.access(target.parent, os.W_OK):
             return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, advance: Advance) ->
     advance(done, total)
     if not attempt.missing:  # stopped after the last shard, before the dataset was put into place
         return
-    # Closed before anything else happens, so that no worker writes when nobody listens any more.
+    # Closed before anything else happens, so that no worker writes when nobody is listening any more.
     with closing(run(attempt.root, recipe, attempt.missing)) as shards:
         for (start, stop), receipts in shards:
             attempt.add((start, stop), receipts)
@@ -148,7 +148,7 @@ def _one_line_errors(target: Path) -> Iterator[None]:
     """Turns what the file system says into an error of one line.
 
     Raises:
-        DatasetError: In place of any OSError.
+        DatasetError: Instead of any OSError.
     """
     try:
         yield

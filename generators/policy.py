@@ -30,15 +30,15 @@ class Policy:
 
     Args:
         kind: "uniform": every step independently and uniformly over the allowed actions; or
-            "package.module:function", a `ChooseAction` of your own. Of that a dataset records the name only:
-            give it another when it is to act otherwise.
+            "package.module:function", a `ChooseAction` of your own. A dataset records only its name: give the
+            function another name when you change what it does.
         allowed: The discrete actions to draw from; None for all of them.
         absolute: Entries of a continuous action that are replaced by their absolute values.
 
     Raises:
-        ConfigError: An unknown kind; restrictions of a policy that is not uniform; allowed actions that are
-            empty, repeated or no actions; absolute entries that are repeated or no entries; or both, as no
-            action is both discrete and continuous.
+        ConfigError: The kind is unknown; a policy that is not uniform is restricted; allowed actions are
+            empty, repeated or not actions; absolute entries are repeated or not entries; or both are given,
+            as no action is both discrete and continuous.
     """
 
     kind: str = "uniform"
@@ -78,7 +78,7 @@ class Policy:
             return None
         function: ChooseAction = import_object(self.kind, "policy")
         if not callable(function):
-            raise ConfigError(f"policy {self.kind!r} is no function")
+            raise ConfigError(f"policy {self.kind!r} is not a function")
         return function
 
 
@@ -86,7 +86,7 @@ def whole_number(name: str, value: object, *, smallest: int) -> int:
     """A setting as an integer.
 
     Raises:
-        ConfigError: It is no whole number, or smaller than allowed.
+        ConfigError: It is not a whole number, or smaller than allowed.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise ConfigError(f"{name} must be a whole number of at least {smallest}, not {value!r}")

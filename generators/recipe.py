@@ -12,7 +12,7 @@ from sen_bench.generators.policy import Policy, whole_number
 from sen_bench.store import canonical_digest
 
 GENERATOR_VERSION = 1
-"""Changes whenever an equal recipe gives other contents than before."""
+"""Increased whenever an equal recipe gives other contents than before."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Recipe:
         world_id: The environment, version included.
         world_options: Its constructor's options, JSON-able.
         episodes: How many episodes.
-        horizon: Steps in an episode; it has one frame more, and those that `World.frame_stack` adds before.
+        horizon: Steps in an episode, which has one frame more, and before that those of `World.frame_stack`.
         warmup: Steps under the same policy before the first frame, which are not recorded.
-        seed: Where all randomness comes from.
+        seed: The seed that all randomness comes from.
         policy: How actions are chosen.
-        twin: Whether every episode is also seen after a group element.
-        negatives: Whether the hard negatives of every state after a step are also seen.
+        twin: Whether every episode is also stored as seen after a group element.
+        negatives: Whether the hard negatives of every state after a step are stored too.
 
     Raises:
-        ConfigError: An empty name, a number that is no positive integer, options that are not JSON-able.
+        ConfigError: A name is empty, a number is not a positive integer, or options are not JSON-able.
     """
 
     task: str
@@ -74,7 +74,7 @@ class Recipe:
         allowed = self.policy.allowed
         data["policy"]["allowed"] = None if allowed is None else list(allowed)
         data["policy"]["absolute"] = list(self.policy.absolute)
-        # Left out where there are none, as in recipes older than these, so that digests stay the same.
+        # Left out if there are none, as in older recipes, so that digests stay the same.
         for where, name in ((data, "negatives"), (data, "warmup"), (data["policy"], "absolute")):
             if not where[name]:
                 del where[name]
@@ -85,7 +85,7 @@ class Recipe:
         """The inverse of `to_json`.
 
         Raises:
-            ConfigError: The data is no recipe.
+            ConfigError: The data is not a recipe.
         """
         known = {item.name for item in fields(cls)}
         try:

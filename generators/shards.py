@@ -25,14 +25,14 @@ _LIBRARIES = ("numpy", "numba", "gymnasium", "zarr", "numcodecs")
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What a recipe comes to: the arrays and their blocks.
+    """What a recipe amounts to: the arrays and their blocks.
 
     Args:
         blocks: The ranges of episodes, one task each.
         arrays: Every array that has a row per episode.
         annotations: The arrays of the symmetry, with their contents.
-        attributes: What the root of the dataset says of itself.
-        inexact: Paths of the arrays that equal recipes need not make equal everywhere.
+        attributes: What the root of the dataset says about itself.
+        inexact: Paths of the arrays that may differ between machines for equal recipes.
     """
 
     blocks: EpisodeBlocks
@@ -197,7 +197,7 @@ def _is_observation(spec: ArraySpec) -> bool:
 
 
 def library_versions(world: World) -> dict[str, str]:
-    """Distribution -> version, of everything that decides what is drawn, stepped, rendered and stored."""
+    """The version of every distribution that decides what is drawn, stepped, rendered and stored."""
     return {name: metadata.version(name) for name in (*_LIBRARIES, *world.libraries)}
 
 
@@ -232,7 +232,7 @@ def episode_arrays(
         recipe: What to generate.
         start: The first episode.
         stop: The one after the last.
-        checkpoint: Called every now and then; raises to stop.
+        checkpoint: Called from time to time; raises to stop.
     """
     episodes = roll_out(world, recipe, start, stop)
     yield "seed", episodes.seed
@@ -248,7 +248,7 @@ def episode_arrays(
         yield "twin/observation", render(world, twin.state, checkpoint)
     if recipe.negatives:
         negatives = world.negative_states(episodes.state[:, -recipe.horizon :])
-        # For `render` the negatives of an episode are one long series of states.
+        # To `render`, the negatives of an episode are one long series of states.
         series = negatives.reshape(len(negatives), -1, *episodes.state.shape[2:])
         pixels = render(world, series, checkpoint)
         yield "negative/state", negatives
@@ -256,12 +256,12 @@ def episode_arrays(
 
 
 class ShardMaker:
-    """Makes shards of one dataset; kept by a worker from one task to the next.
+    """Makes shards of one dataset; a worker keeps it from one task to the next.
 
     Args:
         root: The store, with the metadata of its arrays.
         recipe: What to generate.
-        checkpoint: Called every now and then; raises to stop.
+        checkpoint: Called from time to time; raises to stop.
     """
 
     def __init__(self, root: Path, recipe: Recipe, checkpoint: Callable[[], None]) -> None:
@@ -271,7 +271,7 @@ class ShardMaker:
         self._world = make_world(recipe.world_id, **recipe.world_options)
 
     def make(self, start: int, stop: int) -> list[Receipt]:
-        """Puts the episodes from `start` up to `stop` on the disk, one whole shard of every array."""
+        """Writes the episodes from `start` up to `stop` to disk, one whole shard of every array."""
         receipts = []
         for path, values in episode_arrays(self._world, self._recipe, start, stop, self._checkpoint):
             self._checkpoint()

@@ -1,4 +1,4 @@
-"""The staging folder beside a target, in which a dataset grows shard by shard and from which it can go on.
+"""The staging folder beside a target, in which a dataset grows shard by shard and can be resumed.
 
 ```
 .train.zarr.partial/
@@ -7,7 +7,7 @@
 ```
 
 Each attempt works under a path of its own: workers that outlive a killed parent for a moment, on this machine
-or another, then write where nobody looks any more.
+or another, then write where nobody looks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Attempt:
     """A dataset that is being written: its finished shards, and those still to be made.
 
     Args:
-        root: The store. Shards are written into it by `write_rows`, by whoever it may be.
+        root: The store. Anybody writes shards into it, by `write_rows`.
         planned: What it becomes.
         journal: Its journal.
         shards: The finished shards.
@@ -81,7 +81,7 @@ class Attempt:
         return [episodes for episodes in self.planned.blocks.ranges() if episodes not in finished]
 
     def add(self, episodes: tuple[int, int], receipts: Sequence[Receipt]) -> None:
-        """Notes that a shard is written and synced; from now on it survives everything."""
+        """Notes that a shard is written and synced; from then on it survives everything."""
         shard = ShardEntry(episodes, tuple(receipts))
         self.journal.add_shard(shard)
         self.shards.append(shard)
@@ -98,7 +98,7 @@ class Attempt:
 
 
 class Staging:
-    """The staging folder of one target. Whoever uses it holds the target's lock.
+    """The staging folder of one target. Its user must hold the target's lock.
 
     Args:
         target: The dataset's folder, absolute.
@@ -141,28 +141,28 @@ class Staging:
             manifest = open_dataset(self._target).manifest
         except DatasetError:
             return False
-        # It was not this process that wrote them, and who forces wants them good.
+        # This process did not write them, and --force asks for sound ones.
         return manifest.files_digest == contents.finished and all(
             record.describes(self._target / name) for name, record in manifest.files.items()
         )
 
     def _clear(self) -> None:
-        """Removes the folder. Without its journal it is no staging folder any more."""
+        """Removes the folder, the journal first: without it, it is not a staging folder any more."""
         self._journal_file.unlink(missing_ok=True)
-        # Workers that outlived their parent may still put files there; the next attempt sees to them.
+        # Workers that outlived their parent may still put files there; the next attempt removes them.
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def move_aside_if_other(self) -> Path | None:
-        """Moves a staging folder of another generation aside; returns where to."""
+        """Moves a staging folder of another generation aside; returns its new place."""
         contents = read_journal(self._journal_file)
         return None if contents is None or contents.header == self._header else move_aside(self.folder)
 
     def open(self) -> Attempt:
-        """Goes on with what is there, or starts anew.
+        """Resumes what is there, or starts afresh.
 
         Raises:
             DatasetError: What is there is of another recipe, generator, format or library.
-            OSError: As the file system raises it.
+            OSError: As raised by the file system.
         """
         contents = read_journal(self._journal_file)
         if contents is None:
@@ -188,7 +188,7 @@ class Staging:
         """Finishes the dataset and renames it to its target.
 
         Returns:
-            Where what lay at the target is now.
+            The new place of what lay at the target, if anything.
         """
         attempt.finish()
         moved_aside = move_aside(self._target) if self._target.exists() else None
@@ -212,7 +212,7 @@ class Staging:
         return dict(sorted((int(match[1]), path) for match, path in found if match))
 
     def _undamaged(self, store: Path, contents: JournalContents) -> Iterator[ShardEntry]:
-        """The journaled shards of which every file is still as it was written."""
+        """The journaled shards whose files are all still as they were written."""
         for episodes in self._planned.blocks.ranges():
             shard = contents.shards.get(episodes)
             if shard is not None and all(

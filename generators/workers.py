@@ -26,7 +26,7 @@ RunShards: TypeAlias = Callable[[Path, Recipe, Sequence[tuple[int, int]]], Finis
 def run_shards(
     root: Path, recipe: Recipe, ranges: Sequence[tuple[int, int]], *, workers: int
 ) -> FinishedShards:
-    """Makes every shard; yields each range with its receipts as it is done, in no fixed order.
+    """Makes every shard; yields each range with its receipts when it is done, in no fixed order.
 
     Args:
         root: The store, with the metadata of its arrays.
@@ -78,7 +78,7 @@ class _Worker:
 
     def make(self, start: int, stop: int) -> list[Receipt]:
         self._checkpoint()
-        # The world is made by the first task, because an error in it then reaches the parent as it is.
+        # The world is made by the first task, because an error in it then reaches the parent unchanged.
         if self._maker is None:
             self._maker = ShardMaker(self._root, self._recipe, self._checkpoint)
         return self._maker.make(start, stop)

@@ -34,7 +34,7 @@ def tasks_command() -> None:
 
 @click.command("generate")
 @click.argument("tasks", nargs=-1, metavar="[TASK]...")
-@click.option("--all", "everything", is_flag=True, help="Every task there is, in place of naming them.")
+@click.option("--all", "everything", is_flag=True, help="All tasks, instead of naming them.")
 @click.option(
     "--split",
     "splits",
@@ -54,7 +54,7 @@ def tasks_command() -> None:
     help="Folder in which TASK/SPLIT.zarr is written.",
 )
 @cluster_options
-@click.option("--force", is_flag=True, help="Move what is already there aside and generate anew.")
+@click.option("--force", is_flag=True, help="Move what is already there aside and generate again.")
 @quiet_option
 def generate_command(
     tasks: tuple[str, ...],
@@ -73,9 +73,9 @@ def generate_command(
 ) -> None:
     """Generate the datasets of each TASK as Zarr stores.
 
-    Equal commands write equal bytes, whatever the number of workers. A dataset that is already there is left
-    alone; one with other settings is refused, unless --force moves it aside. With --all, a task that lacks a
-    split asked for is left out of it.
+    Equal commands write equal bytes, whatever the number of workers. A dataset that already exists is left
+    alone; one with other settings is an error, unless --force moves it aside. With --all, tasks that lack a
+    requested split are skipped for it.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def generate_command(
     terminal = Terminal(quiet=quiet)
     size = _split_size(episodes, horizon)
     chosen = _chosen_tasks(tasks, terminal, everything=everything)
-    # Every recipe is made, and so checked, before the first dataset is written.
+    # Every recipe is built, and so checked, before the first dataset is written.
     recipes = [
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
@@ -113,7 +113,7 @@ def generate_command(
 
 @contextmanager
 def _runner(where: str | None, options: Path | None, progress: Progress) -> Iterator[RunShards | None]:
-    """What makes the shards; None: worker processes of this machine."""
+    """What makes the shards; None: worker processes on this machine."""
     if where is None:
         if options is not None:
             raise ConfigError("--cluster-options needs --cluster slurm")
@@ -126,7 +126,7 @@ def _runner(where: str | None, options: Path | None, progress: Progress) -> Iter
 
 
 def _chosen_tasks(names: tuple[str, ...], progress: Progress, *, everything: bool) -> list[Task]:
-    """The tasks named, each once, or every task; a plugin's that is broken is then passed over, and said."""
+    """The tasks named, each once, or every task, then without broken ones of plugins, which are reported."""
     if everything == bool(names):
         raise ConfigError(
             "give either tasks or --all, not both"
@@ -153,7 +153,7 @@ def _chosen_splits(
         tasks: The tasks.
         names: Splits asked for; none: train and eval.
         progress: Is told what is skipped.
-        skip: Whether a task that lacks a split is passed over; at least one must have it all the same.
+        skip: Whether a task that lacks a split is passed over; at least one task must have it.
     """
     wanted = list(dict.fromkeys(names)) or ["train", "eval"]
     known = dict.fromkeys(split for task in tasks for split in task.splits)

@@ -33,7 +33,7 @@ def _text(table: Table) -> str:
 
 
 def describe_tasks() -> str:
-    """All tasks: for each its world, group, models and splits; of a plugin that is broken, what is wrong."""
+    """All tasks: for each its world, group, models and splits, or what is wrong with it."""
     blocks = []
     for name in task_names():
         try:
@@ -100,13 +100,13 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
 def describe_errors(
     about: dict[str, Any], group: Group | SO3, elements: Tensor, errors: list[ElementErrors]
 ) -> str:
-    """How far a model is from equivariant, by group element; of products such as C4 × S5 by the first factor.
+    """How far a model is from equivariant, by group element; for products like C4 × S5 by the first factor.
 
     Args:
         about: Task, model and epochs trained.
         group: The group.
         elements: Its elements that were tried.
-        errors: Of each of them.
+        errors: Those of each of them.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("element", "S on states", "S on images", "E", "T"):
@@ -127,7 +127,7 @@ def describe_errors(
 def _grouped(
     group: Group | SO3, elements: Tensor, errors: list[ElementErrors]
 ) -> Iterator[tuple[str, list[ElementErrors]]]:
-    """A row a element, or, of a product, one for (a, 1) and one for all (a, b) with other b."""
+    """A row per element or, for a product, one for (a, 1) and one for all (a, b) with other b."""
     factors = (
         (group.construction or {}).get("factors") if isinstance(group, sen_bench.symmetry.Group) else None
     )
@@ -193,7 +193,7 @@ def _twins(elements: tuple[int, ...]) -> str:
 
 
 def _left_out(inexact: tuple[str, ...]) -> str:
-    """Which arrays the content digest is not over."""
+    """Which arrays the content digest leaves out."""
     return f" (without {', '.join(inexact)})" if inexact else ""
 
 

@@ -1,4 +1,4 @@
-"""The command that looks at the machine."""
+"""The command that examines the machine."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SIGNS = {"works": "ok", "missing": "--", "broken": "!!", "fact": "  "}
 def doctor_command(ctx: click.Context, data: Path, *, as_json: bool, quiet: bool) -> None:
     """Find out what works on this machine, and what to install for the rest.
 
-    Everything is tried, each part in a process of its own. The exit code is 0 if the core works, else 1; what
-    is optional does not enter it.
+    Everything is tried, each part in a process of its own. The exit code is 0 if the core works and 1 if not;
+    optional parts do not affect it.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def doctor_command(ctx: click.Context, data: Path, *, as_json: bool, quiet: bool
 
 
 def _text(findings: list[Finding]) -> str:
-    """The findings as a person reads them, section by section."""
+    """The findings in words, section by section."""
     width = max(len(finding.name) for finding in findings)
     lines: list[str] = []
     section = ""

@@ -1,4 +1,4 @@
-"""The command that writes datasets in the formats of others."""
+"""The command that writes datasets in other formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sen_bench.system import Terminal
     "form",
     type=click.Choice(["hdf5"]),
     required=True,
-    help="hdf5: as the paper's public code reads it.",
+    help="hdf5: the format that the paper's public code reads.",
 )
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: TASK-SPLIT.h5]"
@@ -28,16 +28,16 @@ from sen_bench.system import Terminal
     "--element",
     type=int,
     metavar="G",
-    help="Write the episodes as seen after this group element, drawn anew.",
+    help="Write the episodes as seen after this group element, rendered again.",
 )
-@click.option("--force", is_flag=True, help="Move a file that is already there aside.")
+@click.option("--force", is_flag=True, help="Move an existing file aside.")
 @quiet_option
 def export_command(
     store: Path | str, form: str, out: Path | None, element: int | None, *, force: bool, quiet: bool
 ) -> None:
     """Write the dataset STORE in another format.
 
-    The public evaluation also wants every episode after a quarter turn: that is element 120 of the grid
+    The public evaluation also needs every episode after a quarter turn: that is element 120 of the grid
     worlds' group, and element 1 of Reacher's.
 
     \b

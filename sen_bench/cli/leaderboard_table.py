@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
-    """The leaderboard for a terminal, plain text: shares in percent, mean ± std where there are several runs.
+    """The leaderboard as plain text for a terminal: shares in percent, mean ± std if there are several runs.
 
     A star marks the scores whose intervals are apart from those of the symmetric embedding network. Rows that
-    differ only in data or configuration get a column with the beginnings of their digests; where not all took
-    place on the same devices, each row has its own; columns that are empty in all rows are left out.
+    differ only in data or configuration get a column with the beginnings of their digests; if not all runs
+    were on the same devices, each row names its own; columns that are empty in all rows are left out.
 
     Args:
         leaderboard: Of `aggregate`.
-        iqm: Whether to show interquartile means, with their intervals where there are enough runs, in place
-            of means and standard deviations.
+        iqm: Whether to show interquartile means, with intervals if there are enough runs, instead of means
+            and standard deviations.
 
     Returns:
         Lines without trailing spaces or colour codes.
@@ -42,11 +42,11 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     if ambiguous:
         table.add_column("train / eval data / config")
     table.add_column("runs")
-    # A column that is undefined for every row (HH@1 of a task without negatives) is left out.
+    # A column that is undefined in every row (HH@1 of a task without negatives) is left out.
     shown = [metric for metric in sen_bench.results.SHOWN if leaderboard[f"{metric.name}_mean"].notna().any()]
     for heading in (*(metric.title for metric in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
-    # Minutes of a CPU beside those of a GPU say nothing of models.
+    # Minutes on a CPU beside minutes on a GPU say nothing about models.
     several_devices = len(leaderboard["devices"].unique()) > 1
     if several_devices:
         table.add_column("on")
@@ -74,7 +74,7 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
 
 
 def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
-    """A score with what is known of its spread, and a star where it is apart."""
+    """A score with what is known about its spread, and a star if it is apart."""
     name = metric.name
     if math.isnan(row[f"{name}_mean"]):
         return "-"

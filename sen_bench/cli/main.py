@@ -63,13 +63,13 @@ class _Group(click.Group):
 
 
 class _TerminatedError(KeyboardInterrupt):
-    """Raised at SIGTERM, which job schedulers send when the time is up: ends work as Ctrl-C does."""
+    """Raised at SIGTERM, which job schedulers send when time is up: ends work as Ctrl-C does."""
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Has SIGTERM stop the processes and jobs that a command started, and tidy up, before it ends."""
-    if threading.current_thread() is not threading.main_thread():  # others cannot set handlers
+    """Makes SIGTERM stop the processes and jobs that a command started, and tidy up, before it ends."""
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot set handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -81,7 +81,7 @@ def _terminable() -> Iterator[None]:
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     del frame
-    # Once is enough: nothing is to disturb what is tidied up meanwhile.
+    # Once is enough: nothing must disturb the tidying up.
     signal.signal(signum, signal.SIG_IGN)
     raise _TerminatedError
 
@@ -102,7 +102,7 @@ def main(ctx: click.Context) -> None:
     Train and score the paper's three models on a GPU:
       sen-bench run 3d-blocks --preset paper --seeds 0-2 --device cuda
     """
-    # For --model package.module:Class. Last, so that nothing here stands in the way of what is installed.
+    # For --model package.module:Class. Last, so that nothing here hides an installed package.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)

@@ -20,9 +20,9 @@ from sen_bench.tasks import reference_model
 def merge_command(sources: tuple[Path, ...], results: Path, *, replace: bool) -> None:
     """Add the runs in other folders of result tables, such as those of another machine.
 
-    Takes the rows of runs.csv and the learning curves of curves.csv, and renews leaderboard.csv. A result
-    that is there already, of the same run, horizon, data and settings, is left as it is; where the two
-    differ, nothing is written unless --replace is given.
+    Takes the rows of runs.csv and the learning curves of curves.csv, and rewrites leaderboard.csv. A result
+    that is already there, of the same run, horizon, data and settings, is left as it is; if the two differ,
+    nothing is written unless --replace is given.
 
     \b
     Examples:

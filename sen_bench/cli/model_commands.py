@@ -1,4 +1,4 @@
-"""The commands about models as such: what there are, and whether they are as equivariant as they claim."""
+"""The commands about models as such: which there are, and whether they are as equivariant as they claim."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sen_bench.checks import ElementErrors
     from sen_bench.tasks import Task
 
-#: Exit code of a check that a model does not pass; a mistake of the user's has another.
+#: Exit code of a check that a model does not pass; mistakes of the user have another.
 EXIT_NOT_EQUIVARIANT = 1
 
 _models_option = click.option(
@@ -45,7 +45,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 
 
 def _options(preset: Preset | None, task: Task) -> Mapping[str, ModelOptions]:
-    """The options of the models of a task: of the preset's, where there is one."""
+    """The options of the models of a task: those of the preset, if there is one."""
     return {} if preset is None else preset.for_task(task.name).models
 
 
@@ -60,8 +60,8 @@ def models_command(
 ) -> None:
     """List the models of TASK, or of all tasks: what they are, and how many parameters they have.
 
-    S, E and T are told apart by what their outputs depend on. Models of a task have the same budget if the
-    largest has at most 10 % more parameters than the smallest.
+    A parameter belongs to the first of S, E and T whose output depends on it. Models of a task have the same
+    budget if the largest has at most 10 % more parameters than the smallest.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def models_command(
 
 
 def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) -> list[tuple[str, str]]:
-    """Pairs of task and model; of all tasks, of those that the preset mentions if there is one."""
+    """Pairs of task and model; for all tasks, or those that the preset mentions, if there is one."""
     if task is not None:
         chosen = get_task(task)
         _options(preset, chosen)
@@ -101,7 +101,7 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
         try:
             pairs += [(name, model) for model in model_names(get_task(name))]
         except ExtensionError:
-            pairs.append((name, "-"))  # said once more, and then shown, when its models are built
+            pairs.append((name, "-"))  # it is raised again, and then shown, when its models are built
     return pairs
 
 
@@ -127,7 +127,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     "--run",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Check the trained model in this folder of a run, in place of untrained ones.",
+    help="Check the trained model in this folder of a run, instead of untrained ones.",
 )
 @_preset_option
 @click.option("--all-elements", "everything", is_flag=True, help="Try every element of a finite group.")
@@ -143,7 +143,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     type=click.FloatRange(min=0),
     default=TOLERANCE,
     show_default=True,
-    help="Largest error that counts as none.",
+    help="Largest error that still counts as equivariant.",
 )
 @click.option(
     "--seed",
@@ -208,7 +208,7 @@ def check_command(
 
 
 def _json(entry: ElementErrors) -> dict[str, Any]:
-    """The errors of an element; None where one is undefined, for JSON has no NaN."""
+    """The errors of an element; None for an undefined one, as JSON has no NaN."""
     return {
         key: None if isinstance(value, float) and math.isnan(value) else value
         for key, value in asdict(entry).items()

@@ -207,7 +207,7 @@ def run_options(command: Command) -> Command:
 
 
 def settings_options(command: Command) -> Command:
-    """What selects runs, but for their tasks and splits: models, seeds, settings, device, folders."""
+    """What selects runs, apart from tasks and splits: models, seeds, settings, device, folders."""
     for option in reversed(
         (
             click.option(
@@ -236,7 +236,7 @@ def settings_options(command: Command) -> Command:
             click.option(
                 "--on-collapse",
                 type=click.Choice(["continue", "stop", "restart"]),
-                help="What follows when all latents have become equal.  [default: the preset's]",
+                help="What to do when all latents have become equal.  [default: the preset's]",
             ),
             set_option,
             click.option(
@@ -270,14 +270,14 @@ def settings_options(command: Command) -> Command:
 
 
 def cluster_options(command: Command) -> Command:
-    """Where else the work may be done."""
+    """Where else the work can be done."""
     for option in reversed(
         (
             click.option(
                 "--cluster",
                 "where",
                 metavar="ADDRESS|slurm",
-                help="Work on a Dask cluster, such as tcp://host:8786, in place of this machine.",
+                help="Work on a Dask cluster, such as tcp://host:8786, instead of this machine.",
             ),
             click.option(
                 "--cluster-options",
@@ -293,7 +293,7 @@ def cluster_options(command: Command) -> Command:
 
 
 def picture_options(command: Command) -> Command:
-    """What is drawn, and where to."""
+    """What is drawn, and where it is written."""
     for option in reversed(
         (
             click.argument("run", type=click.Path(file_okay=False, path_type=Path)),
@@ -316,20 +316,20 @@ def picture_options(command: Command) -> Command:
 
 
 def training_options(command: Command) -> Command:
-    """What training does besides."""
+    """What training does in addition."""
     for option in reversed(
         (
             click.option(
                 "--tensorboard", is_flag=True, help="Also write TensorBoard events into the run's folder."
             ),
-            click.option("--force", is_flag=True, help="Move an existing run aside and train anew."),
+            click.option("--force", is_flag=True, help="Move an existing run aside and train again."),
             click.option(
                 "--compile/--no-compile",
                 "compiled",
                 default=False,
                 show_default=True,
                 help="Compile the training step (torch.compile): about a minute of compiling for each model,"
-                " then steps that are much faster on a GPU, hardly on a CPU. A run may go on either way.",
+                " then steps that are much faster on a GPU, hardly on a CPU. Runs resume either way.",
             ),
         )
     ):

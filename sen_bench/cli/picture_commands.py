@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _run(folder: Path, data: Path, device: str) -> Run:
-    """The run of a folder, on a device that is ready."""
+    """The run in a folder, on a prepared device."""
     where = sen_bench.system.resolve_device(device)
     sen_bench.system.prepare_device(where)
     return sen_bench.runs.open_run(folder, data=data, device=where)
@@ -66,11 +66,11 @@ def figures_command(
     type=click.IntRange(min=2),
     default=DECODER_FRAMES,
     show_default=True,
-    help="Frames of the training split that the decoder learns from, at most.",
+    help="The most frames of the training split that the decoder learns from.",
 )
 @device_option
 @data_option
-@click.option("--force", is_flag=True, help="Move an existing decoder aside and train anew.")
+@click.option("--force", is_flag=True, help="Move an existing decoder aside and train again.")
 @quiet_option
 def decode_command(
     run: Path,
@@ -87,9 +87,9 @@ def decode_command(
     """Train a decoder on the latents of a trained run, and draw what it sees.
 
     RUN is the run's folder, as `sen-bench train` prints it. The model stays as it is. Beside frames and their
-    reconstructions stand frames of their twins, and what the decoder makes of the latents as the group
-    transforms them: where the latents are as symmetric as the model claims, the two look alike. Interrupted,
-    it goes on when the same command is given again.
+    reconstructions it shows frames of their twins, and what the decoder makes of the latents transformed by
+    the group: if the latents are as symmetric as the model claims, the two look alike. If interrupted, it
+    resumes when the same command is given again.
 
     \b
     Examples:

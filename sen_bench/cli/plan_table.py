@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def format_plan(plan: Plan, *, on: str) -> str:
-    """The plan as text: a line for each task, split and model, and what it comes to.
+    """The plan as text: a line for each task, split and model, and the totals.
 
     Args:
         plan: The plan.
@@ -41,7 +41,7 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
 
 
 def _sum(plan: Plan, on: str) -> list[str]:
-    """What it comes to, in sentences."""
+    """The totals, in sentences."""
     lines = [f"{_runs(len(plan.planned))}: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"]
     if not plan.to_do:
         return lines

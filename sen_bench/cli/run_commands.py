@@ -1,4 +1,4 @@
-"""The commands that do a step of a run alone, or print the tables."""
+"""The commands that do one step of a run, or print the tables."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def train_command(
     quiet: bool,
     **selection: Any,  # noqa: ANN401
 ) -> None:
-    """Train models on datasets that are there already; give the same command again to go on.
+    """Train models on datasets that exist already; give the same command again to resume.
 
     \b
     Examples:

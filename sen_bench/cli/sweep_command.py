@@ -77,8 +77,8 @@ def run_command(
 ) -> None:
     """Generate what is missing, train, score, and write the leaderboard of TASK, or of all tasks.
 
-    What is done already is not done again. An interrupted run goes on where it stopped: give the same command
-    again. A run that fails does not stop the others; it is named at the end, and the exit code is 1.
+    What is already done is not done again. To resume an interrupted run, give the same command again. A run
+    that fails does not stop the others; it is named at the end, and the exit code is 1.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def run_command(
         **settings,
     )
     runs = sen_bench.sweep.select_runs(selection, terminal)
-    # How many workers a cluster has and which GPU, nobody knows here.
+    # Nobody here knows how many workers a cluster has, and which GPUs.
     known = None if where and device == "cuda" else sen_bench.system.device_name(runs[0].device)
     plan = sen_bench.sweep.make_plan(runs, jobs=None if where else jobs, force=force, device=known)
     text = format_plan(plan, on=where or str(known))
@@ -131,7 +131,7 @@ def _several(task: str | None, tasks: tuple[str, ...] | None, *, everything: boo
     """Whether it is a sweep over tasks.
 
     Raises:
-        ConfigError: If it is not said, or said twice, what to run.
+        ConfigError: If the options do not say, or say twice, what to run.
     """
     several = everything or tasks is not None
     if task is not None and several:
@@ -145,7 +145,7 @@ def _place(device: str, where: str | None) -> torch.device:
     """The device of the runs; on a cluster, as its workers will know it.
 
     Raises:
-        ConfigError: If it cannot be known what devices a cluster has.
+        ConfigError: If nobody can know which devices a cluster has.
     """
     if where is None:
         return sen_bench.system.resolve_device(device)
@@ -178,7 +178,7 @@ def _outcomes(
         yield iter(())
     elif where is not None:
         options = SlurmOptions.read(slurm) if slurm else None
-        # Closed whatever happens to whom it is given: only then jobs are stopped, while there is a client.
+        # Closed whatever happens to its consumer: only then are jobs stopped, while there is a client.
         with (
             connected(where, options, terminal.message, work="a sweep") as client,
             closing(sen_bench.sweep.on_workers(runs, client, progress=terminal, **how)) as outcomes,
@@ -195,7 +195,7 @@ def _outcomes(
 
 
 def _follow(outcomes: Iterator[Outcome], total: int, terminal: Terminal) -> list[Outcome]:
-    """Says what becomes of each run; those that failed."""
+    """Reports what becomes of each run; returns those that failed."""
     failed = []
     for number, outcome in enumerate(outcomes, start=1):
         run = outcome.run

@@ -16,16 +16,16 @@ from sen_bench.system import Terminal
 
 @click.command("verify")
 @click.argument("stores", nargs=-1, required=True, metavar="STORE...", type=StorePlace())
-@click.option("--quick", is_flag=True, help="Look at the names and sizes of files only.")
+@click.option("--quick", is_flag=True, help="Check only the names and sizes of files.")
 @click.option(
     "--regenerate",
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Also generate N random episodes again, and compare.",
+    help="Also generate N random episodes again and compare them.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="From which they are drawn."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed they are drawn from."
 )
 @quiet_option
 @click.pass_context
@@ -38,13 +38,13 @@ def verify_command(
     seed: int,
     quiet: bool,
 ) -> None:
-    """Check that each dataset STORE is whole and true.
+    """Check that each dataset STORE is complete and correct.
 
     Compares every file with the sha256 in the manifest, then looks at the contents: shapes, finite values,
     ranges of actions, the annotation of the symmetry, and that twins are the transformed episodes. The first
-    thing that is broken is named, with what to do; the exit code is then 2. What lies behind a URL is fetched
-    first, all of it that is not in the local cache; files that are there were proven when they came, and are
-    proven again, but not compared with those behind the URL.
+    broken thing is named, with what to do about it, and the exit code is 2. A dataset behind a URL is fetched
+    first, as far as it is not in the local cache; cached files are checked again, but not compared with those
+    behind the URL.
 
     \b
     Examples:

@@ -23,14 +23,14 @@ def _name(name: str) -> str:
     base, plus, settings = name.partition("+")
     if not is_plain_name(base) or not _SETTINGS.fullmatch(plus + settings):
         raise ValueError(
-            "rows and folders need a name of letters, digits, '_', '.' and '-' that is no number and no word"
-            " such as true or None"
+            "rows and folders need a name of letters, digits, '_', '.' and '-' that is neither a number"
+            " nor a word such as true or None"
         )
     return name
 
 
 class SplitSize(_Strict):
-    """How much of a split a preset uses; what is not given is as in the paper."""
+    """How much of a split a preset uses; what is not given is the paper's."""
 
     episodes: Count | None = None
     horizon: Count | None = None
@@ -44,7 +44,7 @@ class TaskPreset(_Strict):
         training: How its models are trained.
         evaluation: How they are scored.
         models: Options of its models.
-        seeds: With how many seeds each is trained, from 0 on, unless the user says which.
+        seeds: How many seeds each is trained with, from 0 on, unless the user says which.
     """
 
     data: dict[str, SplitSize] = Field(default_factory=dict)
@@ -108,8 +108,8 @@ def load_preset(name_or_path: str) -> Preset:
 
     Raises:
         UnknownNameError: If there is no preset of that name.
-        ConfigError: If the file cannot be read, is no TOML, or has a key or value that is not allowed; or if
-            it has the name of a preset that comes with the package, for which its results would be taken.
+        ConfigError: If the file cannot be read, is not TOML, or has a key or value that is not allowed; or if
+            it has the name of a preset in the package, whose results its own would be mistaken for.
     """
     if name_or_path.endswith(".toml"):
         path = Path(name_or_path)

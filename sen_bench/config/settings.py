@@ -22,21 +22,21 @@ DEFAULT_HORIZONS = (1, 5, 10)
 """Steps ahead at which grid worlds are scored; the paper's tables show 10."""
 
 SEED_LIMIT = 2**63
-"""One more than the largest seed that all generators take."""
+"""One more than the largest seed that all generators accept."""
 
 #: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
 ModelOptions = dict[str, ModelOption]
 
 
 def _distinct(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    """Refuses numbers of which one stands twice: each makes a row of its own in the tables of results."""
+    """Refuses a number that is there twice: each makes a row in the tables of results."""
     if len(set(numbers)) < len(numbers):
         raise ValueError("each may stand there once")
     return numbers
 
 
 class _Strict(BaseModel):
-    """Settings are immutable, and a key that is not known is an error rather than ignored."""
+    """Settings are immutable, and an unknown key is an error rather than ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,8 +47,8 @@ class TrainingConfig(_Strict):
     Attributes:
         epochs: Passes over the training transitions.
         batch_size: Transitions in a batch.
-        batch_size_from_epoch: By the number of an epoch, transitions in a batch from that epoch on [ours].
-        learning_rate: Of Adam, at the start.
+        batch_size_from_epoch: Transitions in a batch from an epoch on, by the number of that epoch [ours].
+        learning_rate: The learning rate of Adam at the start.
         schedule: What becomes of the learning rate: ``constant``, as in the paper, or ``cosine``, half a wave
             down to 0 at the end of the last epoch [ours].
         hinge: Margin of the negative term of the loss.
@@ -56,7 +56,7 @@ class TrainingConfig(_Strict):
             dataset and at least one of them, where the data is streamed [ours]. None: all of it is in memory
             and shuffled as a whole, as in the paper.
         precision: ``float32``, or ``bfloat16`` for autocast in the networks; losses stay float32.
-        on_collapse: What follows when all latents have become equal.
+        on_collapse: What to do when all latents have become equal.
     """
 
     epochs: Count = 100
@@ -112,8 +112,8 @@ class RunConfig(_Strict):
     def weights_digest(self) -> str:
         """The digest of what decides the weights after an epoch: all but the evaluation and how many epochs.
 
-        A run can therefore be trained on under settings that ask for more epochs; not where the learning rate
-        follows a schedule, which the number of epochs stretches.
+        A run can therefore be trained further with settings that ask for more epochs, unless its learning
+        rate follows a schedule, which the number of epochs stretches.
         """
         settings = self._settings()
         del settings["evaluation"]
@@ -122,7 +122,7 @@ class RunConfig(_Strict):
         return digest_of(settings)
 
     def _settings(self) -> dict[str, Any]:
-        """All settings as JSON; those younger than the first result rows only where they are not as then."""
+        """All settings as JSON; those younger than the first result rows only if they differ from then."""
         settings = self.model_dump(mode="json")
         if self.training.schedule == "constant":
             del settings["training"]["schedule"]

@@ -25,7 +25,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if match is None or int(match[2] or match[1]) < int(match[1]):
-            raise ConfigError(f"{part!r} is no seed or range of seeds; write 0, 0-2 or 0,3,7-9")
+            raise ConfigError(f"{part!r} is not a seed or range of seeds; write 0, 0-2 or 0,3,7-9")
         if int(match[2] or match[1]) - int(match[1]) >= _MOST_SEEDS:
             raise ConfigError(f"{part!r} are too many seeds; at most {_MOST_SEEDS} can be asked for")
         seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
@@ -59,7 +59,7 @@ def parse_memory(value: str | int | None) -> int | None:
     if isinstance(value, str):
         # pydantic takes a number without a unit too, and whatever follows the unit.
         if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
-            raise ConfigError(f"{value!r} is no size; write 512MiB, 8GiB, 1.5GB or auto")
+            raise ConfigError(f"{value!r} is not a size; write 512MiB, 8GiB, 1.5GB or auto")
         return int(TypeAdapter(ByteSize).validate_python(value))
     if type(value) is not int or value < 0:
         raise ConfigError(f"{value!r} is no amount of memory; give a number of bytes, or such as '8GiB'")

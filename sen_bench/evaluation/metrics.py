@@ -24,7 +24,7 @@ COLLAPSE_THRESHOLD = 0.01
 
 _RANKING_CHUNK = 256
 
-# A pair's distance and how it compares; on the CPU, counting makes integers of the latter.
+# A pair's distance and how it compares; on the CPU, counting turns the latter into integers.
 _PAIR_BYTES = 8 + 1 + 8
 
 
@@ -61,8 +61,9 @@ class Ranking:
 
         Args:
             ties: "mean": the mean of the ranks that the tied predictions share, so that an encoder whose
-                latents are all equal scores no better than chance. "optimistic": the first of them, as the
-                public code has it (the true pair put first, then a stable sort); such an encoder is perfect.
+                latents are all equal scores no better than chance. "optimistic": the first of them, as in the
+                public code (the true pair put first, then a stable sort), by which such an encoder is
+                perfect.
 
         Returns:
             float64 `[N]`, in halves for "mean".
@@ -82,29 +83,29 @@ class Ranking:
 def rank_predictions(true: Tensor, predicted: Tensor, *, chunk: int = _RANKING_CHUNK) -> Ranking:
     """Ranks, for each true latent, all predictions by L2 distance (science: H@k and MRR).
 
-    Holds `chunk × N` distances at a time. Differences are taken directly, one pair like every other: the
+    Holds `chunk × N` distances at a time. Differences are taken directly, in the same way for every pair: the
     usual expansion |a|² - 2ab + |b|² as a matrix product rounds differently from pair to pair, which breaks
     ties and moves zeros. So equal latents have distances equal to the last bit, whatever the chunk.
 
     Args:
         true: Encoded true observations, `[N, ...]`.
         predicted: Predicted latents of the same episodes, of the same shape.
-        chunk: True latents taken at a time; it changes memory and speed only.
+        chunk: True latents taken at a time; it affects only memory and speed.
 
     Returns:
         The ranking, on the device of `true`.
 
     Raises:
         NonFiniteError: A latent is NaN or infinite.
-        ValueError: The shapes differ or nothing is to be ranked.
+        ValueError: The shapes differ, or there is nothing to rank.
     """
     if true.shape != predicted.shape or true.ndim < 2 or len(true) == 0:
         raise ValueError(f"true {tuple(true.shape)} and predicted {tuple(predicted.shape)} cannot be ranked")
     require_finite(true, "true latents")
     require_finite(predicted, "predicted latents")
     rows, candidates = true.flatten(1).double(), predicted.flatten(1).double()
-    # Made before the loop: a small result kept from each round would lie in the space that the distances of
-    # the last round left, and those of the next would then have to take new memory, round after round.
+    # Allocated before the loop: a small result kept from each round would lie in the space freed by the
+    # distances of the last round, and those of the next would have to take new memory, round after round.
     nearer = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
     tied = torch.empty_like(nearer)
     for start in range(0, len(rows), chunk):
@@ -121,7 +122,7 @@ def rows_within(memory: int, candidates: int) -> int:
     """How many true latents `rank_predictions` can take at a time within some memory.
 
     Args:
-        memory: Bytes for what it makes of a chunk; the latents are not counted.
+        memory: Bytes for what is computed from a chunk; the latents are not counted.
         candidates: Predictions that are ranked, N.
 
     Returns:
@@ -133,7 +134,8 @@ def rows_within(memory: int, candidates: int) -> int:
 def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:
     """Whether each prediction lies nearer to its true latent than to every hard negative (science: HH@1).
 
-    A negative exactly as near is a miss, as a shared first rank is for H@1: a collapsed encoder scores 0.
+    A negative that is exactly as near is a miss, like a shared first rank in H@1: a collapsed encoder scores
+    0.
 
     Args:
         predicted: Predicted latents, `[N, ...]`.
@@ -175,8 +177,8 @@ def episode_norms(x: Tensor) -> Tensor:
 class EquivarianceError:
     """EE = E‖ρ(g)f(s) - f(gs)‖ / E‖f(s)‖ (paper, section 5.2), over a stream of episodes.
 
-    Keeps two numbers an episode and sums them at the end: `f(s)` may be as large as the maps of an embedding
-    network, and neither the order of the episodes nor the cut into chunks enters the value.
+    It keeps two numbers per episode and sums them at the end: `f(s)` may be as large as the maps of an
+    embedding network, and the value depends neither on the order of the episodes nor on the chunks.
 
     Args:
         normalised: Whether to divide by E‖f(s)‖; the paper does not for rotations, in 3D Teapot.
@@ -208,9 +210,9 @@ class DistanceInvarianceError:
     """DIE = E| ‖a - b‖ - ‖ga - gb‖ | / E‖f‖ (paper, section 5.2), over a stream of pairs.
 
     For an embedding network a and b are the embeddings of two random observations, for a model the
-    prediction of one episode and the true latent of another; ga and gb are the same of the twins, seen after
-    one and the same group element (`twin_pairs`). E‖f‖ is the mean norm of what the caller gives as
-    reference (public code: for the model, the latents of the first observations).
+    prediction of one episode and the true latent of another; ga and gb are the same for the twins, seen after
+    one and the same group element (`twin_pairs`). E‖f‖ is the mean norm of what the caller gives as reference
+    (public code: for the model, the latents of the first observations).
     """
 
     def __init__(self) -> None:
@@ -248,8 +250,8 @@ def distance_invariance_error(a: Tensor, b: Tensor, ga: Tensor, gb: Tensor, *, r
 def relative_error(predicted: Tensor, true: Tensor, first: Tensor) -> float:
     """RMS error of predictions, relative to that of predicting no change (Theil's U) [ours].
 
-    0 is perfect; 1 is as good as to give the latents that the predictions began from. Rankings do not tell
-    the two apart where most of a state stays as it is.
+    0 is perfect; 1 is as good as returning the latents that the predictions started from. Rankings cannot
+    tell the two apart if most of a state stays as it is.
 
     Args:
         predicted: Predicted latents, `[N, ...]`.
@@ -264,7 +266,7 @@ def relative_error(predicted: Tensor, true: Tensor, first: Tensor) -> float:
 
 
 def element_keys(elements: Tensor) -> Tensor:
-    """A number for each episode, equal where the elements of their twins are.
+    """A number for each episode; equal numbers for equal elements of their twins.
 
     Args:
         elements: The twins' group elements, int64 `[N]`, or matrices `[N, d, d]`.
@@ -279,10 +281,10 @@ def element_keys(elements: Tensor) -> Tensor:
 
 
 def random_order(elements: Tensor, *, seed: int) -> Tensor:
-    """The episodes in random order, those whose twins share a group element next to each other.
+    """The episodes in random order, with those whose twins share a group element next to each other.
 
     Neighbours of one element are the random pairs of DIE: both distances of a pair must be seen after the
-    same g, and a stream in this order has each pair at hand with one embedding an episode.
+    same g, and a stream in this order has each pair at hand while embedding every episode once.
 
     Args:
         elements: The twins' group elements as `element_keys` has them, int64 `[N]`.
@@ -300,7 +302,7 @@ def twin_pairs(elements: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         elements: The twins' group elements as `element_keys` has them, int64 `[N]`.
-        order: Of `random_order`, int64 `[N]`.
+        order: From `random_order`, int64 `[N]`.
 
     Returns:
         First and second episode of each pair, int64 `[P]`; P = N - number of different elements.
@@ -319,9 +321,9 @@ def latent_spread(latents: Tensor) -> float:
 def separation(energies: Tensor, *, margin: float = 1.0) -> float:
     """How far apart random latents are on the scale of the hinge: mean of min(1, d / margin).
 
-    It is what the contrastive loss saves on its negative term, as a share of the margin: 0 when all latents
-    are equal, 1 when every pair is a margin apart. Cutting at the margin keeps a few far outliers from
-    hiding a collapse of all the others.
+    It is the amount that the contrastive loss saves on its negative term, as a share of the margin: 0 when
+    all latents are equal, 1 when every pair is a margin apart. Cutting at the margin keeps a few far outliers
+    from hiding a collapse of all the others.
 
     Args:
         energies: Energies d (`WorldModel.distance`) of random pairs of latents, `[N]`.
@@ -334,13 +336,13 @@ def separation(energies: Tensor, *, margin: float = 1.0) -> float:
 
 
 def is_collapsed(separation: float) -> bool:
-    """Whether an encoder of this `separation` has collapsed: it is under `COLLAPSE_THRESHOLD`."""
+    """Whether an encoder with this `separation` has collapsed: it is below `COLLAPSE_THRESHOLD`."""
     return separation < COLLAPSE_THRESHOLD
 
 
 def _ratio_of_means(errors: list[Tensor], norms: list[Tensor]) -> float:
     over = [error for part in errors for error in part.tolist()]
     under = [norm for part in norms for norm in part.tolist()]
-    # Summed exactly, so that neither the order of the episodes nor the cut into chunks enters the value.
+    # Summed exactly, so that the value depends neither on the order of the episodes nor on the chunks.
     total, scale = math.fsum(over), math.fsum(under)
     return (total / len(over)) / (scale / len(under)) if over and scale > 0 else math.nan

@@ -53,7 +53,7 @@ class EvaluationFrames(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where tensors are wanted and given."""
+        """Where tensors are expected and returned."""
 
     @property
     def horizon(self) -> int:
@@ -76,7 +76,7 @@ class EvaluationFrames(Protocol):
         """Whether there are hard negatives of every step."""
 
     def negatives(self, index: Tensor, frame: int) -> Tensor:
-        """Observations of the states near that of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
+        """Observations of the hard negatives of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class HorizonScores:
         hh_at_1: HH@1, share of predictions nearer to the true latent than to every hard negative; NaN where
             the episodes have none.
         ee_embedding: EE(S) on the first observations and their twins; the same at every horizon.
-        ee_latent: EE(E∘S), the same of their latents; NaN where E and T are not equivariant.
+        ee_latent: EE(E∘S), the same for their latents; NaN where E and T are not equivariant.
         die_embedding: DIE(S) on random pairs of first observations; the same at every horizon. NaN where no
             two twins share their element, as for SO(3).
-        die_model: DIE of p-step predictions against random true latents p steps ahead; NaN likewise.
+        die_model: DIE of p-step predictions against random true latents p steps ahead; NaN in the same case.
         relative_error: RMS error of those predictions, relative to that of predicting no change; NaN where no
             latent changes.
         latent_spread: RMS distance of the true latents p steps ahead from their mean.
@@ -145,22 +145,22 @@ def evaluate(
     model's own arithmetic depends on the size of a batch.
 
     Args:
-        model: On the device of `episodes`; scored in evaluation mode, and left in the mode it came in.
+        model: On the device of `episodes`; scored in evaluation mode, and returned to its previous mode.
         episodes: The evaluation episodes and their twins.
         horizons: Numbers of steps to predict ahead, each at most `episodes.horizon`.
         chunk: Episodes that go through the model at a time.
-        ranking_memory: Bytes for the distances that are compared at a time; no score depends on it.
-        seed: Of the random pairs of DIE and of `separation`.
+        ranking_memory: Bytes for the distances compared at a time; no score depends on it.
+        seed: The seed of the random pairs of DIE and of `separation`.
         autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
-        margin: Of the hinge, the scale of `separation`.
+        margin: The margin of the hinge, which is the scale of `separation`.
         progress: Is told how many episodes are done.
         title: What the work is called where progress is shown.
 
     Returns:
-        One entry a horizon, in the order of `horizons`.
+        One entry per horizon, in the order of `horizons`.
 
     Raises:
-        ConfigError: A horizon the episodes do not have, or too few episodes to rank.
+        ConfigError: The episodes are shorter than a horizon, or too few to rank.
         NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
     """
     _check(episodes, horizons, chunk)
@@ -205,7 +205,7 @@ def evaluate(
 
 
 class _Errors(NamedTuple):
-    """What is measured of first observations and their twins, the same at every horizon."""
+    """What is measured on first observations and their twins, the same at every horizon."""
 
     equivariance: float
     latent_equivariance: float
@@ -219,7 +219,7 @@ class _Rollouts:
         true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
         predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
         hard: Whether those predictions beat every hard negative by horizon, bool `[N]` each; empty for twins
-            and where there are no negatives.
+            and if there are no negatives.
     """
 
     def __init__(
@@ -332,18 +332,18 @@ def _roll_out_all(
 ) -> _Errors:
     """Sends every episode and its twin through the model once, and measures EE and DIE(S) on the way.
 
-    In this order the pairs of DIE(S) are neighbours, so no embedding is made twice or kept for long.
+    In this order the pairs of DIE(S) are neighbours, so no embedding is computed twice or kept for long.
     """
     equivariance, latent_equivariance = (EquivarianceError(normalised=model.ee_normalised) for _ in range(2))
     invariance = DistanceInvarianceError()
-    # The last episode of the chunk before: a pair of neighbours may lie across the cut.
+    # The last episode of the chunk before: a pair of neighbours may straddle two chunks.
     last: tuple[Tensor, Tensor, Tensor] | None = None
     for begin in range(0, len(order), chunk):
         index = order[begin : begin + chunk]
         element, key = elements[index], keys[index]
         embedding, latent = original.add(index)
         of_twin, latent_of_twin = twin.add(index)
-        # The group acts exactly: rounding its action would be taken for an error of the model.
+        # The group acts exactly: rounding in its action would be taken for an error of the model.
         with torch.autocast(embedding.device.type, enabled=False):
             equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
             if model.equivariant:

@@ -102,10 +102,10 @@ def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str,
 
 
 def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> None:
-    """Puts the learning curve of a run into a table, in place of an older one of the same data and settings.
+    """Puts the learning curve of a run into a table, replacing an older one of the same data and settings.
 
     Args:
-        path: The table, `results/curves.csv`; it and its folder are made where missing.
+        path: The table, `results/curves.csv`; it and its folder are created if missing.
         run: A row of the run.
         lines: Its metrics log.
 
@@ -117,12 +117,12 @@ def record_curve(path: Path, run: RunRow, lines: Sequence[dict[str, Any]]) -> No
 
 
 def append_curves(path: Path, rows: Iterable[CurveRow], *, also: Iterable[tuple[Any, ...]] = ()) -> None:
-    """Puts whole learning curves into a table, in place of older ones of the same runs, data and settings.
+    """Puts whole learning curves into a table, replacing older ones of the same runs, data and settings.
 
     Safe with many processes, and if one is killed: see `merge_rows`.
 
     Args:
-        path: The table, `results/curves.csv`; it and its folder are made where missing.
+        path: The table, `results/curves.csv`; it and its folder are created if missing.
         rows: The curves.
         also: By `CURVE_KEY`, runs whose older curves are removed even if there is no new one.
 
@@ -140,7 +140,7 @@ def read_curves(path: Path) -> pd.DataFrame:
         path: The table, as `record_curve` writes it.
 
     Returns:
-        One row a run and stretch with the columns `CURVE_COLUMNS`, as `pandas.read_csv(path)` has them.
+        One row per run and stretch with the columns `CURVE_COLUMNS`, as `pandas.read_csv(path)` gives them.
 
     Raises:
         ResultsError: There is no such file, or it is not such a table.

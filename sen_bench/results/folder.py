@@ -45,7 +45,7 @@ class ResultsFolder:
             reference_model: Names the symmetric embedding network of each task.
 
         Returns:
-            What was written, of `aggregate`.
+            What was written, from `aggregate`.
 
         Raises:
             ResultsError: The runs cannot be read or the leaderboard cannot be written.
@@ -59,7 +59,7 @@ class ResultsFolder:
     def refresh_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard if what is there is not that of the runs.
 
-        So it is after a process was killed between writing one table and the other. It is decided by what the
+        That is the case after a process was killed between writing the two tables. It is decided by what the
         file holds, not by when it was written: a copy, a checkout or a clock that is off changes the times.
         Nothing is locked or written where the leaderboard is right, so this works on a read-only folder.
 

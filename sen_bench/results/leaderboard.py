@@ -30,7 +30,7 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
     collapsed run counts like any other.
 
     Args:
-        runs: Of `read_runs`.
+        runs: From `read_runs`.
         reference_model: Names the symmetric embedding network of each task.
 
     Returns:
@@ -81,14 +81,14 @@ class _Group:
 
     def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
         self.key = dict(zip(GROUP, key, strict=True))
-        # Presets change under their name; models of one recipe have as many epochs and the same precision.
+        # Presets may change and keep their name; models trained alike have the same epochs and precision.
         recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
         self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
         self.summaries = {metric.name: summarise(runs[metric.name]) for metric in AVERAGED}
 
     def row(self, reference: _Group | None) -> dict[str, Any]:
-        """The row of the leaderboard, compared with a reference where there is one."""
+        """The row of the leaderboard, compared with a reference if there is one."""
         runs = self._runs
         row: dict[str, Any] = dict(self.key)
         row["runs"] = len(runs)

@@ -39,8 +39,8 @@ def merge_results(
     If two such rows differ in anything, even the time they took, nothing is written unless `replace` is set.
 
     Args:
-        sources: Folders with a ``runs.csv``, and a ``curves.csv`` where there are curves.
-        results: The folder to add to; made where missing.
+        sources: Folders with a ``runs.csv``, and with a ``curves.csv`` if there are curves.
+        results: The folder to add to; created if missing.
         reference_model: Names the symmetric embedding network of each task, for the leaderboard.
         replace: Whether to take the rows of the sources where they differ; of several, those of the last.
 

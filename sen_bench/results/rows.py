@@ -127,7 +127,7 @@ def append_rows(path: Path, rows: Iterable[RunRow]) -> None:
     Safe with many processes, and if one is killed: see `merge_rows`.
 
     Args:
-        path: The table; it and its folder are made where missing.
+        path: The table; it and its folder are created if missing.
         rows: What to add.
 
     Raises:
@@ -144,7 +144,7 @@ def read_runs(path: Path) -> pd.DataFrame:
         path: The table, as `append_rows` writes it.
 
     Returns:
-        One row a run and horizon with the columns `COLUMNS`, as `pandas.read_csv(path)` has them.
+        One row per run and horizon with the columns `COLUMNS`, as `pandas.read_csv(path)` gives them.
 
     Raises:
         ResultsError: There is no such file, it is not such a table, or it has a result twice.
@@ -163,7 +163,7 @@ def read_run_rows(path: Path) -> list[RunRow]:
     rows = read_rows(path, RunRow, "runs")
     lines: dict[tuple[Any, ...], int] = {}
     for line, row in enumerate(rows, start=2):
-        # As when both sides of a version control's conflict are kept; it would count as two runs.
+        # As happens when both sides of a merge conflict are kept; it would count as two runs.
         if (first := lines.setdefault(values(row, KEY), line)) != line:
             raise ResultsError(
                 f"{path}: line {line} has the result of line {first} again; remove one of them"

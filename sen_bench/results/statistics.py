@@ -34,7 +34,7 @@ Relation: TypeAlias = Literal["better", "worse", "overlap"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval with its ends; both are NaN where there is none.
+    """An interval with its ends; both are NaN if there is none.
 
     Attributes:
         low: The lower end.

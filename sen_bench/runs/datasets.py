@@ -37,7 +37,7 @@ class RunData:
         return self.task.recipe(split, self.preset.for_task(self.task.name).data.get(split))
 
     def path(self, split: str) -> Path:
-        """Where a split is: a preset with sizes of its own has a folder of its own."""
+        """Where a split is: a preset with its own sizes has its own folder."""
         resized = self.preset.for_task(self.task.name).data
         name = self.preset.data_name or self.preset.name
         return dataset_path(self.folder / name if resized else self.folder, self.task, split)
@@ -45,16 +45,16 @@ class RunData:
     def ensure(
         self, split: str, *, progress: Progress, workers: int = 1, run: RunShards | None = None
     ) -> GenerationResult:
-        """Generates a split where it is missing; what another process is generating is waited for.
+        """Generates a split if it is missing; waits for one that another process is generating.
 
         Args:
             split: Its name.
             progress: Is told how it goes.
             workers: Processes that make its shards.
-            run: What makes them, in place of such processes.
+            run: What makes them, instead of such processes.
 
         Raises:
-            DatasetError: If there is another dataset in its place.
+            DatasetError: If another dataset is in its place.
         """
         return generate(
             self.recipe(split),

@@ -1,4 +1,4 @@
-"""The folder of a run: who may train in it, and how it is begun anew."""
+"""The folder of a run: who may train in it, and how the run is started afresh."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class RunFolder:
     name: str
 
     def make(self) -> None:
-        """Makes the folder where it is missing.
+        """Creates the folder if it is missing.
 
         Raises:
-            CheckpointError: If it cannot be made.
+            CheckpointError: If it cannot be created.
         """
         with _one_line(f"cannot make {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class RunFolder:
         """Keeps other processes from training the same run; released by the system when this one dies.
 
         Raises:
-            CheckpointError: If another process trains it, or the system refuses to write there.
+            CheckpointError: If another process is training it, or the system refuses to write there.
         """
         lock = FileLock(self._beside("lock"), timeout=_RELEASE_SECONDS)
         try:
@@ -58,16 +58,16 @@ class RunFolder:
             lock.release()
 
     def begin_anew(self, progress: Progress) -> None:
-        """Makes room for a new beginning: what is there is moved aside, which is said.
+        """Makes room for a fresh start: moves what is there aside, and says so.
 
-        From then on the run counts as not done, whatever the tables have of it, until it is `recorded`.
+        From then on the run counts as not done, whatever the tables say about it, until it is `recorded`.
 
         Raises:
-            CheckpointError: If another process trains it, or the system refuses. Nothing is moved then.
+            CheckpointError: If another process is training it, or the system refuses. Nothing is moved then.
         """
         with self.alone():
             with _one_line(f"cannot move {self.path} aside"):
-                # First, so that whoever is killed in between has not lost what was asked for.
+                # First, so that a kill in between does not lose the request.
                 self._beside("anew").touch()
                 aside = move_aside(self.path) if self.path.exists() else None
             if aside is not None:
@@ -75,24 +75,24 @@ class RunFolder:
 
     @property
     def begun_anew(self) -> bool:
-        """Whether it was begun anew and is not `recorded` yet."""
+        """Whether it was started afresh and is not `recorded` yet."""
         return self._beside("anew").exists()
 
     def recorded(self) -> None:
-        """Its rows are in the tables."""
+        """Notes that its rows are in the tables."""
         self._beside("anew").unlink(missing_ok=True)
 
     def _beside(self, what: str) -> Path:
-        """A hidden file next to the folder, which stays where it is when that is moved aside."""
+        """A hidden file next to the folder, which stays when the folder is moved aside."""
         return self.path.with_name(f".{self.path.name}.{what}")
 
 
 @contextmanager
 def _one_line(failure: str) -> Iterator[None]:
-    """Turns what the system refuses into an error of one line, but for a full disk, which commands tell.
+    """Turns what the system refuses into an error of one line, except a full disk, which commands report.
 
     Raises:
-        CheckpointError: In place of another `OSError`.
+        CheckpointError: Instead of any other `OSError`.
     """
     try:
         yield

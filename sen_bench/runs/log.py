@@ -1,4 +1,4 @@
-"""The log of a run: what was said about it, and how it failed, in `run.log` in its folder."""
+"""The log of a run: messages about it, and how it failed, in `run.log` in its folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunLog:
     Lines are added to those of earlier attempts, each with date and time, UTC.
 
     Args:
-        path: The file, in a folder that is there.
+        path: The file, in an existing folder.
         progress: Is told everything too.
     """
 

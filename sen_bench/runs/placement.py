@@ -14,7 +14,7 @@ from sen_bench.generators import Recipe, leading_frames
 from sen_bench.store import EpisodeBlocks
 from sen_bench.system import free_memory
 
-#: Memory that streamed data takes unless told otherwise [ours]; a constant, for the order follows from it.
+#: Memory that streamed data takes by default [ours]; a constant, because the order depends on it.
 STREAMED_BYTES = 1 << 30
 
 _CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ class Footprint:
 
     @classmethod
     def of(cls, world: World, recipe: Recipe) -> Footprint:
-        """What a dataset will take, or takes, that is generated from a recipe.
+        """What a dataset that is generated from a recipe takes, or will take.
 
         Raises:
             ConfigError: If an episode is too large to be stored.
@@ -80,9 +80,9 @@ class Placement:
     """Where the training data of a run is held, and why.
 
     Attributes:
-        shuffle_buffer: Transitions that are shuffled at a time where the data is streamed; None where all of
-            it is in memory. See `TrainingConfig`.
-        reason: For a person to read, in one line.
+        shuffle_buffer: Transitions that are shuffled at a time if the data is streamed; None if all of it is
+            in memory. See `TrainingConfig`.
+        reason: The reason, as one line for a person to read.
     """
 
     shuffle_buffer: int | None
@@ -90,7 +90,7 @@ class Placement:
 
     @classmethod
     def within(cls, footprint: Footprint, memory: int) -> Placement:
-        """All in memory where it fits into so many bytes, else streamed through them.
+        """All in memory if it fits into this many bytes, otherwise streamed through them.
 
         Raises:
             ConfigError: If they are too few to stream through.
@@ -107,7 +107,7 @@ class Placement:
 
     @classmethod
     def automatic(cls, footprint: Footprint, device: torch.device) -> Placement:
-        """All in memory where that leaves half of what is free, on a GPU and on its host; else streamed."""
+        """All in memory if that leaves half of what is free, on a GPU and on its host; otherwise streamed."""
         size = _text(footprint.whole)
         places = {"memory": _CPU} | ({} if device.type == "cpu" else {"GPU memory": device})
         free = {name: free_memory(place) for name, place in places.items()}
@@ -120,7 +120,7 @@ class Placement:
 
     @classmethod
     def given(cls, shuffle_buffer: int | None, whose: str) -> Placement:
-        """As it was decided elsewhere, by a preset or when the run was begun."""
+        """As decided elsewhere, by a preset or when the run was started."""
         if shuffle_buffer is None:
             return cls(None, f"training data: all in memory, as {whose} says")
         return cls(
@@ -137,5 +137,5 @@ class Placement:
 
 
 def _text(size: int) -> str:
-    """Bytes as a person reads them: "1.5 GiB"."""
+    """Bytes in words: "1.5 GiB"."""
     return ByteSize(size).human_readable(separator=" ")

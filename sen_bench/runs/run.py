@@ -45,7 +45,7 @@ class Run:
     placement: Placement | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A task goes to other processes by its name: its models may be what cannot be sent.
+        # A task goes to other processes by its name: its models may not be picklable.
         others = tuple(getattr(self, field.name) for field in fields(self) if field.name != "task")
         return _named, (self.task.name, *others)
 
@@ -93,7 +93,7 @@ class Run:
         return self.checkpoint.exists()
 
     def identity(self, train_digest: str) -> dict[str, str]:
-        """What a checkpoint of this run must say of itself.
+        """What a checkpoint of this run must say about itself.
 
         Args:
             train_digest: The content digest of the data it is trained on.
@@ -109,5 +109,5 @@ class Run:
 
 
 def _named(task: str, *others: Any) -> Run:  # noqa: ANN401 — the fields of a run that follow its task
-    """A run as another process sent it."""
+    """A run sent by another process."""
     return Run(get_task(task), *others)

@@ -1,4 +1,4 @@
-"""The settings that a run leaves in its folder, `config.json`, from which the same run is made again."""
+"""The settings that a run leaves in its folder, `config.json`, from which it can be rebuilt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Settings:
     """What makes a run what it is.
 
     Attributes:
-        preset: The preset; one that was read has the run's task only.
+        preset: The preset; one read from a file has only the run's task.
         config: The resolved settings.
         seed: The seed.
     """
@@ -41,7 +41,7 @@ class Settings:
         """Reads them from the folder of a run.
 
         Raises:
-            CheckpointError: If it is no folder of a run.
+            CheckpointError: If it is not the folder of a run.
             ConfigError: If its settings cannot be read.
         """
         path = folder / CONFIG_FILE
@@ -83,13 +83,13 @@ _REMEDY = "`sen-bench train` with the settings of the run writes it anew"
 
 
 def begun_training(folder: Path) -> TrainingConfig:
-    """How a run was begun, whatever version of sen-bench began it: files of early ones lack some settings.
+    """How a run was started, by whatever version of sen-bench: files of early versions lack some settings.
 
     Args:
         folder: The folder of the run.
 
     Raises:
-        CheckpointError: If it is no folder of a run.
+        CheckpointError: If it is not the folder of a run.
         ConfigError: If its settings cannot be read.
     """
     try:
@@ -102,15 +102,15 @@ def _contents(folder: Path) -> dict[str, Any]:
     """The settings in the folder of a run, not validated yet.
 
     Raises:
-        CheckpointError: If it is no folder of a run.
-        ConfigError: If they cannot be read, or are no table of settings.
+        CheckpointError: If it is not the folder of a run.
+        ConfigError: If they cannot be read, or are not a table of settings.
     """
     path = folder / CONFIG_FILE
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
-            f"{folder} is no folder of a run: it has no {CONFIG_FILE}; `sen-bench train` prints its folders"
+            f"{folder} is not a run's folder: it has no {CONFIG_FILE}; `sen-bench train` prints its folders"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}; {_REMEDY}") from error
@@ -128,7 +128,7 @@ def open_run(folder: Path, *, data: Path, device: torch.device) -> Run:
         device: Where it is to run.
 
     Raises:
-        CheckpointError: If it is no folder of a run.
+        CheckpointError: If it is not the folder of a run.
         ConfigError: If its settings cannot be read.
     """
     settings = Settings.read(folder)

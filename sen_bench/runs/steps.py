@@ -39,13 +39,13 @@ from sen_bench.training import (
 
 
 def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
-    """The same run, with it decided where its training data is held.
+    """The same run, with a decision on where its training data is held.
 
     Args:
         run: The run.
-        memory: Bytes that the data may take on the device. None: as the run was begun, if it was; else as its
-            preset says, if it does; else as `Placement.automatic` has it.
-        anew: Whether it is about to be begun anew, however it was begun before.
+        memory: Bytes that the data may take on the device. None: as when the run was started, if it was;
+            otherwise as its preset says, if it does; otherwise `Placement.automatic`.
+        anew: Whether it is about to be started afresh, however it was started before.
 
     Raises:
         ConfigError: If the memory is too little even to stream the data through.
@@ -57,7 +57,7 @@ def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
             buffer = begun_training(run.folder).shuffle_buffer
             placement = Placement.given(buffer, "the run that was begun")
         except (CheckpointError, ConfigError) as error:
-            # Training writes the file anew. If the run was begun otherwise, its checkpoint is refused then.
+            # Training rewrites the file. If the run was started differently, its checkpoint is refused then.
             unreadable = f" ({error})"
     if placement is None and memory is None and run.config.training.shuffle_buffer is not None:
         placement = Placement.given(run.config.training.shuffle_buffer, f"preset {run.preset.name}")
@@ -81,14 +81,14 @@ def train_run(
     force: bool = False,
     profiled: Callable[[Profile], None] | None = None,
 ) -> TrainingResult:
-    """Trains the model of a run, or goes on training it.
+    """Trains the model of a run, or resumes its training.
 
     Args:
-        run: The run; its training data is there.
+        run: The run, whose training data is there.
         progress: Is told how it goes; what a person should read is kept in the run's log too.
         tensorboard: Whether to write TensorBoard events too.
-        force: Whether to move an existing run aside and begin anew.
-        profiled: Is given a profile of a few steps, whose trace is in the folder of the run.
+        force: Whether to move an existing run aside and start afresh.
+        profiled: Called with a profile of a few steps, whose trace is in the folder of the run.
 
     Raises:
         CheckpointError: If there is another run in its folder, another process trains it, or the folder
@@ -119,7 +119,7 @@ def _train(
         _training_data(run, dataset) as transitions,
         progress.training(run.name),
     ):
-        if run.begun:  # refused before the settings of the run that is there are overwritten
+        if run.begun:  # refused before the settings of the existing run are overwritten
             there = Checkpoint.load(run.checkpoint, torch.device("cpu"))
             there.check_identity(identity, run.checkpoint, remedy=OTHER_RUN)
         Settings(run.preset, run.config, run.seed).write(run.folder)
@@ -219,11 +219,11 @@ def _columns(score: HorizonScores) -> dict[str, Any]:
 
 
 def recorded_rows(run: Run) -> pd.DataFrame:
-    """What the table of runs holds of a run: the rows of the same settings and the same data.
+    """What the table of runs says about a run: the rows of the same settings and the same data.
 
     Returns:
-        Rows of `read_runs`, one a horizon. None where there is no table or the data is missing, or where the
-        run has been begun anew and not recorded since: what the table has then is of the training before.
+        Rows of `read_runs`, one per horizon. None if there is no table or the data is missing, or if the run
+        has been started afresh and not recorded since: the rows are then those of the previous training.
 
     Raises:
         ResultsError: If the table cannot be read.
@@ -252,14 +252,14 @@ def is_scored(run: Run) -> bool:
 def complete_run(
     run: Run, progress: Progress, *, workers: int, tensorboard: bool = False, force: bool = False
 ) -> bool:
-    """Does whatever of a run is not done: data, training, scores, its rows in the tables.
+    """Does what is still to be done for a run: data, training, scores, its rows in the tables.
 
     Args:
         run: The run.
         progress: Is told how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
-        force: Whether to train anew what is trained already; the old run is moved aside.
+        force: Whether to train again what is already trained; the old run is moved aside.
 
     Returns:
         Whether there was anything to do.

@@ -21,7 +21,9 @@ def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
     checkpoint.check_identity(run.identity(digest), run.checkpoint, remedy=OTHER_RUN)
     epochs = run.config.training.epochs
     if checkpoint.epoch != epochs and not checkpoint.stopped:
-        remedy = "train it to the end first" if checkpoint.epoch < epochs else "ask for as many or begin anew"
+        remedy = (
+            "train it to the end first" if checkpoint.epoch < epochs else "ask for as many, or start over"
+        )
         raise CheckpointError(
             f"{run.name} is trained for {checkpoint.epoch} epochs, the settings say {epochs}; {remedy}"
         )
@@ -29,7 +31,7 @@ def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
 
 
 def model_so_far(run: Run) -> tuple[WorldModel, Checkpoint]:
-    """The model as far as it is trained, as of :func:`trained_model`; no dataset is needed.
+    """The model as far as it is trained, as in :func:`trained_model`; no dataset is needed.
 
     Raises:
         CheckpointError: If training has not begun, or was of another run.

@@ -11,11 +11,11 @@ from sen_bench.tasks import Task
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where things are; what is not said is where the command line puts it, below the current folder.
+    """Where things are; by default where the command line puts them, below the current folder.
 
     Attributes:
         data: Datasets, ``<task>/<split>.zarr``.
-        runs: Checkpoints and logs, one folder a run.
+        runs: Checkpoints and logs, one folder per run.
         results: The result tables.
     """
 

@@ -21,9 +21,9 @@ from sen_bench.system import Advance, Progress, Status, prepare_device, resolve_
 if TYPE_CHECKING:
     import distributed
 
-# Seconds between two looks at whether the run is still wanted.
+# Seconds between two checks whether the run is still wanted.
 _LOOK_EVERY = 2.0
-# A process trains one model at a time, however many threads it was given: random seeds are the process's.
+# A process trains one model at a time, however many threads it was given: random seeds are per process.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -32,7 +32,7 @@ def on_workers(
 ) -> Generator[Outcome, None, None]:
     """Does runs on a cluster, and generates what they need there; writes the rows of each as it ends.
 
-    Of a worker that dies, the run goes to another, which goes on from its last checkpoint. A run that fails
+    If a worker dies, its run goes to another one, which resumes from the last checkpoint. A run that fails
     does not stop the others.
 
     Args:
@@ -41,7 +41,7 @@ def on_workers(
         client: The connection.
         progress: Is told how it goes.
         tensorboard: Whether to write TensorBoard events too.
-        force: Whether to train anew what is trained already.
+        force: Whether to train again what is already trained.
 
     Raises:
         ClusterError: If the scheduler is lost.
@@ -83,7 +83,7 @@ def on_workers(
                 key=f"sen-bench-{token.text}-{run.name}",
                 resources={"GPU": 1} if run.device.type == "cuda" else {},
                 pure=False,
-                # The first is to be the longest.
+                # The longest comes first.
                 priority=-number,
             ): run
             for number, run in enumerate(ready)
@@ -96,10 +96,10 @@ def on_workers(
 
 
 def _begin_anew(runs: Sequence[Run], progress: Progress) -> Generator[Outcome, None, list[Run]]:
-    """Moves aside what there is of runs; here and not by the worker, as another one may go on after it.
+    """Moves existing runs aside; here and not on the worker, as another worker may resume its run.
 
     Returns:
-        Those of which that could be done.
+        Those for which this succeeded.
     """
     ready = []
     for run in runs:
@@ -113,7 +113,7 @@ def _begin_anew(runs: Sequence[Run], progress: Progress) -> Generator[Outcome, N
 
 
 def _outcome(run: Run, future: distributed.Future[list[RunRow]]) -> Outcome:
-    """What became of a run; its rows are in the tables then.
+    """What became of a run, after putting its rows into the tables.
 
     Raises:
         ClusterError: If nobody knows, because the scheduler was lost.
@@ -167,7 +167,7 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
 
     Raises:
         ClusterError: The worker does not see the client's files, or has no such device.
-        SenBenchError: Whatever else the run fails by.
+        SenBenchError: Whatever else makes the run fail.
     """
     token.check()
     for split in run.splits:

@@ -1,4 +1,4 @@
-"""How long runs will take, from what earlier ones took: an estimate, and never more than that."""
+"""How long runs will take, judged by earlier ones: an estimate, and never more than that."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _KIN = (
 class Estimates:
     """Seconds that runs will take, from the rows of earlier ones of the same preset.
 
-    Of those that are nearest by `_KIN`, the means of seconds per transition trained on and of seconds per
-    episode scored are taken.
+    It uses the means of seconds per transition trained on and of seconds per episode scored, over the rows
+    that are nearest by `_KIN`.
 
     Args:
-        rows: Of `read_runs`; may be empty.
+        rows: From `read_runs`; may be empty.
     """
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        # One row of a training: its horizons share all that is looked at here.
+        # One row per training: its horizons share everything used here.
         self._rows = rows.drop_duplicates([name for name in KEY if name != "horizon"]) if len(rows) else rows
 
     @classmethod
@@ -37,11 +37,11 @@ class Estimates:
         return cls(read_runs(path) if path.exists() else pd.DataFrame())
 
     def seconds(self, run: Run, device: str | None = None) -> float | None:
-        """The seconds of training and scoring a run from its beginning; None: unknown.
+        """The seconds of training and scoring a run from the start; None: unknown.
 
         Args:
             run: The run.
-            device: Look only at rows of this device, by the name that rows have it under.
+            device: Use only rows of this device, by its name in rows.
         """
         if not len(self._rows):
             return None
@@ -70,9 +70,9 @@ def transitions(run: Run) -> int:
 
 
 def bytes_seen(run: Run) -> int:
-    """How many bytes of frames it trains on: orders runs of which nothing else is known.
+    """How many bytes of frames it trains on, by which runs are ordered if nothing else is known.
 
-    0 where the world cannot be made: what is wrong with it is said when it is the run's turn.
+    0 if the world cannot be made: what is wrong is reported when it is the run's turn.
     """
     try:
         world = run.task.world()

@@ -23,9 +23,9 @@ class MachineShare:
 
     Attributes:
         jobs: Runs at the same time.
-        threads: That each computes with.
-        devices: Taken in turn by the jobs; more jobs than devices share them.
-        workers: Processes that generate data at the same time, all jobs together, about.
+        threads: Threads that each of them uses.
+        devices: Devices that the jobs take in turn; if there are more jobs than devices, they share them.
+        workers: Roughly how many processes generate data at the same time, over all jobs.
     """
 
     jobs: int
@@ -40,14 +40,14 @@ def side_by_side(
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
     A run that fails, or whose process dies, does not stop the others. Closing the iterator, or an exception
-    such as Ctrl-C, stops all of them: of each the last checkpoint remains.
+    such as Ctrl-C, stops all of them; the last checkpoint of each remains.
 
     Args:
         runs: What is to be done, the longest first.
         share: How much of the machine may be used.
         progress: Is told how it goes.
         tensorboard: Whether to write TensorBoard events too.
-        force: Whether to train anew what is trained already.
+        force: Whether to train again what is already trained.
 
     Raises:
         ResultsError: If the tables cannot be written.
@@ -61,7 +61,7 @@ def side_by_side(
 
 
 class _Crew:
-    """The workers of a sweep; each is started when there is first something for it to do."""
+    """The workers of a sweep; each is started when it first has something to do."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Crew:
         )
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Has everything done."""
+        """Gets everything done."""
         ended: list[tuple[Run, Answer]] = []
         while True:
             self._hand_out()
@@ -99,7 +99,7 @@ class _Crew:
                 ended += self._take_report(number)
 
     def _hand_out(self) -> None:
-        """Gives every job that has none an order, as long as there are any."""
+        """Gives an order to every job without one, as long as there are orders."""
         for number in range(self._share.jobs):
             worker = self._workers.get(number)
             if worker is not None and worker.order is not None:
@@ -117,7 +117,7 @@ class _Crew:
             self._shown[number] = _Shown(self._progress, _label(order))
 
     def _take_report(self, number: int) -> list[tuple[Run, Answer]]:
-        """Takes in what a worker says; the runs that have thereby ended."""
+        """Takes in what a worker says; returns the runs that ended with it."""
         worker = self._workers[number]
         order, report = worker.order, worker.report()
         if order is None:
@@ -148,7 +148,7 @@ class _Crew:
             worker.dismiss()
 
     def stop(self) -> None:
-        """Stops those that are there, at once."""
+        """Stops those that are running, at once."""
         while self._shown:
             self._shown.popitem()[1].close()
         for worker in self._workers.values():
@@ -177,7 +177,7 @@ class _Shown:
 
 
 def _label(order: DataOrder | RunOrder) -> str:
-    """What a job is called; which dataset it makes, its state says."""
+    """What a job is called; its state says which dataset it makes."""
     return order.run.name if isinstance(order, RunOrder) else "data"
 
 

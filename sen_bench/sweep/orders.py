@@ -12,7 +12,7 @@ from sen_bench.runs import Run
 
 @dataclass(frozen=True)
 class DataOrder:
-    """To generate a dataset where it is missing.
+    """An order to generate a dataset if it is missing.
 
     Attributes:
         run: A run that needs it.
@@ -32,7 +32,7 @@ class DataOrder:
 
 @dataclass(frozen=True)
 class RunOrder:
-    """To train and score a model.
+    """An order to train and score a model.
 
     Attributes:
         run: The run; its datasets are there.
@@ -71,7 +71,7 @@ class Queue:
         self._made: set[Path] = set()
 
     def next(self) -> Order | None:
-        """What is to be done next; None: what is left waits for data that somebody is making."""
+        """What is to be done next; None: what is left is waiting for data that is being made."""
         for run in self._runs:
             paths = {run.data.path(split): split for split in run.splits}
             for path, split in paths.items():
@@ -84,11 +84,11 @@ class Queue:
         return None
 
     def made(self, path: Path) -> None:
-        """A dataset is there."""
+        """Notes that a dataset is there."""
         self._made.add(path)
 
     def unmade(self, path: Path) -> list[Run]:
-        """A dataset cannot be made: the runs that needed it, which are not asked for any more."""
+        """Notes that a dataset cannot be made; returns the runs that needed it, which are dropped."""
         lost = [run for run in self._runs if path in map(run.data.path, run.splits)]
         self._runs = [run for run in self._runs if run not in lost]
         return lost

@@ -35,12 +35,12 @@ def one_by_one(
         progress: Is told how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
-        force: Whether to train anew what is trained already.
+        force: Whether to train again what is already trained.
         alone: Whether no other run was asked for.
 
     Raises:
         ResultsError: If the tables cannot be written.
-        Exception: What a run fails by, if it is alone.
+        Exception: What makes a run fail, if it is alone.
     """
     for run in runs:
         try:
@@ -48,7 +48,7 @@ def one_by_one(
             yield Outcome(run, new)
         except ResultsError:
             raise
-        # Whatever it is: models may be code of others. The traceback is in the run's log.
+        # Whatever it is: models may be third-party code. The traceback is in the run's log.
         except Exception as error:
             if alone:
                 raise

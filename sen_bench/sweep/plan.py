@@ -13,12 +13,12 @@ from sen_bench.sweep.estimate import Estimates, bytes_seen
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, and what there is of it.
+    """A run, and how far it is.
 
     Attributes:
         run: The run.
         scored: Whether the table of runs has it, with the same settings and data.
-        begun: Whether it was begun, and will go on.
+        begun: Whether it was started, and will be resumed.
         seconds: How long it may take from its beginning: an estimate; None: unknown.
     """
 
@@ -51,12 +51,12 @@ class Plan:
 
     @property
     def unknown(self) -> int:
-        """Of how many that will run nobody knows how long they take."""
+        """How many of those that will run have no estimate."""
         return sum(plan.seconds is None for plan in self.planned if not plan.scored)
 
     @property
     def seconds(self) -> float:
-        """How long the known ones may take together, on so many jobs at once, or one worker: an estimate."""
+        """How long those with an estimate may take together, on `jobs` jobs at once or one worker."""
         ends = [0.0] * (self.jobs or 1)
         for seconds in sorted(
             (plan.seconds for plan in self.planned if not plan.scored and plan.seconds is not None),
@@ -71,9 +71,9 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
 
     Args:
         runs: What was selected; at least one.
-        jobs: How many go on at the same time; None: nobody knows.
-        force: Whether what is done is to be done anew.
-        device: What the runs will take place on, as rows have it; None: nobody knows.
+        jobs: How many go on at the same time; None: unknown.
+        force: Whether what is done is to be done again.
+        device: What the runs will take place on, as named in rows; None: unknown.
 
     Raises:
         ResultsError: If the table of runs cannot be read.
@@ -90,7 +90,7 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
     ]
     to_do = [plan.run for plan in planned if not plan.scored]
     if jobs != 1:
-        # Of those that nobody knows, any may be the longest: they come first, the largest before the others.
+        # Any of those without an estimate may be the longest: they come first, the largest before the others.
         # What is known of other devices counts only where nothing is known of this one.
         known = {
             plan.run.name: estimates.seconds(plan.run) if plan.seconds is None else plan.seconds

@@ -48,8 +48,8 @@ class Selection:
         compiled: Whether training steps are compiled.
         data_memory: Memory on the device for training data, in bytes; None: what suits it.
         eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
-        anew: Whether runs are begun anew, however far they are.
-        elsewhere: Whether the device is another machine's, of which nothing is known here.
+        anew: Whether runs are started afresh, however far they are.
+        elsewhere: Whether the device belongs to another machine, about which nothing is known here.
         settings: What is to be otherwise than in the preset, by dotted names; makes a variant of it. Where
             there are several tasks, settings of models and splits are for those that have them.
 
@@ -128,7 +128,7 @@ def _tasks(selection: Selection, progress: Progress) -> Iterator[Task]:
 
 
 def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
-    """Refuses a model or split that no task has: that is a slip of the pen, not a choice."""
+    """Refuses a model or split that no task has: that is a slip, not a choice."""
     if not selection.several:
         return
     models = dict.fromkeys(name for task in tasks for name in model_names(task))
@@ -193,7 +193,7 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
     except ConfigError:
         if alone or memory is not None:
             raise
-        # What is wrong with it is said when it is its turn; the others go on.
+        # What is wrong with it is reported when it is its turn; the others go on.
         return run
 
 

@@ -1,4 +1,4 @@
-"""A worker process of a sweep: carries out orders, says how it goes, and lives from run to run."""
+"""A worker process of a sweep: carries out orders, reports progress, and lives from run to run."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from sen_bench.sweep.orders import DataOrder, Order
 from sen_bench.sweep.outcome import first_line
 from sen_bench.system import Advance, Status, WorkStatus, heed_parent, interrupts_held, prepare_device
 
-# Seconds between two reports of where a piece of work stands.
+# Seconds between two progress reports on a piece of work.
 _REPORT_EVERY = 0.5
-# Seconds that a worker gets to put down what it is writing.
+# Seconds that a worker gets to finish what it is writing.
 _LAST_SECONDS = 5.0
-# What NumPy's and PyTorch's libraries ask for the number of their threads when they are loaded.
+# The variable from which the libraries of NumPy and PyTorch take their number of threads when loaded.
 _THREADS: Final = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an order.
+    """The outcome of an order.
 
     Attributes:
-        rows: Of a run: its rows, none if the table had them.
+        rows: The rows of a run, none if the table had them.
         error: Why it failed, in one line.
     """
 
@@ -50,7 +50,7 @@ class WorkerExit:
     """A worker process ended in the middle of its order.
 
     Attributes:
-        exit_code: Of the process; a signal's number below 0.
+        exit_code: The exit code of the process; below 0, minus the number of a signal.
         error: The error that ended it, in one line; None: it could not say.
     """
 
@@ -63,13 +63,13 @@ Report = str | Status | WorkStatus | Answer | WorkerExit
 
 
 def threads_per_job(jobs: int, cores: int) -> int:
-    """How many threads each of so many jobs computes with: OMP_NUM_THREADS, or its share of the cores."""
+    """How many threads each job uses: OMP_NUM_THREADS, or its share of the cores."""
     given = os.environ.get(_THREADS, "")
     return int(given) if given.isdecimal() and int(given) > 0 else max(1, cores // jobs)
 
 
 def last_moment() -> float:
-    """Until when workers that are to end may put down what they are writing; of `time.monotonic`."""
+    """Until when workers that must end may finish what they are writing; by `time.monotonic`."""
     return time.monotonic() + _LAST_SECONDS
 
 
@@ -77,8 +77,8 @@ class Worker:
     """A worker process, as its parent knows it.
 
     Args:
-        threads: That it computes with.
-        device: On which its runs take place.
+        threads: Threads that it uses.
+        device: The device on which its runs take place.
     """
 
     def __init__(self, threads: int, device: torch.device) -> None:
@@ -92,7 +92,7 @@ class Worker:
         theirs.close()
 
     def give(self, order: Order) -> None:
-        """Has it carry out an order; it has none."""
+        """Makes it carry out an order; it must have none."""
         self.order = order
         # A worker that has died meanwhile is noticed when its answer is read.
         with _gone_is_no_error():
@@ -102,22 +102,22 @@ class Worker:
         """What it says; waits until it does."""
         try:
             report: Report = self.connection.recv()
-        except (EOFError, OSError):  # the latter where it was killed in the middle of a message
+        except (EOFError, OSError):  # the latter if it was killed in the middle of a message
             self._process.join()
             return WorkerExit(self._process.exitcode)
         return report
 
     def dismiss(self) -> None:
-        """Lets it end, as it has nothing to do."""
+        """Lets it end, as there is nothing left to do."""
         self.connection.close()
         self.stop_waiting(last_moment())
 
     def stop(self) -> None:
-        """Tells it to put down what it does; `stop_waiting` is to follow."""
+        """Tells it to stop; call `stop_waiting` next."""
         self._process.terminate()
 
     def stop_waiting(self, until: float) -> None:
-        """Waits for its end until a moment of `time.monotonic`, and then brings it about."""
+        """Waits for its end until a moment of `time.monotonic`, and then kills it."""
         self._process.join(max(0, until - time.monotonic()))
         self._process.kill()
         self._process.join()
@@ -134,7 +134,7 @@ def _gone_is_no_error() -> Iterator[None]:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """Sets a variable for processes that are started meanwhile."""
+    """Sets a variable for processes started within the block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -193,7 +193,7 @@ def _serve(connection: Connection, threads: int) -> None:
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    """Ends the process by way of what must be tidied up."""
+    """Ends the process after tidying up."""
     del frame
     sys.exit(128 + signum)
 
@@ -219,12 +219,12 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
 
 
 class _ExitAtError:
-    """Ends the process at an error that is no user's mistake, as nobody knows in what state that leaves it.
+    """Ends the process at an error that is not a user's mistake, which may leave it in any state.
 
     The traceback is in the run's log already.
 
     Args:
-        connection: Is told the error.
+        connection: Where the error is sent.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -242,7 +242,7 @@ class _ExitAtError:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Has whatever libraries print, in whatever language, written to a file."""
+    """Sends whatever libraries print, in whatever language, to a file."""
     kept = [(stream, os.dup(stream)) for stream in (1, 2)]
     try:
         with path.open("a", encoding="utf-8") as file:

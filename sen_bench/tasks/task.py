@@ -94,7 +94,7 @@ class Task:
 
         Args:
             split: Its name.
-            size: Episodes and steps, where they are not to be the paper's.
+            size: Episodes and steps, if not the paper's.
             seed: The seed of the dataset.
 
         Raises:
@@ -124,7 +124,7 @@ class Task:
 
         Raises:
             UnknownNameError: If there is no such model.
-            ExtensionError: If it is one of others, and cannot be imported or is no `WorldModel`.
+            ExtensionError: If it is third-party code, and cannot be imported or is not a `WorldModel`.
             ConfigError: If the model has no such option, or cannot be built with it.
         """
         return resolve_model(self, name, options or {}).build()

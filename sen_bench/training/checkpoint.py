@@ -17,7 +17,7 @@ from sen_bench.system import write_atomically
 
 #: The name of the file, in the folder of a run or of a decoder.
 CHECKPOINT_FILE = "checkpoint.pt"
-#: Raised when the contents change; a checkpoint of another version is refused.
+#: Increased when the contents change; a checkpoint of another version is refused.
 FORMAT_VERSION = 1
 
 
@@ -32,7 +32,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass
 class Checkpoint:
-    """Everything an epoch starts from. What is random is derived from the seed, so no generator is stored.
+    """Everything an epoch starts from. All randomness derives from the seed, so no generator is stored.
 
     Attributes:
         identity: What the run is (task, model, seed, digests); a checkpoint of another run is refused.
@@ -69,7 +69,7 @@ class Checkpoint:
             CheckpointError: If the disk is full or the folder cannot be written.
         """
         contents = {"format_version": FORMAT_VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
-        # By way of memory, because torch hides what the file system says ("no space left") from its caller.
+        # Through memory, because torch hides what the file system says ("no space left") from its caller.
         buffer = io.BytesIO()
         torch.save(contents, buffer)
         try:
@@ -84,7 +84,7 @@ class Checkpoint:
         """Reads a checkpoint.
 
         Raises:
-            CheckpointError: If there is none, or it is damaged or of another version.
+            CheckpointError: If there is no checkpoint, or it is damaged or of another version.
         """
         try:
             contents = torch.load(path, map_location=device, weights_only=True)
@@ -92,27 +92,27 @@ class Checkpoint:
             raise CheckpointError(f"there is no checkpoint {path}; train first") from None
         except (MemoryError, torch.OutOfMemoryError):
             raise
-        # A damaged file is read as a program of another meaning, which may raise anything.
+        # A damaged file is read as a different program, which may raise anything.
         except Exception as error:
-            # What torch says of a file with code in it is how to run that code all the same.
+            # For a file with code in it, torch's message explains how to run that code after all.
             why = (
                 "it is damaged, or holds more than tensors and plain values"
                 if isinstance(error, pickle.UnpicklingError)
                 else next(iter(str(error).splitlines()), type(error).__name__)
             )
             raise CheckpointError(
-                f"the checkpoint {path} cannot be read ({why}); move it away to train anew"
+                f"the checkpoint {path} cannot be read ({why}); move it away to train again"
             ) from error
         version = contents.pop("format_version", None) if isinstance(contents, dict) else None
         if version != FORMAT_VERSION:
             raise CheckpointError(f"the checkpoint {path} has format {version}, not {FORMAT_VERSION}")
-        contents.setdefault("compiled", False)  # of checkpoints older than --compile
+        contents.setdefault("compiled", False)  # in checkpoints older than --compile
         if set(contents) != set(_TYPES) or not all(type(contents[name]) in _TYPES[name] for name in _TYPES):
-            raise CheckpointError(f"{path} is no checkpoint of sen-bench; move it away to train anew")
+            raise CheckpointError(f"{path} is not a checkpoint of sen-bench; move it away to train again")
         return cls(**contents)
 
     def put_into(self, model: nn.Module, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Gives a model, and what trains it, the state that is stored.
+        """Puts the stored state into a model and into what trains it.
 
         Args:
             model: A model built with the settings of the run.
@@ -120,7 +120,7 @@ class Checkpoint:
             optimizer: What trains it.
 
         Raises:
-            CheckpointError: If the state is that of another model.
+            CheckpointError: If the state belongs to another model.
         """
         try:
             model.load_state_dict(self.model)
@@ -128,15 +128,15 @@ class Checkpoint:
                 optimizer.load_state_dict(self.optimizer)
         except (MemoryError, torch.OutOfMemoryError):
             raise
-        # The file is somebody's who changed it; each kind of value that is none fails in its own way.
+        # Somebody changed the file; each kind of wrong value fails in its own way.
         except Exception as error:
             why = " ".join(str(error).split())[:200] or type(error).__name__
             raise CheckpointError(
-                f"the checkpoint {path} does not fit its model ({why}); move it away to train anew"
+                f"the checkpoint {path} does not fit its model ({why}); move it away to train again"
             ) from error
 
     def check_identity(self, identity: dict[str, str], path: Path, *, remedy: str) -> None:
-        """Refuses to go on with a run that is another one.
+        """Refuses to go on with a different run.
 
         Args:
             identity: What the run must be.

@@ -1,4 +1,4 @@
-"""Collapse: all latents equal, the loss resting at the hinge margin. It is seen here, and only here."""
+"""Collapse: all latents equal, the loss resting at the hinge margin. It is detected here, and only here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 SEPARATION_SHARE = 0.05
 #: … and the loss is at least this share of it: nothing is separated, and nothing is learned instead.
 LOSS_SHARE = 0.9
-#: So many such steps in a row are called a collapse; a narrow network was seen to recover at step 257.
+#: This many such steps in a row are called a collapse; a narrow network was seen to recover at step 257.
 PATIENCE = 200
 
 
@@ -37,7 +37,7 @@ class CollapseDetector:
             separation: The step's mean energy to a random other latent.
 
         Returns:
-            What this step changed: that the model is collapsed, that it no longer is, or nothing.
+            What this step changed: the model has collapsed, or it no longer is collapsed, or nothing.
         """
         if separation < SEPARATION_SHARE * self.hinge and loss > LOSS_SHARE * self.hinge:
             self.streak += 1

@@ -1,4 +1,4 @@
-"""The loss of a batch as compiled code, and what is said where it cannot be compiled."""
+"""The loss of a batch as compiled code, and the error if it cannot be compiled."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
     """`contrastive_loss` and its gradient as one compiled graph, for batches of one size.
 
     It is compiled when it is first called, whole or not at all (``fullgraph``), and for the shapes of that
-    call (``dynamic=False``): a batch of another size is better computed as it is than compiled for. What was
-    compiled before in this process is dropped; a limit on how often one function is compiled anew would else
-    be met by the ninth model.
+    call (``dynamic=False``): a batch of another size is better computed uncompiled. What was compiled before
+    in this process is dropped; otherwise the ninth model would reach the limit on how often one function is
+    compiled again.
 
     Args:
-        backend: Of torch.compile.
+        backend: The backend of torch.compile.
     """
     torch.compiler.reset()
     # What float32 means is decided in `sen_bench.system.device`.
@@ -34,10 +34,10 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
 
 @contextmanager
 def compile_errors() -> Iterator[None]:
-    """Says in one line that, and why, something could not be compiled.
+    """Says in one line why something could not be compiled.
 
     Raises:
-        CompileError: In place of any error of torch.compile: no compiler on the machine, or a model with code
+        CompileError: Instead of any error of torch.compile: no compiler on the machine, or a model with code
             that it cannot see through.
     """
     # Imported here because it takes seconds, and only those who compile need it.

@@ -1,4 +1,4 @@
-"""Training a decoder on the latents of a model that is trained already and stays as it is."""
+"""Training a decoder on the latents of a trained model, which stays as it is."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def train_decoder(
     identity: dict[str, str],
     progress: Progress = QUIET,
 ) -> DecoderResult:
-    """Trains a decoder, or goes on where an earlier call with the same arguments stopped.
+    """Trains a decoder, or resumes where an earlier call with the same arguments stopped.
 
     The loss is the binary cross-entropy between decoded and true pixels, in [0, 1], averaged over all of them
-    [ours]: it is smallest where they are equal, and small objects before a uniform background do not drown in
-    it. The log has the mean squared error too.
+    [ours]: it is smallest where they are equal, and small objects on a uniform background are not drowned
+    out. The log also has the mean squared error.
 
     Args:
         latents: float32 ``[N, *latent_shape]`` of the first observations of the transitions; constants.
@@ -55,7 +55,7 @@ def train_decoder(
         epochs: Passes over them.
         seed: Decides the initial weights and the order of the samples.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` of the decoder are kept.
-        identity: Whose latents they are; the checkpoint of a decoder of others is refused.
+        identity: Whose latents they are; the checkpoint of a decoder of other latents is refused.
         progress: Is told how it goes.
 
     Raises:
@@ -78,7 +78,7 @@ def train_decoder(
     if run.epoch > epochs:
         raise ConfigError(
             f"the decoder in {folder} is trained for {run.epoch} epochs, not {epochs};"
-            " ask for as many, or --force to begin anew"
+            " ask for as many, or --force to start over"
         )
     return DecoderResult(run.network.eval(), run.epoch, run.seconds)
 

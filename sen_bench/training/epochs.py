@@ -22,7 +22,7 @@ from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog
 from sen_bench.training.profile import Stages
 
-#: Losses are fetched from the device once in so many steps, because fetching waits for it.
+#: Losses are fetched from the device once every so many steps, because fetching waits for it.
 FETCH_EVERY = 10
 
 _INIT, _ORDER = 0, 1
@@ -57,8 +57,8 @@ class Pace:
 class EpochTraining(ABC, Generic[NetworkT]):
     """The mutable state of a training; a subclass says what the loss is, and may watch for more.
 
-    All randomness derives from the seed, the attempt and the epoch; a training that was interrupted ends with
-    the same weights to the bit on the CPU (with the same number of threads).
+    All randomness derives from the seed, the attempt and the epoch; an interrupted training ends with the
+    same weights to the bit on the CPU (with the same number of threads).
 
     Args:
         build: Makes the untrained network; called under a seeded generator.
@@ -69,7 +69,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What is trained; a checkpoint with another identity is refused.
         progress: Is told how it goes.
-        stages: Is told which step and stage is under way.
+        stages: Is told which step and stage is running.
     """
 
     terms: ClassVar[tuple[str, ...]]
@@ -104,7 +104,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._identity = identity
         self._progress = progress
         self._stages = stages or Stages()
-        self._session = (time.perf_counter(), 0)  # when this process began, and samples since
+        self._session = (time.perf_counter(), 0)  # when this process began, and the samples since then
         self.samples_seen = 0
         self.seconds = 0.0
         self.begin(attempt=0)
@@ -123,14 +123,14 @@ class EpochTraining(ABC, Generic[NetworkT]):
 
         Args:
             generator: What it is drawn from.
-            following: What that of the next epoch will be drawn from, for those who prepare it; None if this
-                is the last.
+            following: What the order of the next epoch will be drawn from, for those who prepare it; None if
+                this is the last one.
         """
         return torch.randperm(self._samples, generator=generator).to(self._device)
 
     @property
     def collapsed(self) -> bool:
-        """Whether all latents are equal, where it is latents that are learned."""
+        """Whether all latents are equal, if latents are what is learned."""
         return False
 
     def begin(self, attempt: int) -> None:
@@ -149,7 +149,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """Goes back to a checkpoint.
 
         Raises:
-            CheckpointError: If it is of something else.
+            CheckpointError: If it belongs to something else.
         """
         checkpoint.check_identity(self._identity, self._path, remedy=self.remedy)
         self.begin(checkpoint.attempt)
@@ -184,10 +184,10 @@ class EpochTraining(ABC, Generic[NetworkT]):
         return self.stopped or self.epoch >= self._pace.epochs
 
     def run(self, *, tensorboard: bool = False) -> None:
-        """Trains from the last checkpoint, where there is one, to the last epoch.
+        """Trains from the last checkpoint, if there is one, to the last epoch.
 
         Raises:
-            CheckpointError: If a checkpoint cannot be read or written, or is of something else.
+            CheckpointError: If a checkpoint cannot be read or written, or belongs to something else.
             NonFiniteError: If the loss is no longer a number.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +210,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         order = self.order(generator, None if last else self._order_generator(self.epoch + 1))
         batches = [index for index in torch.split(order, self.batch_size) if len(index) > 1]
         permutations = [torch.randperm(len(index), generator=generator) for index in batches]
-        # Moved at once: a copy from the CPU's memory first waits until a GPU has done all it was told to.
+        # Moved at once: a copy from the CPU's memory waits until a GPU has finished everything queued before.
         moved = torch.split(torch.cat(permutations).to(self._device), self.batch_size)
         yield from zip(batches, moved, strict=True)
 

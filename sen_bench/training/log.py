@@ -1,4 +1,4 @@
-"""The metrics log of a run: one JSON object a line, and TensorBoard where it is asked for."""
+"""The metrics log of a run: one JSON object per line, and TensorBoard if asked for."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class MetricsLog:
 
     Args:
         path: The file.
-        keep: Lines of an interrupted epoch are dropped when a run goes on: a line is kept while
+        keep: Lines of an interrupted epoch are dropped when a run resumes: a line is kept while
             ``(attempt, epoch) < keep``; epochs count from 1, an event belongs to the epoch it happened in.
         tensorboard: A folder to write TensorBoard events to as well.
 
     Raises:
-        CheckpointError: If the file that is there is no metrics log.
+        CheckpointError: If the existing file is not a metrics log.
         ConfigError: If TensorBoard is asked for and not installed.
     """
 
@@ -71,14 +71,14 @@ class MetricsLog:
 
 
 def read_metrics(path: Path, terms: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The whole lines of a log, none where there is none; a last line cut off by a crash is left out.
+    """The whole lines of a log, none if there is no log; a last line cut off by a crash is left out.
 
     Args:
         path: The file.
         terms: What every line about steps must have, such as `LOSS_TERMS`.
 
     Raises:
-        CheckpointError: It is no metrics log.
+        CheckpointError: It is not a metrics log.
     """
     if not path.exists():
         return []
@@ -93,7 +93,7 @@ def read_metrics(path: Path, terms: Sequence[str] = ()) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
         if not _is_line(line, terms):
-            raise CheckpointError(f"{path}, line {number}, is none of a metrics log; move the file away")
+            raise CheckpointError(f"{path}, line {number}, is not one of a metrics log; move the file away")
         lines.append(line)
     return lines
 

@@ -1,4 +1,4 @@
-"""Training one model with one seed, from wherever it stands to the last epoch."""
+"""Training one model with one seed, from wherever it stopped to the last epoch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from sen_bench.training.log import MetricsLog
 from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
 from sen_bench.training.profile import Stages
 
-#: How often training is restarted at most under ``on_collapse = "restart"``.
+#: How often training is restarted at most with ``on_collapse = "restart"``.
 MAX_RESTARTS = 5
-#: What to do about a checkpoint that is of another run.
+#: What to do about a checkpoint of another run.
 OTHER_RUN = "choose another --runs folder, or train with --force, which moves the old run aside"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -38,7 +38,7 @@ class TrainingResult:
         model: The model after the last epoch, in evaluation mode.
         epochs: Epochs finished in the last attempt.
         restarts: How often training was restarted after a collapse.
-        collapsed: Whether the detector held the model for collapsed at the end.
+        collapsed: Whether the detector took the model for collapsed at the end.
         transitions_seen: Transitions trained on in all attempts.
         seconds: Wall time of training in all attempts and processes.
     """
@@ -68,10 +68,10 @@ def train(
     compiled: bool = False,
     stages: Stages | None = None,
 ) -> TrainingResult:
-    """Trains a model, or goes on where an earlier call with the same arguments stopped.
+    """Trains a model, or resumes where an earlier call with the same arguments stopped.
 
-    All randomness derives from the seed, the attempt and the epoch; a run that was interrupted ends with the
-    same weights to the bit on the CPU (with the same number of threads).
+    All randomness derives from the seed, the attempt and the epoch; an interrupted run ends with the same
+    weights to the bit on the CPU (with the same number of threads).
 
     Args:
         build: Makes the untrained model; called under a seeded generator.
@@ -88,7 +88,7 @@ def train(
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
-        CompileError: If the loss of this model cannot be compiled, or on this machine nothing can.
+        CompileError: If the loss of this model cannot be compiled, or nothing can on this machine.
         ConfigError: If there are fewer than two transitions, or TensorBoard is missing.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
         NonFiniteError: If the loss is no longer a number.
@@ -198,7 +198,7 @@ class _Run(EpochTraining[WorldModel]):
         with self._stages.stage("data"):
             batch = self._transitions.batch(index)
         hinge, dtype = self._config.hinge, _DTYPES[self._config.precision]
-        # The last batch of an epoch may be smaller; to compile for it would cost more than it saves.
+        # The last batch of an epoch may be smaller; compiling for it would cost more than it saves.
         if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
             if self._compiled_loss is None or self._compiled_loss[0] != len(index):
                 self._progress.message("compiling; the first step takes about a minute")
@@ -217,7 +217,7 @@ class _Run(EpochTraining[WorldModel]):
             self._announce(change, log)
 
     def _announce(self, change: str, log: MetricsLog) -> None:
-        """Says and logs a collapse or a recovery; leaves the epoch where the settings say not to go on."""
+        """Reports and logs a collapse or a recovery; leaves the epoch if the settings say not to go on."""
         log.add(event=change, attempt=self.attempt, epoch=self.epoch + 1, step=self.step)
         if change == "recovered":
             self._progress.message(f"recovered from the collapse at step {self.step}")

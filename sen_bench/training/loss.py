@@ -19,7 +19,7 @@ class LossTerms(NamedTuple):
     Attributes:
         total: What is minimised: ``positive`` + ``negative``.
         positive: Mean energy between the predicted and the true next latent.
-        negative: Mean of how far the energy to a random other latent falls short of the margin.
+        negative: Mean amount by which the energy to a random other latent falls short of the margin.
         separation: Mean energy to a random other latent; 0 when all latents are equal.
     """
 
@@ -30,7 +30,7 @@ class LossTerms(NamedTuple):
 
 
 LOSS_TERMS: Final = ("loss", *LossTerms._fields[1:])
-"""The names that `LossTerms` have in the metrics log."""
+"""The names of `LossTerms` in the metrics log."""
 
 
 class LossFunction(Protocol):

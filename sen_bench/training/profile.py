@@ -33,7 +33,7 @@ class Operator:
     Attributes:
         name: Its name.
         calls: How often it ran.
-        seconds: Its own time, without that of operators it calls.
+        seconds: Its own time, without that of the operators it calls.
     """
 
     name: str
@@ -50,10 +50,10 @@ class Profile:
         device: The device.
         timed: Steps by the clock.
         seconds: Wall time of these.
-        stages: Seconds of each stage in these, in the order in which they first came; what is left of
-            `seconds` is the loop itself, its log and its progress.
+        stages: Seconds of each stage in these, in the order in which they first ran; the rest of `seconds` is
+            the loop itself, its log and its progress.
         traced: Steps in the trace.
-        operators: All operators in the trace, the most expensive first; kernels, where the device is a GPU.
+        operators: All operators in the trace, the most expensive first; on a GPU, kernels.
     """
 
     trace: Path
@@ -66,10 +66,10 @@ class Profile:
 
 
 class Stages:
-    """Says which stage of training is under way: here, to nobody."""
+    """Is told which stage of training is running; this one ignores it."""
 
     def step(self) -> AbstractContextManager[object]:
-        """One step, from fetching its batch to its optimiser step and whatever is said about it."""
+        """One step, from fetching its batch to its optimiser step and its messages."""
         return nullcontext()
 
     def stage(self, name: str) -> AbstractContextManager[object]:
@@ -87,7 +87,7 @@ class Stages:
 
 
 class StepProfiler(Stages):
-    """Measures a few steps, after some to warm up, and changes nothing about them.
+    """Measures a few steps after some warm-up steps, and changes nothing about them.
 
     First the stages are timed; on a GPU each is waited for, so that the clock sees what it costs. Then some
     more steps are traced as they run, with nothing waited for.
@@ -95,7 +95,7 @@ class StepProfiler(Stages):
     Args:
         folder: Where the trace goes.
         device: What is trained on.
-        done: Is given the profile as soon as there is one.
+        done: Called with the profile as soon as there is one.
     """
 
     def __init__(self, folder: Path, device: torch.device, done: Callable[[Profile], None]) -> None:
@@ -108,7 +108,7 @@ class StepProfiler(Stages):
         activities = [ProfilerActivity.CPU]
         if device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
-        # Else it writes when it starts and stops to stderr.
+        # Otherwise it reports on stderr when it starts and stops.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         self._tracer = profile(activities=activities)
         self._tracing = False
@@ -140,19 +140,19 @@ class StepProfiler(Stages):
         return record_function(name) if self._tracing else nullcontext()
 
     def close(self) -> None:
-        """Gives up a trace that is not complete."""
+        """Abandons a trace that is not complete."""
         if self._tracing:
             self._tracer.stop()
             self._tracing = False
 
     @property
     def finished(self) -> bool:
-        """Whether the profile is made."""
+        """Whether the profile is complete."""
         return self._steps >= WARM_UP + TIMED + TRACED
 
     @property
     def shortfall(self) -> str:
-        """Why there is no profile, where there is none."""
+        """Why there is no profile, if there is none."""
         if self._steps == 0:
             return "it is trained already; --force trains it anew"
         return f"it takes {WARM_UP + TIMED + TRACED} steps, and training ended after {self._steps}"
@@ -173,7 +173,7 @@ class StepProfiler(Stages):
         self._stages[name] = self._stages.get(name, 0.0) + time.perf_counter() - began
 
     def _finish(self) -> None:
-        """Writes the trace and tells of the profile."""
+        """Writes the trace and hands over the profile."""
         self._wait()
         self.close()
         path = self._folder / TRACE_NAME
@@ -198,7 +198,7 @@ class StepProfiler(Stages):
                 shutil.copyfileobj(source, target)
 
     def _operators(self) -> list[Operator]:
-        """What ran in the trace but for the ranges that are named here, the most expensive first."""
+        """What ran in the trace, except the ranges named here, the most expensive first."""
         on_gpu = self._device.type == "cuda"
         named = {"step", *self._stages}
         operators = [

@@ -291,7 +291,7 @@ def test_a_preset_cannot_pass_for_one_of_ours(here: Path) -> None:
 def test_seeds_that_are_none_are_refused(seeds: str) -> None:
     result = invoke("run", "3d-blocks", "--preset", "tiny.toml", "--seeds", seeds)
     assert result.exit_code == 2
-    assert "is no seed or range of seeds" in result.stderr
+    assert "is not a seed or range of seeds" in result.stderr
 
 
 def test_more_seeds_than_anybody_means_are_refused_at_once() -> None:

@@ -194,7 +194,7 @@ class TestCheck:
         [
             ((), "name a task, or a run by --run FOLDER; tasks: 2d-shapes,"),
             (("drift", "--run", "x"), "--run says which task, model and widths to check"),
-            (("--run", "nowhere"), "nowhere is no folder of a run: it has no config.json"),
+            (("--run", "nowhere"), "nowhere is not a run's folder: it has no config.json"),
             (("drift", "--model", "no_such:Model"), "No module named 'no_such'"),
             (("drift", "--preset", "smoke"), "has no section [tasks.drift]"),
         ],

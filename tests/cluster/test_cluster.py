@@ -189,7 +189,7 @@ class TestAWorker:
     @pytest.mark.parametrize("library", ["generator", "numpy"])
     def test_with_other_versions(self, order: module._Order, library: str) -> None:
         other = replace(order, versions={**order.versions, library: "0.1"})
-        with pytest.raises(ClusterError, match=f"has {library} .* in place of 0.1"):
+        with pytest.raises(ClusterError, match=f"has {library} .* instead of 0.1"):
             module._make_shard(other, 0, 5)
 
     def test_whose_files_are_not_seen_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

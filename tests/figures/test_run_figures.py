@@ -112,7 +112,7 @@ def test_a_model_without_a_group_gets_reconstructions_only_and_it_is_said(worksp
 @pytest.mark.parametrize("command", ["figures", "decode"])
 def test_what_is_no_finished_run_is_refused_in_one_line(workspace: Path, command: str) -> None:
     assert "there is no device" in refused(command, SEN, "--device", "cuda:99")
-    assert "nowhere is no folder of a run" in refused(command, "nowhere", "--device", "cpu")
+    assert "nowhere is not a run's folder" in refused(command, "nowhere", "--device", "cpu")
     shutil.copytree(SEN, "moved")
     assert "moved is not where its run belongs" in refused(command, "moved", "--device", "cpu")
 

@@ -45,7 +45,7 @@ class TestPolicyOfTheUser:
             ("greedy", "unknown policy 'greedy'; known: uniform, or package.module:function"),
             ("nowhere.to:be_found", "cannot be imported"),
             (f"{__name__}:no_such_policy", "cannot be imported"),
-            (f"{__name__}:BLOCKS", "is no function"),
+            (f"{__name__}:BLOCKS", "is not a function"),
             (
                 f"{__name__}:a_torque",
                 r"shape \(2,\) and type float64; this world's have shape \(\)",

@@ -143,7 +143,7 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int | None) -> Non
 
 @pytest.mark.parametrize("text", ["8", "8 gigs", "-1GiB", "GiB", "8GiB 3", "9kbit", "many", "1e9B", ""])
 def test_what_is_no_size_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(click.BadParameter, match=re.escape(f"{text!r} is no size; write 512MiB, 8GiB")):
+    with pytest.raises(click.BadParameter, match=re.escape(f"{text!r} is not a size; write 512MiB, 8GiB")):
         MemorySize().convert(text, None, None)
 
 

@@ -152,7 +152,7 @@ def test_a_log_with_lines_that_are_none_is_refused_by_its_number(
     path = tmp_path / "metrics.jsonl"
     whole = path.read_text()
     path.write_text(f"{line}\n{whole}")
-    with pytest.raises(CheckpointError, match=r"metrics\.jsonl, line 1, is none of a metrics log"):
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl, line 1, is not one of a metrics log"):
         train_tiny(tmp_path, transitions, epochs=2)
     assert path.read_text() == f"{line}\n{whole}"
 
