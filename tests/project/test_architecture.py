@@ -28,9 +28,7 @@ ENTRY_POINTS = ("sen_bench.baselines.model.WorldModel",)
 
 SAME_NAME = {
     "Attempt": "one at generating, and one at training, of which a learning curve may show several",
-    "Episodes": "those of a dataset on a device, those just rolled out, and the protocol of evaluation",
     "Group": "the mathematical one; and, private, a group of commands, and rows that share a mean",
-    "Plan": "the shards of a dataset, and the runs of a sweep",
     "Run": "one model with one seed; and, private, the state of its training",
     "Worker": "a process that generates, and one that runs",
 }
