@@ -11,6 +11,9 @@ from .errors import SenBenchError as SenBenchError
 from .generators import Recipe as Recipe
 from .generators import generate as generate
 from .runs import load as load
+from .runs.experiment import evaluate as evaluate
+from .runs.experiment import leaderboard as leaderboard
+from .runs.experiment import run as run
 from .store import Dataset as Dataset
 from .store import open_dataset as open_dataset
 from .symmetry import Group as Group

@@ -232,7 +232,8 @@ def _is_readable(value: Any) -> bool:  # noqa: ANN401 — of any setting
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None and value not in _NO_WORDS
     if isinstance(value, list | tuple):
-        return len(value) > 1 and all(map(_is_readable, value))
+        # A list is an option of a model, which may have a number in place of a list of one.
+        return len(value) > (1 if isinstance(value, list) else 0) and all(map(_is_readable, value))
     return True
 
 

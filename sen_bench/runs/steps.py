@@ -189,7 +189,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
             model=run.config.model,
             preset=run.preset.name,
             seed=run.seed,
-            **_columns(score),
+            **score_columns(score),
             restarts=checkpoint.attempt,
             parameters=parameter_count(model),
             epochs=checkpoint.epoch,
@@ -211,7 +211,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
     ]
 
 
-def _columns(score: HorizonScores) -> dict[str, Any]:
+def score_columns(score: HorizonScores) -> dict[str, Any]:
     """The scores under the names they have in the table."""
     columns = asdict(score)
     columns["eval_episodes"] = columns.pop("episodes")

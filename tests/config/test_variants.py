@@ -79,6 +79,7 @@ class TestNames:
         for order in itertools.permutations(several.items()):
             assert make_variant(SMOKE, BLOCKS, dict(order)).name == expected
         assert name_of(evaluation__horizons=[1, 5]) == "smoke+evaluation.horizons=1,5"
+        assert name_of(evaluation__horizons=[5]) == "smoke+evaluation.horizons=5"
         assert name_of(training__schedule="cosine") == "smoke+schedule=cosine"
         assert name_of(training__learning_rate=1e-5) == "smoke+learning_rate=1e-05"
 
