@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -45,7 +46,7 @@ class Terminal:
         self._console = console
         self._quiet = quiet
         self._screen = _Screen(console) if console.is_terminal and not quiet else None
-        self._last_line = 0.0
+        self._last_line = -math.inf
         self._name = ""
         self._training: Bars | None = None
         self._jobs: Bars | None = None
