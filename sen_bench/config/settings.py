@@ -69,6 +69,11 @@ class TrainingConfig(_Strict):
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
 
+    def batch_size_in(self, epoch: int) -> int:
+        """Samples in a batch of an epoch, counted from 1."""
+        begun = [first for first in self.batch_size_from_epoch if first <= epoch]
+        return self.batch_size_from_epoch[max(begun)] if begun else self.batch_size
+
 
 class EvaluationConfig(_Strict):
     """How a model is scored.

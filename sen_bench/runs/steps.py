@@ -193,7 +193,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
             restarts=checkpoint.attempt,
             parameters=parameter_count(model),
             epochs=checkpoint.epoch,
-            transitions_seen=checkpoint.transitions_seen,
+            transitions_seen=checkpoint.samples_seen,
             train_seconds=round(checkpoint.seconds, 1),
             eval_seconds=round(seconds, 1),
             device=device_name(run.device),

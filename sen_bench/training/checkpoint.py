@@ -20,7 +20,10 @@ CHECKPOINT_FILE = "checkpoint.pt"
 #: Increased when the contents change; a checkpoint of another version is refused.
 FORMAT_VERSION = 1
 
+# The names that fields have in the file where they are not their own.
+_KEYS = {"samples_seen": "transitions_seen"}
 
+# The types that the values in the file may have.
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("identity", "optimizer"), (dict,)),
     "model": (dict, OrderedDict),
@@ -39,13 +42,13 @@ class Checkpoint:
         epoch: Epochs finished in this attempt.
         attempt: How often training was restarted after a collapse.
         step: Optimiser steps in this attempt.
-        transitions_seen: Transitions trained on in all attempts.
+        samples_seen: Samples trained on in all attempts: transitions, or a decoder's frames.
         seconds: Wall time of all attempts.
-        streak: Collapsed steps in a row.
-        collapsed: Whether the model is collapsed.
-        stopped: Whether training ended early because of that.
+        stopped: Whether training ended early because of a collapse.
         model: State dict.
         optimizer: State dict.
+        streak: Collapsed steps in a row; 0 where nobody watches for a collapse.
+        collapsed: Whether the model is collapsed.
         compiled: Whether any of it was trained with compiled code.
     """
 
@@ -53,13 +56,13 @@ class Checkpoint:
     epoch: int
     attempt: int
     step: int
-    transitions_seen: int
+    samples_seen: int
     seconds: float
-    streak: int
-    collapsed: bool
     stopped: bool
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    streak: int = 0
+    collapsed: bool = False
     compiled: bool = False
 
     def save(self, path: Path) -> None:
@@ -68,7 +71,8 @@ class Checkpoint:
         Raises:
             CheckpointError: If the disk is full or the folder cannot be written.
         """
-        contents = {"format_version": FORMAT_VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        values = {_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
+        contents = {"format_version": FORMAT_VERSION, **values}
         # Through memory, because torch hides what the file system says ("no space left") from its caller.
         buffer = io.BytesIO()
         torch.save(contents, buffer)
@@ -109,7 +113,7 @@ class Checkpoint:
         contents.setdefault("compiled", False)  # in checkpoints older than --compile
         if set(contents) != set(_TYPES) or not all(type(contents[name]) in _TYPES[name] for name in _TYPES):
             raise CheckpointError(f"{path} is not a checkpoint of sen-bench; move it away to train again")
-        return cls(**contents)
+        return cls(**{f.name: contents[_KEYS.get(f.name, f.name)] for f in fields(cls)})
 
     def put_into(self, model: nn.Module, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Puts the stored state into a model and into what trains it.

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from sen_bench.baselines import Decoder
+from sen_bench.config import TrainingConfig
 from sen_bench.data import Transitions
 from sen_bench.errors import ConfigError
 from sen_bench.system import QUIET, Progress
-from sen_bench.training.epochs import EpochTraining, Pace
+from sen_bench.training.epochs import EpochTraining
 
 #: Samples in a batch, and the learning rate of Adam [ours].
 BATCH_SIZE, LEARNING_RATE = 64, 1e-3
@@ -60,11 +61,13 @@ def train_decoder(
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
-        ConfigError: If there are fewer than two transitions, or more epochs are finished than asked for.
+        ConfigError: If there are fewer than two transitions, no epoch is asked for, or more are finished.
         NonFiniteError: If the loss is no longer a number.
     """
     if len(transitions) < 2:
         raise ConfigError("a decoder needs at least two transitions to learn from")
+    if epochs < 1:
+        raise ConfigError(f"a decoder is trained for at least one epoch, not {epochs}")
     run = _DecoderRun(
         latents,
         transitions,
@@ -108,7 +111,7 @@ class _DecoderRun(EpochTraining[Decoder]):
         super().__init__(
             lambda: Decoder(tuple(latents.shape[1:]), (height, width, channels)),
             len(transitions),
-            Pace(epochs, BATCH_SIZE, LEARNING_RATE),
+            TrainingConfig(epochs=epochs, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE),
             seed=seed,
             device=transitions.device,
             folder=folder,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sen_bench.config import Schedule
+from sen_bench.config import TrainingConfig
 from sen_bench.errors import NonFiniteError
 from sen_bench.system import Progress, Status
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
@@ -30,30 +29,6 @@ _INIT, _ORDER = 0, 1
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How long and how fast a network is trained.
-
-    Attributes:
-        epochs: Passes over the samples.
-        batch_size: Samples in a batch.
-        learning_rate: Of Adam, at the start.
-        schedule: What becomes of the learning rate, see `TrainingConfig`.
-        batch_size_from_epoch: By the number of an epoch, samples in a batch from that epoch on.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: Schedule = "constant"
-    batch_size_from_epoch: Mapping[int, int] = field(default_factory=dict)
-
-    def batch_size_in(self, epoch: int) -> int:
-        """Samples in a batch of an epoch, counted from 1."""
-        begun = [first for first in self.batch_size_from_epoch if first <= epoch]
-        return self.batch_size_from_epoch[max(begun)] if begun else self.batch_size
-
-
 class EpochTraining(ABC, Generic[NetworkT]):
     """The mutable state of a training; a subclass says what the loss is, and may watch for more.
 
@@ -63,7 +38,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
     Args:
         build: Makes the untrained network; called under a seeded generator.
         samples: How many samples there are.
-        pace: How long and how fast.
+        config: How long and how fast: epochs, batches, learning rate and its schedule.
         seed: The seed.
         device: Where it is trained.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
@@ -85,7 +60,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self,
         build: Callable[[], NetworkT],
         samples: int,
-        pace: Pace,
+        config: TrainingConfig,
         *,
         seed: int,
         device: torch.device,
@@ -96,7 +71,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
     ) -> None:
         self._build = build
         self._samples = samples
-        self._pace = pace
+        self._config = config
         self._seed = seed
         self._device = device
         self._folder = folder
@@ -143,7 +118,9 @@ class EpochTraining(ABC, Generic[NetworkT]):
             torch.manual_seed(_derive(self._seed, attempt, _INIT))
             network = self._build()
         self.network = network.to(self._device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._pace.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=self._config.learning_rate, fused=True
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint.
@@ -155,7 +132,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self.begin(checkpoint.attempt)
         checkpoint.put_into(self.network, self._path, self.optimizer)
         self.epoch, self.step, self.stopped = checkpoint.epoch, checkpoint.step, checkpoint.stopped
-        self.samples_seen, self.seconds = checkpoint.transitions_seen, checkpoint.seconds
+        self.samples_seen, self.seconds = checkpoint.samples_seen, checkpoint.seconds
 
     def checkpoint(self) -> Checkpoint:
         """What the next epoch starts from."""
@@ -164,10 +141,8 @@ class EpochTraining(ABC, Generic[NetworkT]):
             epoch=self.epoch,
             attempt=self.attempt,
             step=self.step,
-            transitions_seen=self.samples_seen,
+            samples_seen=self.samples_seen,
             seconds=self.seconds,
-            streak=0,
-            collapsed=self.collapsed,
             stopped=self.stopped,
             model=self.network.state_dict(),
             optimizer=self.optimizer.state_dict(),
@@ -176,12 +151,12 @@ class EpochTraining(ABC, Generic[NetworkT]):
     @property
     def batch_size(self) -> int:
         """Samples in a batch of the epoch that is next or under way; the last one may be smaller."""
-        return self._pace.batch_size_in(self.epoch + 1)
+        return self._config.batch_size_in(self.epoch + 1)
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.stopped or self.epoch >= self._pace.epochs
+        return self.stopped or self.epoch >= self._config.epochs
 
     def run(self, *, tensorboard: bool = False) -> None:
         """Trains from the last checkpoint, if there is one, to the last epoch.
@@ -206,7 +181,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches: indices, and a permutation for negatives; none of a single sample."""
         generator = self._order_generator(self.epoch)
-        last = self.epoch + 1 >= self._pace.epochs
+        last = self.epoch + 1 >= self._config.epochs
         order = self.order(generator, None if last else self._order_generator(self.epoch + 1))
         batches = [index for index in torch.split(order, self.batch_size) if len(index) > 1]
         permutations = [torch.randperm(len(index), generator=generator) for index in batches]
@@ -250,7 +225,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
                 with self._stages.stage("data"):
                     batch = next(batches, None)
                 if batch is not None:  # a last batch of one sample is left out
-                    self._set_learning_rate((self.epoch + (done - 1) / steps) / self._pace.epochs)
+                    self._set_learning_rate((self.epoch + (done - 1) / steps) / self._config.epochs)
                     waiting.append(self._train_step(*batch))
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
                     losses += self._take_in(waiting, log)
@@ -260,9 +235,9 @@ class EpochTraining(ABC, Generic[NetworkT]):
 
     def _set_learning_rate(self, share: float) -> None:
         """Sets the learning rate for a step, from the share of all steps that lie before it."""
-        if self._pace.schedule == "cosine":
+        if self._config.schedule == "cosine":
             for group in self.optimizer.param_groups:
-                group["lr"] = self._pace.learning_rate * (1 + math.cos(math.pi * share)) / 2
+                group["lr"] = self._config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; its terms, ``[len(terms)]``, still on the device."""
@@ -297,16 +272,16 @@ class EpochTraining(ABC, Generic[NetworkT]):
         if not math.isfinite(row[0]):
             raise NonFiniteError(
                 f"the loss is {row[0]} at step {self.step} (epoch {self.epoch + 1}) with the learning rate"
-                f" {self._pace.learning_rate}; {self.divergence_remedy}"
+                f" {self._config.learning_rate}; {self.divergence_remedy}"
             )
 
     def _status(self, done: int, steps: int, losses: list[float]) -> Status:
         began, seen = self._session
         speed = seen / max(time.perf_counter() - began, 1e-9)
-        left = (self._pace.epochs - self.epoch) * self._samples - done * self.batch_size
+        left = (self._config.epochs - self.epoch) * self._samples - done * self.batch_size
         return Status(
             epoch=self.epoch + 1,
-            epochs=self._pace.epochs,
+            epochs=self._config.epochs,
             step=done,
             steps=steps,
             loss=sum(losses) / len(losses),

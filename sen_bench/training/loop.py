@@ -18,7 +18,7 @@ from sen_bench.system import QUIET, Progress
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
-from sen_bench.training.epochs import EpochTraining, Pace
+from sen_bench.training.epochs import EpochTraining
 from sen_bench.training.log import MetricsLog
 from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
 from sen_bench.training.profile import Stages
@@ -137,19 +137,12 @@ class _Run(EpochTraining[WorldModel]):
         stages: Stages,
     ) -> None:
         self._transitions = transitions
-        self._config = config
         self._compiled = compiled
         self._was_compiled = False
         super().__init__(
             build,
             len(transitions),
-            Pace(
-                config.epochs,
-                config.batch_size,
-                config.learning_rate,
-                config.schedule,
-                config.batch_size_from_epoch,
-            ),
+            config,
             seed=seed,
             device=transitions.device,
             folder=folder,
@@ -169,12 +162,18 @@ class _Run(EpochTraining[WorldModel]):
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
-        self._detector.streak, self._detector.collapsed = checkpoint.streak, checkpoint.collapsed
+        self._detector = CollapseDetector(
+            self._config.hinge, streak=checkpoint.streak, collapsed=checkpoint.collapsed
+        )
         self._was_compiled = checkpoint.compiled
 
     def checkpoint(self) -> Checkpoint:
-        compiled = self._was_compiled or self._compiled
-        return replace(super().checkpoint(), streak=self._detector.streak, compiled=compiled)
+        return replace(
+            super().checkpoint(),
+            streak=self._detector.streak,
+            collapsed=self._detector.collapsed,
+            compiled=self._was_compiled or self._compiled,
+        )
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint; or, after a collapse, does what the settings say."""
