@@ -23,7 +23,7 @@ from sen_bench.store import open_dataset
 from sen_bench.tasks.models import resolve_model
 from sen_bench.tasks.registry import get_task
 from tests.paths import DOCS
-from tests.support.commands import invoke
+from tests.support.commands import done, invoke
 from tests.support.plugins import forget, install
 
 
@@ -33,51 +33,69 @@ def _python_blocks(page: str) -> list[str]:
 
 @pytest.fixture
 def ring(tmp_path: Path) -> Path:
-    """A folder with the module ring.py and the script generate.py of the guide."""
-    module, script = _python_blocks("adding-a-world.md")
+    """A folder with the module ring.py and the script make_ring.py of the guide."""
+    module, script, _ = _python_blocks("adding-a-world.md")
     (tmp_path / "ring.py").write_text(module)
     (tmp_path / "make_ring.py").write_text(script)
     return tmp_path
 
 
-def _run(folder: Path, *arguments: str) -> str:
+def _process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a folder, whatever it ends with."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+
+def _run(folder: Path, *arguments: str) -> str:
+    process = _process(folder, *arguments)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def test_the_world_of_the_guide_generates_a_dataset(ring: Path) -> None:
     digest = _run(ring, "make_ring.py").strip()
-    output = _run(ring, "-m", "sen_bench", "info", "data/ring/eval.zarr")
+    output = _run(ring, "-m", "sen_bench", "info", "data/ring-forward/eval.zarr")
     assert digest in output
     assert "50 episodes of 10 steps" in output
-    share = open_dataset(ring / "data/ring/eval.zarr").load("action").mean()
+    share = open_dataset(ring / "data/ring-forward/eval.zarr").load("action").mean()
     assert 0.65 < share < 0.85
-    _run(ring, "-m", "sen_bench", "view", "data/ring/eval.zarr", "--twin", "--out", "ring.png")
+    _run(ring, "-m", "sen_bench", "view", "data/ring-forward/eval.zarr", "--twin", "--out", "ring.png")
     assert (ring / "ring.png").stat().st_size > 0
 
 
 def test_the_world_of_the_guide_keeps_the_contract(ring: Path) -> None:
-    check = """
-import gymnasium, numpy as np, ring
-from gymnasium.utils.env_checker import check_env
-world = ring.Ring()
-check_env(gymnasium.make(ring.Ring.world_id, render_mode="rgb_array").unwrapped)
-for g in range(8):
-    for place in range(8):
-        for a in range(2):
-            s = np.array([place])
-            moved = world.transform_state(g, world.step_states(s, np.int64(a)))
-            same = world.step_states(world.transform_state(g, s), world.transform_action(g, np.int64(a)))
-            assert np.array_equal(moved, same)
-frames = world.render_states(np.arange(8)[:, None])
-assert len(np.unique(frames.reshape(8, -1), axis=0)) == 8
-"""
-    (ring / "check.py").write_text(check)
-    _run(ring, "-W", "error", "check.py")
+    assert _run(ring, "-m", "sen_bench", "check-world", "ring:Ring").endswith(": keeps the contract\n")
+    module = (ring / "ring.py").read_text()
+    right = "(states + np.asarray(elements)[..., None]) % PLACES"
+    assert right in module
+    (ring / "ring.py").write_text(module.replace(right, right.replace("PLACES", "9")))
+    mistaken = _process(ring, "-m", "sen_bench", "check-world", "ring:Ring")
+    assert mistaken.returncode == 1
+    assert "failed  equivariance: step(g·s, g·a) is not g·step(s, a) for element" in mistaken.stdout
+
+
+def test_the_task_of_the_guide_goes_all_the_way_to_the_leaderboard(
+    ring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (DOCS / "adding-a-world.md").read_text()
+    entry_points, preset = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (ring / "small.toml").write_text(preset)
+    points = tomllib.loads(entry_points)["project"]["entry-points"]
+    modules = {"ring_task": _python_blocks("adding-a-world.md")[2]}
+    monkeypatch.syspath_prepend(install(ring, "ring", points, modules))
+    monkeypatch.chdir(ring)
+    try:
+        assert "A bead on a ring" in done("tasks").output
+        done("check", "ring", "--states", "4")
+        done("run", "ring", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
+        assert "bead" in done("leaderboard").output
+    finally:
+        forget(ring)
+    rows = pd.read_csv("results/runs.csv").set_index("horizon")
+    assert list(rows.index) == [1, 5, 10]
+    assert rows["model"].eq("bead").all()
 
 
 @pytest.fixture
@@ -139,9 +157,9 @@ def test_the_mistakes_that_the_guide_speaks_of_are_found(
     module = (keypoints / "keypoints.py").read_text()
     assert right in module
     (keypoints / "mistaken.py").write_text(module.replace(right, wrong))
-    done = invoke("check", "3d-blocks", "--model", "mistaken:Keypoints", "--states", "2")
-    assert done.exit_code == 1
-    assert f"NOT EQUIVARIANT: mistaken:Keypoints: {part} of Keypoints" in done.stderr
+    checked = invoke("check", "3d-blocks", "--model", "mistaken:Keypoints", "--states", "2")
+    assert checked.exit_code == 1
+    assert f"NOT EQUIVARIANT: mistaken:Keypoints: {part} of Keypoints" in checked.stderr
 
 
 @pytest.mark.usefixtures("keypoints")
@@ -169,3 +187,14 @@ def test_the_plugins_of_the_guide_are_found(keypoints: Path) -> None:
     assert get_task("ring").title == "A bead on a ring"
     output = _run(keypoints, "-m", "sen_bench", "generate", "ring", "--workers", "1", "--quiet")
     assert output.splitlines() == [f"data/ring/{split}.zarr: written" for split in ("train", "eval")]
+
+
+def test_the_script_from_python_runs(tmp_path: Path) -> None:
+    script, piece = _python_blocks("python.md")
+    assert len(script.splitlines()) < 25
+    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "piece.py").write_text(piece)
+    first, last = _run(tmp_path, "script.py").splitlines()[-2:]
+    assert float(last) < float(first)
+    assert (tmp_path / "shapes.png").stat().st_size > 0
+    assert _run(tmp_path, "piece.py") == "torch.Size([24, 4, 4])\nTrue\n"
