@@ -15,8 +15,16 @@ import sen_bench.checks
 import sen_bench.runs
 from sen_bench.checks import TOLERANCE
 from sen_bench.cli.describe import describe_errors, describe_models
-from sen_bench.cli.options import quiet_option
-from sen_bench.config import SEED_LIMIT, ModelOptions, Preset, load_preset
+from sen_bench.cli.options import SettingsCommand, quiet_option, set_option, settings_of
+from sen_bench.config import (
+    SEED_LIMIT,
+    ModelOptions,
+    Preset,
+    TaskPreset,
+    load_preset,
+    make_variant,
+    setting_path,
+)
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.system import Terminal
 from sen_bench.tasks import choose_models, get_task, model_names, task_names
@@ -47,6 +55,24 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 def _options(preset: Preset | None, task: Task) -> Mapping[str, ModelOptions]:
     """The options of the models of a task: those of the preset, if there is one."""
     return {} if preset is None else preset.for_task(task.name).models
+
+
+def _changed(
+    options: Mapping[str, ModelOptions], task: Task, settings: Mapping[str, object]
+) -> Mapping[str, ModelOptions]:
+    """Options of the models of a task, with the settings beside them.
+
+    Raises:
+        ConfigError: If a setting cannot be used, or is none of a model.
+        UnknownNameError: If the task has no such model.
+    """
+    for name in settings:
+        section, model, *_ = setting_path(name)
+        if section != "models":
+            raise ConfigError(f"--set {name}: only settings of models matter here, as models.sen.hidden")
+        choose_models(task, [model])
+    preset = Preset(name="checked", description="", tasks={task.name: TaskPreset(models=dict(options))})
+    return make_variant(preset, task.name, settings).for_task(task.name).models
 
 
 @click.command("models")
@@ -120,7 +146,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     }
 
 
-@click.command("check")
+@click.command("check", cls=SettingsCommand)
 @click.argument("task", required=False)
 @_models_option
 @click.option(
@@ -130,6 +156,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     help="Check the trained model in this folder of a run, instead of untrained ones.",
 )
 @_preset_option
+@set_option
 @click.option("--all-elements", "everything", is_flag=True, help="Try every element of a finite group.")
 @click.option(
     "--states",
@@ -161,6 +188,7 @@ def check_command(
     models: tuple[str, ...],
     folder: Path | None,
     preset: str | None,
+    settings: tuple[tuple[str, object], ...],
     states: int,
     tolerance: float,
     seed: int,
@@ -179,9 +207,10 @@ def check_command(
     Examples:
       sen-bench check 3d-blocks --model sen
       sen-bench check 3d-blocks --model my_models:Keypoints --all-elements
+      sen-bench check 3d-blocks --model sen --preset smoke --set models.sen.hidden=64
       sen-bench check --run runs/3d-blocks/train/sen/cpu/seed-0
     """
-    subjects = _subjects(task, models, folder, preset, seed)
+    subjects = _subjects(task, models, folder, preset, settings_of(settings), seed)
     terminal = Terminal(quiet=quiet)
     reports, broken = [], []
     for about, on, model in subjects:
@@ -216,13 +245,18 @@ def _json(entry: ElementErrors) -> dict[str, Any]:
 
 
 def _subjects(
-    task: str | None, models: tuple[str, ...], folder: Path | None, preset: str | None, seed: int
+    task: str | None,
+    models: tuple[str, ...],
+    folder: Path | None,
+    preset: str | None,
+    settings: Mapping[str, object],
+    seed: int,
 ) -> list[tuple[dict[str, Any], Task, WorldModel]]:
     """What to check: a description, the task and the model of each."""
     import torch  # noqa: PLC0415 — only now that there is work for it
 
     if folder is not None:
-        if task is not None or models or preset is not None:
+        if task is not None or models or preset is not None or settings:
             raise ConfigError("--run says which task, model and widths to check; leave the others out")
         run = sen_bench.runs.open_run(folder, data=Path(), device=torch.device("cpu"))
         model, checkpoint = sen_bench.runs.model_so_far(run)
@@ -232,7 +266,7 @@ def _subjects(
         raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
     chosen = get_task(task)
     names = choose_models(chosen, models)
-    widths = _options(None if preset is None else load_preset(preset), chosen)
+    widths = _changed(_options(None if preset is None else load_preset(preset), chosen), chosen, settings)
     subjects = []
     for name in names:
         with torch.random.fork_rng(devices=[]):

@@ -154,6 +154,15 @@ class TestCheck:
         assert result.exit_code == 0
         assert len(json.loads(result.stdout)[0]["elements"]) == 480
 
+    def test_settings_are_options_of_the_models(self) -> None:
+        options = ("3d-blocks", "--model", "sen", "--preset", "smoke", "--states", "1", "--quiet", "--json")
+        own, wider = (
+            json.loads(invoke("check", *options, *settings).stdout)[0]["elements"]
+            for settings in ((), ("--set", "models.sen.hidden=40"))
+        )
+        same = json.loads(invoke("check", *options, "--set", "models.sen.hidden=32").stdout)[0]["elements"]
+        assert own == same != wider
+
     def test_a_trained_model_is_checked_without_its_data(self, here: Path) -> None:
         run = ("run", "drift", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
         assert invoke(*run).exit_code == 0
@@ -197,6 +206,10 @@ class TestCheck:
             (("--run", "nowhere"), "nowhere is not a run's folder: it has no config.json"),
             (("drift", "--model", "no_such:Model"), "No module named 'no_such'"),
             (("drift", "--preset", "smoke"), "has no section [tasks.drift]"),
+            (("drift", "--set", "models.meen.gain=2"), "unknown model of drift 'meen'; did you mean 'mean'?"),
+            (("drift", "--set", "training.epochs=2"), "only settings of models matter here"),
+            (("--run", "x", "--set", "models.mean.gain=2"), "--run says which task, model and widths"),
+            (("drift", "--epochs", "2"), "no such option --epochs; write --set training.epochs=2"),
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
