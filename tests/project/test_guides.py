@@ -190,8 +190,14 @@ def test_the_plugins_of_the_guide_are_found(keypoints: Path) -> None:
 
 
 def test_the_script_from_python_runs(tmp_path: Path) -> None:
-    script, piece = _python_blocks("python.md")
-    assert len(script.splitlines()) < 25
+    experiment, script, piece = _python_blocks("python.md")
+    assert len(experiment.splitlines()) < 25
+    (preset,) = re.findall(r"```toml\n(.*?)```", (DOCS / "python.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "small.toml").write_text(preset)
+    (tmp_path / "experiment.py").write_text(experiment)
+    output = _run(tmp_path, "experiment.py")
+    assert {line.split()[1] for line in output.splitlines()[-4:]} == {"sen", "none"}
+    assert (tmp_path / "twins.png").stat().st_size > 0
     (tmp_path / "script.py").write_text(script)
     (tmp_path / "piece.py").write_text(piece)
     first, last = _run(tmp_path, "script.py").splitlines()[-2:]
