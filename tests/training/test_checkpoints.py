@@ -167,5 +167,5 @@ def test_a_log_that_lacks_a_term_is_refused_to_whom_wants_it(
     del lines[0]["positive"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_metrics(path) == lines
-    with pytest.raises(CheckpointError, match="line 1, is none"):
+    with pytest.raises(CheckpointError, match="line 1, is not one of a metrics log"):
         read_metrics(path, LOSS_TERMS)
