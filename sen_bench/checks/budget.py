@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from sen_bench.baselines import WorldModel, parameter_count
 from sen_bench.checks.samples import Samples
@@ -40,24 +41,34 @@ def count_parameters(model: WorldModel, samples: Samples) -> ParameterCounts:
     """
     training = model.training
     model.eval()
-    left = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    left = {parameter for parameter in model.parameters() if parameter.requires_grad}
     counts = []
     with torch.enable_grad():
         embedding = model.embed(samples.observation())
         latent = model.encode(embedding.detach())
         following = model.transition(latent.detach(), samples.action())
         for output in (embedding, latent, following):
-            gradients = (
-                torch.autograd.grad(output.sum(), left, allow_unused=True)
-                if left and output.requires_grad
-                else [None] * len(left)
-            )
-            pairs = list(zip(left, gradients, strict=True))
-            counts.append(sum(parameter.numel() for parameter, gradient in pairs if gradient is not None))
-            left = [parameter for parameter, gradient in pairs if gradient is None]
+            leaves = _leaves(output)
+            counts.append(sum(parameter.numel() for parameter in left if parameter in leaves))
+            left = {parameter for parameter in left if parameter not in leaves}
     model.train(training)
     of_embedding, of_encoder, of_transition = counts
     return ParameterCounts(of_embedding, of_encoder, of_transition, parameter_count(model))
+
+
+def _leaves(output: Tensor) -> set[Tensor]:
+    """The tensors with gradients that an output was computed from; no gradient is computed to find them."""
+    leaves: set[Tensor] = set()
+    nodes, seen = [output.sum().grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().endswith("AccumulateGrad"):  # the node of a leaf
+            leaves.add(node.variable)  # type: ignore[attr-defined]
+        nodes += [following for following, _ in node.next_functions]
+    return leaves
 
 
 def budget_ratio(totals: Iterable[int]) -> float:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +61,12 @@ def plugin_names(group: str) -> list[str]:
     Args:
         group: `TASKS` or `MODELS`.
     """
-    return sorted({point.name for point in importlib.metadata.entry_points(group=group)})
+    return sorted({point.name for point in _entry_points(group, tuple(sys.path))})
 
 
 def plugin_origins(group: str, name: str) -> list[str]:
     """The distributions that offer something under a name, with their versions; nothing is imported."""
-    return sorted(_origin(point) for point in importlib.metadata.entry_points(group=group, name=name))
+    return sorted(_origin(point) for point in _entry_points(group, tuple(sys.path)).select(name=name))
 
 
 def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the entry point names
@@ -80,7 +80,7 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the en
         ExtensionError: It cannot be imported, several distributions offer it, or its name is not one that a
             folder and a table can have.
     """
-    points = list(importlib.metadata.entry_points(group=group, name=name))
+    points = list(_entry_points(group, tuple(sys.path)).select(name=name))
     if len(points) > 1:
         origins = " and ".join(plugin_origins(group, name))
         raise ExtensionError(f"{name!r} is offered by {origins}; uninstall all but one")
@@ -127,6 +127,13 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
     if file is None:
         raise ExtensionError(f"{thing!r} is not defined in a file, so its version cannot be recorded")
     return f"sha256:{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
+
+
+@functools.lru_cache(maxsize=2)  # the two groups
+def _entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of what is installed; looked for again only when Python's path is another."""
+    del path  # it tells what was found from what would be found
+    return importlib.metadata.entry_points(group=group)
 
 
 def _is_name(name: str) -> bool:
