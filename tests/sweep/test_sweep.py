@@ -34,6 +34,7 @@ from tests.support.faulty_models import VARIABLE
 from tests.support.presets import TWO_TASKS
 from tests.support.recorder import Recorder
 from tests.support.rows import DEFAULTS
+from tests.support.threads import one_thread
 
 RUNS = 8
 """Models × (two splits of 2D Shapes, two seeds of Rush Hour)."""
@@ -53,12 +54,11 @@ def _timeless(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[name for name in table.columns if "seconds" in name])
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _preset(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in a folder with the preset tiny.toml, and its programs with one thread each."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (tmp_path / "tiny.toml").write_text(TWO_TASKS)
-    return tmp_path
+    (here / "tiny.toml").write_text(TWO_TASKS)
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +66,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which all runs were done one after another, in one process with one thread."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "tiny.toml").write_text(TWO_TASKS)
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.chdir(folder)
-        torch.set_num_threads(1)
         result = invoke("run", "--all", *OPTIONS, "--workers", "1")
-        torch.set_num_threads(threads)
     assert result.exit_code == 0, result.output
     return folder
 
@@ -109,7 +106,6 @@ class TestSelection:
         }
         assert len(runs) == len(got) == 27
 
-    @pytest.mark.usefixtures("here")
     @pytest.mark.parametrize("elsewhere", [False, True])
     def test_runs_begun_anew_are_placed_anew(self, *, elsewhere: bool) -> None:
         one = {"tasks": ("2d-shapes",), "models": ("none",), "train_split": "train", "elsewhere": elsewhere}
@@ -423,7 +419,6 @@ def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alone: Path, here: Path) -> None:
     """All processes at once, by SIGKILL; rounds begin anew where a sweep ends before its tenth kill."""
     began = time.monotonic()
