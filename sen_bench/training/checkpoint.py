@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections import OrderedDict
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sen_bench.errors import CheckpointError
-from sen_bench.system import write_atomically
+from sen_bench.errors import CheckpointError, NonFiniteError
+from sen_bench.system import shown, write_atomically
+from sen_bench.training.checkpoint_contents import misfit, optimizer_misfit, problem, unreadable
+from sen_bench.training.sealing import unsealed, write_sealed
 
 #: The name of the file, in the folder of a run or of a decoder.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -22,15 +23,6 @@ FORMAT_VERSION = 1
 
 # The names that fields have in the file where they are not their own.
 _KEYS = {"samples_seen": "transitions_seen"}
-
-# The types that the values in the file may have.
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("identity", "optimizer"), (dict,)),
-    "model": (dict, OrderedDict),
-    **dict.fromkeys(("epoch", "attempt", "step", "transitions_seen", "streak"), (int,)),
-    "seconds": (int, float),
-    **dict.fromkeys(("collapsed", "stopped", "compiled"), (bool,)),
-}
 
 
 @dataclass
@@ -69,15 +61,24 @@ class Checkpoint:
         """Writes the checkpoint, replacing the last one in one step.
 
         Raises:
-            CheckpointError: If the disk is full or the folder cannot be written.
+            CheckpointError: If the disk is full, the folder cannot be written, or an entry of the model's or
+                the optimiser's state could not be read back.
+            NonFiniteError: If a weight is NaN.
         """
         values = {_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
-        contents = {"format_version": FORMAT_VERSION, **values}
+        if (entry := unreadable(values)) is not None:
+            where, kind = entry
+            raise CheckpointError(
+                f"the checkpoint {path} is not written: {shown(where)} is a {shown(kind)}, which could not be"
+                " read back; a model's extra state may be tensors, numbers, text, lists and dictionaries"
+            )
+        if (what := problem(values)) is not None:
+            raise NonFiniteError(f"the checkpoint {path} is not written, because it {shown(what)}")
         # Through memory, because torch hides what the file system says ("no space left") from its caller.
         buffer = io.BytesIO()
-        torch.save(contents, buffer)
+        torch.save({"format_version": FORMAT_VERSION, **values}, buffer)
         try:
-            write_atomically(path, lambda part: part.write_bytes(buffer.getbuffer()))
+            write_atomically(path, lambda part: write_sealed(part, buffer.getbuffer()))
         except OSError as error:
             raise CheckpointError(
                 f"cannot write the checkpoint {path}: {error.strerror or error}; the last one is kept"
@@ -85,13 +86,14 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> Checkpoint:
-        """Reads a checkpoint.
+        """Reads a checkpoint, after its content was proven by its digest.
 
         Raises:
             CheckpointError: If there is no checkpoint, or it is damaged or of another version.
         """
         try:
-            contents = torch.load(path, map_location=device, weights_only=True)
+            data = unsealed(path.read_bytes())
+            contents = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         except FileNotFoundError:
             raise CheckpointError(f"there is no checkpoint {path}; train first") from None
         except (MemoryError, torch.OutOfMemoryError):
@@ -105,14 +107,14 @@ class Checkpoint:
                 else next(iter(str(error).splitlines()), type(error).__name__)
             )
             raise CheckpointError(
-                f"the checkpoint {path} cannot be read ({why}); move it away to train again"
+                f"the checkpoint {path} cannot be read ({shown(why)}); move it away to train again"
             ) from error
         version = contents.pop("format_version", None) if isinstance(contents, dict) else None
         if version != FORMAT_VERSION:
-            raise CheckpointError(f"the checkpoint {path} has format {version}, not {FORMAT_VERSION}")
+            raise CheckpointError(f"the checkpoint {path} has format {shown(version)}, not {FORMAT_VERSION}")
         contents.setdefault("compiled", False)  # in checkpoints older than --compile
-        if set(contents) != set(_TYPES) or not all(type(contents[name]) in _TYPES[name] for name in _TYPES):
-            raise CheckpointError(f"{path} is not a checkpoint of sen-bench; move it away to train again")
+        if (what := problem(contents)) is not None:
+            raise CheckpointError(f"the checkpoint {path} {shown(what)}; move it away to train again")
         return cls(**{f.name: contents[_KEYS.get(f.name, f.name)] for f in fields(cls)})
 
     def put_into(self, model: nn.Module, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -127,8 +129,10 @@ class Checkpoint:
             CheckpointError: If the state belongs to another model.
         """
         try:
+            found = misfit(self.model, model)
             model.load_state_dict(self.model)
             if optimizer is not None:
+                found = found or optimizer_misfit(self.optimizer, optimizer)
                 optimizer.load_state_dict(self.optimizer)
         except (MemoryError, torch.OutOfMemoryError):
             raise
@@ -136,8 +140,12 @@ class Checkpoint:
         except Exception as error:
             why = " ".join(str(error).split())[:200] or type(error).__name__
             raise CheckpointError(
-                f"the checkpoint {path} does not fit its model ({why}); move it away to train again"
+                f"the checkpoint {path} does not fit its model ({shown(why)}); move it away to train again"
             ) from error
+        if found is not None:
+            raise CheckpointError(
+                f"the checkpoint {path} does not fit its model ({shown(found)}); move it away to train again"
+            )
 
     def check_identity(self, identity: dict[str, str], path: Path, *, remedy: str) -> None:
         """Refuses to go on with a different run.

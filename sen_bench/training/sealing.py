@@ -1,0 +1,75 @@
+"""The digest at the end of a checkpoint, by which damage is told from content.
+
+PyTorch writes a zip archive. Its last field is a comment, which PyTorch ignores: there stands the SHA-256 of
+the archive as it was before it had a comment. So every bit of the file is covered, and any version of PyTorch
+reads it as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_MARK = b"sha256:"
+_SEAL_BYTES = len(_MARK) + 64
+# The last record of a zip archive without a comment: a signature, offsets and counts, the comment's length.
+_END = b"PK\x05\x06"
+_END_BYTES = 22
+_LENGTH_BYTES = 2
+_NO_COMMENT = bytes(_LENGTH_BYTES)
+
+
+def write_sealed(path: Path, archive: memoryview) -> None:
+    """Writes an archive and its seal.
+
+    Args:
+        path: The file.
+        archive: What `torch.save` wrote.
+
+    Raises:
+        OSError: As the file system raises it.
+        ValueError: The archive does not end as it should.
+    """
+    if bytes(archive[-_END_BYTES:][: len(_END)]) != _END or bytes(archive[-_LENGTH_BYTES:]) != _NO_COMMENT:
+        raise ValueError("PyTorch wrote something that is not a zip archive")
+    # Hashing takes about as long as writing, and both let other threads work meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(lambda: hashlib.sha256(archive).hexdigest())
+        path.write_bytes(archive[:-_LENGTH_BYTES])
+        seal = _MARK + digest.result().encode()
+    with path.open("ab") as file:
+        file.write(len(seal).to_bytes(_LENGTH_BYTES, "little") + seal)
+
+
+def unsealed(data: bytes) -> bytes:
+    """The archive in the bytes of a file, after its content was proven.
+
+    Archives of earlier versions have no seal. Of these the checksums of the zip format are compared, which
+    PyTorch itself does not do: CRC-32 of each part.
+
+    Args:
+        data: The contents of the file.
+
+    Raises:
+        ValueError: They are damaged.
+        zipfile.BadZipFile: They are not an archive at all.
+    """
+    if data[-_END_BYTES:].startswith(_END) and data.endswith(_NO_COMMENT):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"the CRC-32 of its part {damaged} is wrong")
+        return data
+    body, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+    if not body[-_END_BYTES:].startswith(_END) or not seal.startswith(_MARK):
+        raise ValueError("it is truncated, or not a checkpoint")
+    archive_bytes = body[:-_LENGTH_BYTES] + _NO_COMMENT
+    expected = _SEAL_BYTES.to_bytes(_LENGTH_BYTES, "little")
+    if (
+        body[-_LENGTH_BYTES:] != expected
+        or hashlib.sha256(archive_bytes).hexdigest().encode() != seal[len(_MARK) :]
+    ):
+        raise ValueError("its content does not have the SHA-256 that it was saved with")
+    return archive_bytes
