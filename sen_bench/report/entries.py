@@ -170,7 +170,7 @@ Place = tuple[str, str, str, int, str]
 
 
 def _published(table: pd.DataFrame) -> dict[Place, Published]:
-    """The published numbers; if there are several for one place, the first."""
+    """The published numbers; of several for one place the first, which is what counts."""
     told: dict[Place, Published] = {}
     for row in table.to_dict("records"):
         place = (row["task"], row["train_split"], row["model"], int(row["horizon"]), row["metric"])

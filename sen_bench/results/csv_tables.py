@@ -84,13 +84,14 @@ def _share_if_any(value: float) -> float:
 ShareIfAny = Annotated[float, AfterValidator(_share_if_any)]
 
 
-def _empty_is_none(value: object) -> object:
+def empty_is_none(value: object) -> object:
+    """Reads an empty field as None."""
     return None if value == _EMPTY else value
 
 
-DigestIfAny = Annotated[Digest | None, BeforeValidator(_empty_is_none)]
-CountIfAny = Annotated[Count | None, BeforeValidator(_empty_is_none)]
-TextIfAny = Annotated[Text | None, BeforeValidator(_empty_is_none)]
+DigestIfAny = Annotated[Digest | None, BeforeValidator(empty_is_none)]
+CountIfAny = Annotated[Count | None, BeforeValidator(empty_is_none)]
+TextIfAny = Annotated[Text | None, BeforeValidator(empty_is_none)]
 
 
 def frame_of(rows: Iterable[BaseModel], kind: type[BaseModel]) -> pd.DataFrame:

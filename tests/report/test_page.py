@@ -143,6 +143,15 @@ def test_a_page_of_no_runs_says_so(tmp_path: Path) -> None:
     assert "No learning curves are recorded" in page.text
 
 
+def test_of_two_published_numbers_the_posters_is_shown(tmp_path: Path) -> None:
+    append_rows(tmp_path / "runs.csv", [])
+    rows = entries(read_page_data(tmp_path))
+    (row,) = [row for row in rows if (row.task, row.model) == ("teapot-large", "none")]
+    published = row.scores["hh_at_1"].published
+    assert published is not None
+    assert (published.mean, "poster" in published.source) == (0.939, True)
+
+
 def test_every_published_number_leads_to_its_source_and_note(page: Element) -> None:
     body = _published_row(page)
     (link,) = [a for a in body.all("a") if "source" in a.attributes["href"]]
