@@ -53,8 +53,8 @@ class WorldFinding:
 
     Attributes:
         name: What was checked: "equivariance".
-        state: "passed", "failed", or "skipped", where there is nothing to check.
-        detail: In one line, what holds; or what does not: for which element and state, and by how much.
+        state: "passed", "failed", or "skipped" if there is nothing to check.
+        detail: In one line, what holds or what does not: for which element and state, and by how much.
     """
 
     name: str
@@ -68,7 +68,7 @@ class WorldReport:
 
     Attributes:
         world_id: The world.
-        findings: Of every check, in the order in which they were made.
+        findings: One for every check, in the order in which they were made.
     """
 
     world_id: str
@@ -92,15 +92,15 @@ class WorldReport:
 def check_world(
     world: World, *, states: int = STATES, seed: int = 0, tolerance: float = TOLERANCE
 ) -> WorldReport:
-    """Checks a world of one's own against everything that datasets and models rely on.
+    """Checks a world of your own against everything that datasets and models rely on.
 
     The dynamics are tried under every element of a finite group, or 100 random ones of SO(3), on states of
     random walks. A faulty world raises nothing here: what it raises is a finding.
 
     Args:
-        world: The world; another instance is made of its class for checks that reset it.
+        world: The world; checks that reset it use another instance of its class.
         states: How many states to try, each with an action; at least 4.
-        seed: From which they are drawn.
+        seed: The seed they are drawn from.
         tolerance: Largest difference between floating-point states that counts as none, as a share of their
             largest entry if that is above 1. Integers must be equal.
 
@@ -118,11 +118,11 @@ def check_world(
     if not isinstance(world, World):
         raise ConfigError(f"only an instance of sen_bench.envs.World can be checked, not {world!r}")
     for name, value, smallest in (("states", states, 4), ("seed", seed, 0), ("tolerance", tolerance, 0)):
-        if not value >= smallest:  # also where it is no number
+        if not value >= smallest:  # even if it is not a number
             raise ConfigError(f"{name} must be at least {smallest}, not {value}")
     try:
         samples = WorldSamples.draw(world, states, seed=seed, tolerance=tolerance)
-    # Code of others may raise anything, which is what is to be found out.
+    # Third-party code may raise anything, which is what is to be found out.
     except Exception as error:  # noqa: BLE001
         found = WorldFinding("states and actions", "failed", _raised(error))
         why = "no states and actions could be drawn"

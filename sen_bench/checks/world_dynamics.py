@@ -27,7 +27,7 @@ def _functions(samples: WorldSamples) -> dict[str, tuple[Callable[..., Array], t
 
 
 def check_purity(samples: WorldSamples, name: str) -> str:
-    """A function leaves its arguments and the world alone, and gives equal results for equal arguments."""
+    """Functions leave their arguments and the world alone, and give equal results for equal arguments."""
     function, arguments = _functions(samples)[name]
     given = [argument.copy() for argument in arguments]
     first = function(*given)
@@ -48,7 +48,7 @@ def check_purity(samples: WorldSamples, name: str) -> str:
 
 
 def check_batches(samples: WorldSamples, name: str) -> str:
-    """A batch gives what single calls give; so do further leading axes, and an empty batch nothing."""
+    """A batch gives what single calls give; so do further leading axes; an empty batch gives nothing."""
     function, arguments = _functions(samples)[name]
     count = len(samples.states)
     single = np.stack([function(*(argument[i].copy() for argument in arguments)) for i in range(count)])
@@ -98,7 +98,7 @@ def check_identity(samples: WorldSamples) -> str:
 
 
 def check_composition(samples: WorldSamples) -> str:
-    """Two elements after one another act as their product.
+    """Two elements, one after the other, act as their product.
 
     Of a finite group, every element after every generator, from which all products follow.
     """
@@ -170,7 +170,7 @@ def check_difference(samples: WorldSamples) -> str:
 
 
 def check_pixels(samples: WorldSamples) -> str:
-    """Where the action on images is known, the picture of the moved world is the moved picture."""
+    """If the action on images is known, the picture of the moved world is the moved picture."""
     symmetry = samples.world.symmetry
     pixels = None if symmetry.observation is None else symmetry.representations[symmetry.observation]
     if not isinstance(pixels, Representation):
@@ -191,7 +191,7 @@ def check_pixels(samples: WorldSamples) -> str:
 
 
 def check_negatives(samples: WorldSamples) -> str:
-    """Hard negatives are states beside each state, of a batch as of single ones, which can be drawn."""
+    """Hard negatives are states beside each state, in batches as for single ones, and can be drawn."""
     world, states = samples.world, samples.states
     try:
         negatives = world.negative_states(states.copy())
@@ -210,8 +210,9 @@ def _none(gaps: list[Array], says: Callable[[int, int], str]) -> None:
     """Makes sure that nothing differs.
 
     Args:
-        gaps: Of each element how far each of the N samples is off, ``[N]``; or one ``[1, N]`` of no element.
-        says: What to say of an element and a sample that differ.
+        gaps: For each element how far each of the N samples is off, ``[N]``; or one ``[1, N]`` for no
+            element.
+        says: What to say about an element and a sample that differ.
 
     Raises:
         FaultError: Something differs; the worst is named.

@@ -23,7 +23,7 @@ _SEEDS = range(5, 13)
 
 
 def _fresh(world: World, **options: Any) -> World:  # noqa: ANN401 — the world's own
-    """Another instance of a world, which was not reset yet."""
+    """Another instance of a world, which has not been reset yet."""
     return type(world)(**world.options, **options)
 
 
@@ -60,7 +60,7 @@ def check_names(samples: WorldSamples) -> str:
 
 
 def check_spaces(samples: WorldSamples) -> str:
-    """Frames and actions are members of their spaces, also after group elements; dtypes and shapes stay."""
+    """Frames and actions are members of their spaces, even after group elements; dtypes and shapes stay."""
     world = samples.world
     frames = world.render_states(samples.states.copy())
     for number, frame in enumerate(frames):
@@ -95,7 +95,7 @@ def check_spaces(samples: WorldSamples) -> str:
 
 
 def check_sampling(samples: WorldSamples) -> str:
-    """All randomness comes from the generator given; limited actions are kept to."""
+    """All randomness comes from the generator given; only allowed actions are drawn."""
     world = samples.world
     for name, draw in (("sample_state", world.sample_state), ("sample_action", world.sample_action)):
         one, other = ([draw(np.random.default_rng(seed)) for seed in _SEEDS] for _ in range(2))
@@ -156,7 +156,7 @@ def check_episodes(samples: WorldSamples) -> str:
 
 
 def check_options(samples: WorldSamples) -> str:
-    """The options rebuild the world, also after JSON."""
+    """The options rebuild the world, even after a round trip through JSON."""
     world = samples.world
     if world.world_id not in WORLDS:
         home = f"{type(world).__module__}:{type(world).__qualname__}"
@@ -174,12 +174,12 @@ def check_options(samples: WorldSamples) -> str:
     if again.options != world.options:
         raise FaultError(f"make_world with the options {text} has the options {again.options}")
     if again.symmetry != world.symmetry or not _same(samples, again):
-        raise FaultError(f"make_world with the options {text} gives a world that behaves otherwise")
+        raise FaultError(f"make_world with the options {text} gives a world that behaves differently")
     return f"make_world({world.world_id!r}, **options) rebuilds the world"
 
 
 def check_symmetry(samples: WorldSamples) -> str:
-    """The symmetry survives JSON, as which datasets store it."""
+    """The symmetry survives JSON, in which datasets store it."""
     symmetry = samples.world.symmetry
     again = Symmetry.from_json(json.loads(json.dumps(symmetry.to_json())))
     if (again.group, dict(again.representations), again.twin_elements) != (
@@ -199,7 +199,7 @@ def check_pickling(samples: WorldSamples) -> str:
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise FaultError(f"it cannot be sent to another process: {error}") from error
     if not _same(samples, again):
-        raise FaultError("a pickled copy behaves otherwise")
+        raise FaultError("a pickled copy behaves differently")
     return "a pickled copy does the same"
 
 
@@ -221,7 +221,7 @@ def check_gymnasium(samples: WorldSamples) -> str:
 
 
 def _same(samples: WorldSamples, other: World) -> bool:
-    """Whether another world steps and draws the samples alike."""
+    """Whether another world steps and draws the samples in the same way."""
     states, actions = samples.states, samples.actions
     return np.array_equal(
         other.step_states(states.copy(), actions.copy()),

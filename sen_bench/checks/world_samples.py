@@ -1,4 +1,4 @@
-"""States, actions and group elements of a world, on which it is checked, and how to speak of them."""
+"""The states, actions and group elements on which a world is checked, and how messages name them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sen_bench.symmetry import Group, action_label, element_label
 
 #: How many random elements of SO(3) are tried.
 ROTATIONS = 100
-# Steps of the walks on which states are found: what is drawn first may be special, such as an arm at rest.
+# Steps of the walks that lead to states: initial states may be special, such as an arm at rest.
 _WALK = 8
 
 
@@ -27,7 +27,7 @@ class NotApplicableError(Exception):
 
 @dataclass(frozen=True)
 class WorldSamples:
-    """A world with what it is checked on. The arrays are read-only; worlds are given copies.
+    """A world and what it is checked on. The arrays are read-only; worlds are given copies.
 
     Attributes:
         world: The world.
@@ -67,15 +67,15 @@ class WorldSamples:
         return samples
 
     def state(self, number: int) -> str:
-        """What state is meant: "state 3 [0 1]"."""
+        """The name of a state in messages: "state 3 [0 1]"."""
         return f"state {number} {_short(self.states[number])}"
 
     def action(self, number: int) -> str:
-        """What action is meant, by its name where it has one."""
+        """The name of an action in messages, its own if it has one."""
         return f"action {action_label(self.world.action_names, self.actions[number])}"
 
     def element(self, number: int) -> str:
-        """What element is meant: "element 3 (r^3)"."""
+        """The name of an element in messages: "element 3 (r^3)"."""
         label = element_label(self.world.symmetry.group, self.elements[number])
         return f"element {number} ({label})" if self.elements.ndim == 1 else f"the rotation by {label}"
 

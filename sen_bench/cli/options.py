@@ -246,8 +246,8 @@ def settings_options(command: Command) -> Command:
                 show_default=True,
                 metavar="SIZE|auto",
                 help="Memory on the device for training data, such as 8GiB; larger data is streamed through"
-                " it, in another order. auto: as the run was begun; else all in memory, if half of what is"
-                " free holds it.",
+                " it, in another order. auto: as when the run was started; new runs all in memory, if half of"
+                " what is free holds it.",
             ),
             click.option(
                 "--eval-memory",

@@ -20,7 +20,7 @@ def setting_problem(model: type[BaseModel], error: ValidationError) -> str:
 
     Returns:
         For a setting that does not exist, which one may have been meant: "training: unknown setting 'epoch';
-        did you mean 'epochs'?". Else as `first_problem` has it.
+        did you mean 'epochs'?". Otherwise what `first_problem` says.
     """
     # First of all, because what is missing may only be misspelt.
     unknown_ones = [problem["loc"] for problem in error.errors() if problem["type"] == "extra_forbidden"]
@@ -32,7 +32,7 @@ def setting_problem(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _known(model: type[BaseModel], path: list[int | str]) -> list[str]:
-    """The settings that there are at a place."""
+    """The settings that exist at a place."""
     places: list[Any] = [model]
     for key in path:
         places = [inner for place in places for inner in _inside(place, key)]
@@ -40,7 +40,7 @@ def _known(model: type[BaseModel], path: list[int | str]) -> list[str]:
 
 
 def _inside(place: Any, key: int | str) -> Iterator[Any]:  # noqa: ANN401 - the type of a field
-    """The types that a key of a type may have; several where it is a union."""
+    """The types that a key of a type may have; several if it is a union."""
     if _is_model(place):
         if key in place.model_fields:
             yield from _alternatives(place.model_fields[key].annotation)

@@ -11,7 +11,7 @@ from pydantic import ByteSize, TypeAdapter
 from sen_bench.config.settings import SEED_LIMIT
 from sen_bench.errors import ConfigError
 
-# More are a slip of the pen, and would take the memory of this machine before anything is said.
+# More must be a slip, and would fill the memory of this machine before any message.
 _MOST_SEEDS: Final = 10_000
 
 
@@ -36,7 +36,7 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """Seeds, each once and in the order given.
 
     Raises:
-        ConfigError: If there is none, they are too many, or one is no whole number from 0 to 2⁶³ - 1.
+        ConfigError: If there is none, they are too many, or one is not a whole number from 0 to 2⁶³ - 1.
     """
     if not seeds:
         raise ConfigError("no seed is given; write such as 0")
@@ -44,7 +44,7 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
         raise ConfigError(f"{len(seeds)} are too many seeds; at most {_MOST_SEEDS} can be asked for")
     for seed in seeds:
         if type(seed) is not int or not 0 <= seed < SEED_LIMIT:
-            raise ConfigError(f"{seed!r} is no seed; give a whole number from 0 to {SEED_LIMIT - 1}")
+            raise ConfigError(f"{seed!r} is not a seed; give a whole number from 0 to {SEED_LIMIT - 1}")
     return tuple(dict.fromkeys(seeds))
 
 
@@ -52,15 +52,17 @@ def parse_memory(value: str | int | None) -> int | None:
     """An amount of memory in bytes: of text such as ``8GiB`` or ``500 MB``; None for None and ``auto``.
 
     Raises:
-        ConfigError: If it has another form, or is no positive number.
+        ConfigError: If it has another form, or is not a positive number.
     """
     if value is None or value == "auto":
         return None
     if isinstance(value, str):
-        # pydantic takes a number without a unit too, and whatever follows the unit.
+        # pydantic would also accept a number without a unit, and anything after the unit.
         if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
             raise ConfigError(f"{value!r} is not a size; write 512MiB, 8GiB, 1.5GB or auto")
         return int(TypeAdapter(ByteSize).validate_python(value))
     if type(value) is not int or value < 0:
-        raise ConfigError(f"{value!r} is no amount of memory; give a number of bytes, or such as '8GiB'")
+        raise ConfigError(
+            f"{value!r} is not an amount of memory; give a number of bytes, or text such as '8GiB'"
+        )
     return value

@@ -1,8 +1,8 @@
-"""Variants of a preset: settings beside it, and the name under which folders and tables have them.
+"""Variants of a preset: settings in addition to it, and the name that folders and tables give them.
 
-The settings of a task that differ from the preset's own make the name, in alphabetical order:
-``smoke+epochs=3+models.sen.hidden=64``. No preset has a ``+`` or ``=`` in its name, so that a variant never
-meets the runs of a preset, or of another variant.
+The name consists of the settings of a task that differ from the preset's own, in alphabetical order:
+``smoke+epochs=3+models.sen.hidden=64``. No preset has a ``+`` or ``=`` in its name, so a variant never
+collides with the runs of a preset, or of another variant.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sen_bench.errors import ConfigError
 
 #: The parts of a preset that a variant may change.
 _PARTS: Final = ("training", "evaluation", "models", "data")
-# Settings in a name take so many characters at most: file systems have limits, and people too.
+# The most characters that settings take in a name: file systems have limits, and people too.
 _LONGEST: Final = 80
 _KEY: Final = re.compile(r"[a-z0-9_-]+")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -38,8 +38,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """Reads ``KEY=VALUE``, as people write settings on a command line.
 
     Args:
-        text: Such as ``training.epochs=3``. The value is a number, a truth value, a list or a text as TOML
-            has them; a word may do without quotes.
+        text: Such as ``training.epochs=3``. The value is a number, a truth value, a list or a text in TOML's
+            notation; a word needs no quotes.
 
     Returns:
         The dotted name and the value.
@@ -57,7 +57,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except tomllib.TOMLDecodeError:
         parsed = {}
     if parsed.keys() != {"value"}:
-        raise ConfigError(f"{text!r}: {value!r} is no value; write such as 3, 0.001, true, [1, 5] or a word")
+        raise ConfigError(
+            f"{text!r}: {value!r} is not a value; write for example 3, 0.001, true, [1, 5] or a word"
+        )
     return key, parsed["value"]
 
 
@@ -73,7 +75,7 @@ def setting_path(name: str) -> _Path:
         keys = ()
     if not keys:
         raise ConfigError(
-            f"{name!r} is no name of a setting; write such as training.epochs, or"
+            f"{name!r} is not the name of a setting; write for example training.epochs, or"
             ' models."module:Class".width in quotes where it has a colon'
         )
     if keys[0] == "seeds":
@@ -81,12 +83,12 @@ def setting_path(name: str) -> _Path:
     if keys[0] not in _PARTS:
         raise ConfigError(f"unknown setting {name!r}; {_meant(keys)}")
     if len(keys) < 2:
-        raise ConfigError(f"{name!r} is no setting but a section of them; name one, such as {name}.…")
+        raise ConfigError(f"{name!r} is a section of settings, not a setting; name one, such as {name}.…")
     return keys
 
 
 def _meant(keys: _Path) -> str:
-    """What may be meant by a name that begins with no section: one that lacks it, or has it misspelt."""
+    """What may be meant by a name that does not begin with a section, which may be missing or misspelt."""
     known = {field: f"training.{field}" for field in TrainingConfig.model_fields}
     known |= {field: f"evaluation.{field}" for field in EvaluationConfig.model_fields}
     known |= {part: ".".join((part, *keys[1:])) for part in _PARTS}
@@ -100,12 +102,12 @@ def make_variant(preset: Preset, task: str, settings: Settings) -> Preset:
     """A preset with other settings for a task.
 
     Args:
-        preset: The preset; no variant.
+        preset: The preset, which is not a variant.
         task: The name of the task.
-        settings: What is to be otherwise.
+        settings: What is to be different.
 
     Returns:
-        A preset of this task only, under a name of its own; the preset itself where nothing differs. Its
+        A preset of this task only, under a name of its own; the preset itself if nothing differs. Its
         datasets are those of the preset unless it has other sizes.
 
     Raises:
@@ -138,7 +140,7 @@ def change_training(preset: TaskPreset, training: Settings) -> TaskPreset:
 
     Args:
         preset: What it says.
-        training: What is to be otherwise, by the names of `TrainingConfig`.
+        training: What is to be different, by the names of `TrainingConfig`.
 
     Raises:
         ConfigError: If there is no such setting or value.
@@ -151,7 +153,7 @@ def change_training(preset: TaskPreset, training: Settings) -> TaskPreset:
 
 
 def _keys(tree: Mapping[str, Any]) -> _Path:
-    """The keys of a tree with one leaf; none where it has several."""
+    """The keys of a tree with one leaf; none if it has several."""
     if len(tree) != 1:
         return ()
     ((key, inner),) = tree.items()
@@ -174,7 +176,7 @@ def _put(tree: dict[str, Any], path: _Path, value: Any, name: str) -> None:  # n
     """Sets a leaf of a tree.
 
     Raises:
-        ConfigError: If there is a table, or a table is to be.
+        ConfigError: If there is a table at that place, or would have to be.
     """
     *sections, last = path
     for section in sections:
@@ -182,12 +184,12 @@ def _put(tree: dict[str, Any], path: _Path, value: Any, name: str) -> None:  # n
         if not isinstance(tree, dict):
             raise ConfigError(f"{name!r}: {section!r} is a setting and has none inside")
     if isinstance(value, Mapping) or isinstance(tree.get(last), dict):
-        raise ConfigError(f"{name!r} is no setting but a section of them; set each by its own name")
+        raise ConfigError(f"{name!r} is a section of settings, not a setting; set each by its own name")
     tree[last] = value
 
 
 def _differences(own: TaskPreset, changed: TaskPreset) -> dict[_Path, Any]:
-    """The settings that a variant has otherwise, by their paths in alphabetical order."""
+    """The settings in which a variant differs, by their paths in alphabetical order."""
     before, after = dict(_leaves(_tree(own), ())), dict(_leaves(_tree(changed), ()))
     paths = sorted(before.keys() | after.keys())
     return {
@@ -207,7 +209,7 @@ def _leaves(tree: Mapping[str, Any], path: _Path) -> list[tuple[_Path, Any]]:
 
 
 def _variant_name(base: str, differences: Mapping[_Path, Any]) -> str:
-    """The name of a variant; another one for other settings, on file systems that ignore case too."""
+    """The name of a variant; other settings give other names, even on file systems that ignore case."""
     pieces = [f"{_key(path)}={_text(value)}" for path, value in differences.items()]
     text = "+".join(pieces)
     readable = (
@@ -223,7 +225,7 @@ def _variant_name(base: str, differences: Mapping[_Path, Any]) -> str:
 
 
 def _key(path: _Path) -> str:
-    """The dotted name of a setting, of training without its section: other sections are none of its names."""
+    """The dotted name of a setting; training settings are written without their section."""
     return ".".join(path[1:] if path[0] == "training" else path)
 
 
@@ -232,13 +234,13 @@ def _is_readable(value: Any) -> bool:  # noqa: ANN401 — of any setting
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None and value not in _NO_WORDS
     if isinstance(value, list | tuple):
-        # A list is an option of a model, which may have a number in place of a list of one.
+        # A list is an option of a model, which may have a number instead of a list of one.
         return len(value) > (1 if isinstance(value, list) else 0) and all(map(_is_readable, value))
     return True
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 — of any setting
-    """A value as names have it: 3, 0.001, true, cosine, 1,5,10."""
+    """A value as written in names: 3, 0.001, true, cosine, 1,5,10."""
     if isinstance(value, list | tuple):
         return ",".join(map(_text, value)) if all(map(_is_readable, value)) else repr(list(value))
     if value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A dataset as PyTorch's `DataLoader` takes it, for training loops of one's own."""
+"""A dataset for PyTorch's `DataLoader`, for training loops of your own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DEFAULT_MEMORY = 256 * 2**20
 
 
 class Transition(NamedTuple):
-    """One transition as a model takes it; of a `DataLoader`, a batch of them, whose axis comes first.
+    """One transition as a model takes it; from a `DataLoader`, a batch of them, whose axis comes first.
 
     Attributes:
-        observation: float32 ``[C, H, W]`` in [0, 1]; where the world stacks frames, the oldest come first.
+        observation: float32 ``[C, H, W]`` in [0, 1]; if the world stacks frames, the oldest come first.
         action: As it is stored: int64 ``[]``, float32 ``[A]``, or float64 ``[3, 3]``.
         next_observation: float32 ``[C, H, W]``.
     """
@@ -53,12 +53,12 @@ class TwinTransition(NamedTuple):
 
 
 class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
-    """The transitions of a split as a map-style dataset of PyTorch's, read from disk as they are asked for.
+    """The transitions of a split as a map-style PyTorch dataset, read from disk as they are asked for.
 
     Transition ``episode * T + step`` leads from step to step + 1 of an episode of T steps. Works with
     `torch.utils.data.DataLoader` and any number of workers, forked or spawned: each process opens the store
-    for itself, so nothing that reads is shared between processes. (`sen_bench.data.Transitions`, which holds
-    a split on a device, is faster where the split fits there.)
+    for itself, so processes share no reader. (`sen_bench.data.Transitions`, which holds a split on a device,
+    is faster if the split fits there.)
 
     Frames are stored in chunks of about 1 MB, and a chunk is always decoded whole. The latest ones are kept,
     up to `memory` in every process; a batch decodes none twice. A second of one core gives, in random order,
@@ -67,12 +67,12 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
 
     Args:
         dataset: A dataset that is open, or the folder or URL of one.
-        twin: Whether to give the twins too: items are then `TwinTransition`, else `Transition`.
+        twin: Whether to give the twins too: items are then `TwinTransition`, otherwise `Transition`.
         memory: Bytes of decoded frames that each process keeps. One chunk is kept in any case.
 
     Raises:
         DatasetError: There is no such dataset, it is not whole, or it has no twins and they are asked for.
-        ConfigError: The memory is no positive number of bytes.
+        ConfigError: The memory is not a positive number of bytes.
 
     Example:
         >>> transitions = TransitionDataset("data/3d-blocks/train.zarr")          # doctest: +SKIP
@@ -118,7 +118,7 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Transition | TwinTransition]:
-        """Several transitions, which is what `DataLoader` asks for: each chunk is decoded once at most.
+        """Several transitions, which is what `DataLoader` asks for; each chunk is decoded at most once.
 
         Args:
             indices: As for one.
@@ -129,12 +129,12 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         """
         numbers = [self._checked(index) for index in indices]
         reader = self._opened()
-        # In the order in which they are stored, so that each chunk is needed once even if one only is kept.
+        # In the order in which they are stored, so that each chunk is decoded once even if only one is kept.
         found = {number: reader.transition(*divmod(number, self.horizon)) for number in sorted(set(numbers))}
         return [found[number] for number in numbers]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but what is open, which belongs to this process."""
+        """Everything except what is open, which belongs to this process."""
         return {**self.__dict__, "_reader": None}
 
     def _checked(self, index: SupportsIndex) -> int:
@@ -189,8 +189,8 @@ class _Reader:
 def _as_shown(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Frames ``[S, H, W, C]`` as a model takes them, ``[S · C, H, W]`` in [0, 1].
 
-    By NumPy: for so little, PyTorch's threads would wait for one another longer than they work, and those of
-    several workers for the same cores.
+    NumPy does it: for so little work, PyTorch's threads would wait for one another longer than they work, and
+    those of several workers for the same cores.
     """
     stack, height, width, channels = frames.shape
     shown = np.empty((stack, channels, height, width), np.float32)
@@ -199,7 +199,7 @@ def _as_shown(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 class _Frames:
-    """An array of frames, of which the chunks used last are kept decoded.
+    """An array of frames that keeps the chunks used last decoded.
 
     Args:
         dataset: The dataset.

@@ -93,7 +93,7 @@ def decode(
         run: A run that is trained to the end.
         out: The folder of the figure.
         formats: The file formats to write.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         epochs: Passes of the decoder over its frames.
         frames: The most frames of the training split it learns from, drawn by the seed of the run.
         force: Whether to move an existing decoder aside and start over.

@@ -101,7 +101,7 @@ def frame_of(rows: Iterable[BaseModel], kind: type[BaseModel]) -> pd.DataFrame:
 
 
 def _or_nan(value: object) -> object:
-    """What pandas reads an empty field as, in place of None."""
+    """What pandas reads an empty field as, instead of None."""
     return math.nan if value is None else value
 
 

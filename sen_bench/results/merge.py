@@ -136,7 +136,7 @@ class _Contents:
         return curves
 
     def take(self, other: _Contents, changes: dict[_Key, RunRow]) -> None:
-        """Adds rows of other contents with their curves, in place of those that are here."""
+        """Adds rows of other contents with their curves, replacing those that are here."""
         self.curves |= other.curves_of(changes, instead_of=self)
         self.rows |= changes
         self.sources |= {key: other.sources[key] for key in changes}

@@ -1,4 +1,4 @@
-"""The numbers that the paper published, `published.csv`, to compare one's own results with."""
+"""The numbers that the paper published, `published.csv`, to compare your own results with."""
 
 from __future__ import annotations
 

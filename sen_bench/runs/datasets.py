@@ -49,7 +49,7 @@ class RunData:
 
         Args:
             split: Its name.
-            progress: Is told how it goes.
+            progress: Shows how it goes.
             workers: Processes that make its shards.
             run: What makes them, instead of such processes.
 

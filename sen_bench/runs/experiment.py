@@ -96,18 +96,18 @@ def run(
     progress: Progress | bool = True,
     **training: object,
 ) -> RunResult:
-    """Trains and scores a model as ``sen-bench run`` does, and gives the model and its scores.
+    """Trains and scores a model as ``sen-bench run`` does, and returns the model and its scores.
 
-    Datasets that are missing are generated first. A run that was interrupted goes on; one that is done is not
-    done again. Its rows are put into the tables of results.
+    Datasets that are missing are generated first. An interrupted run is resumed; one that is done is not done
+    again. Its rows are put into the tables of results.
 
     Args:
         task: A task or its name: "3d-blocks".
         model: The name of one of its models, or a model of your own: its class, or "module:Class".
-        preset: How large: "smoke", "cpu", "paper", or a TOML file of your own.
+        preset: The sizes and settings: "smoke", "cpu", "paper", or a TOML file of your own.
         seed: The seed of the run.
         train_split: The split to train on.
-        settings: Settings beside the preset by their dotted names, as after ``--set``:
+        settings: Settings in addition to the preset, by their dotted names as after ``--set``:
             ``{"models.sen.hidden": 64}``. They make a variant of the preset, with a folder and rows of its
             own.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -119,12 +119,13 @@ def run(
         compiled: Whether to compile the training step.
         data_memory: Memory on the device for training data, in bytes or as "8GiB"; larger data is streamed.
         eval_memory: Memory on the device for evaluation.
-        force: Whether to move an existing run aside and begin anew.
+        force: Whether to move an existing run aside and start afresh.
         progress: True shows on stderr how it goes, False shows nothing.
-        **training: Settings of training beside the preset: ``epochs=2, learning_rate=1e-3``. Like `settings`.
+        **training: Training settings in addition to the preset: ``epochs=2, learning_rate=1e-3``. Like
+            `settings`.
 
     Raises:
-        SenBenchError: What the command line refuses, with the same message.
+        SenBenchError: Whatever the command line refuses, with the same message.
 
     Example:
         >>> result = run("3d-blocks", "sen", preset="smoke", epochs=2)  # doctest: +SKIP
@@ -181,7 +182,7 @@ def evaluate(
         data: A dataset with twins, such as ``load("3d-blocks", "eval")``; or its folder or URL.
         horizons: Numbers of steps to predict ahead.
         seed: Draws the random pairs of the distance invariance errors.
-        margin: Of the hinge in training, the scale by which a collapse is told.
+        margin: The margin of the hinge in training, by which a collapse is judged.
         memory: Memory on the device, in bytes or as "8GiB"; no score depends on it. None: what suits it.
         progress: True shows on stderr how it goes, False shows nothing.
 
@@ -190,7 +191,7 @@ def evaluate(
         "eval_episodes", "hits_at_1" and so on.
 
     Raises:
-        ConfigError: A horizon that the episodes do not have, or too few episodes to rank.
+        ConfigError: The episodes are shorter than a horizon, or too few to rank.
         DatasetError: The dataset is missing or broken, or has no twins.
         NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
     """

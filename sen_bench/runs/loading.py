@@ -28,18 +28,18 @@ def load(
     workers: int = 1,
     progress: Progress | bool = True,
 ) -> Dataset:
-    """Opens a dataset of a task, and generates it first where it is missing.
+    """Opens a dataset of a task, and generates it first if it is missing.
 
-    It lies where the command line has it: at ``data/TASK/SPLIT.zarr``, as after ``sen-bench generate``, or,
-    for a preset with sizes of its own, at ``data/PRESET/TASK/SPLIT.zarr``, as after ``sen-bench run``.
+    It lies where the command line puts it: at ``data/TASK/SPLIT.zarr``, as after ``sen-bench generate``, or,
+    for a preset with its own sizes, at ``data/PRESET/TASK/SPLIT.zarr``, as after ``sen-bench run``.
 
     Args:
         task: A task or its name: "3d-blocks".
         split: "train", "eval", or another that the task has.
         preset: Whose sizes to take: "smoke", "cpu", or a TOML file. None: the paper's.
         data: The folder of all datasets.
-        episodes: How many episodes, in place of the paper's number.
-        horizon: Steps in an episode, in place of the paper's.
+        episodes: How many episodes, instead of the paper's number.
+        horizon: Steps in an episode, instead of the paper's.
         seed: The seed of the data.
         workers: Processes that generate it. With more than one, the calling script must be importable, with
             its work below ``if __name__ == "__main__":``.
@@ -47,8 +47,8 @@ def load(
 
     Raises:
         UnknownNameError: There is no such task, split or preset.
-        ConfigError: A number is impossible, sizes are given beside a preset, or the preset says nothing about
-            the task.
+        ConfigError: A number is impossible, both sizes and a preset are given, or the preset says nothing
+            about the task.
         DatasetError: Another dataset lies there, or it is broken or cannot be written.
 
     Example:

@@ -85,7 +85,7 @@ def train_run(
 
     Args:
         run: The run, whose training data is there.
-        progress: Is told how it goes; what a person should read is kept in the run's log too.
+        progress: Shows how it goes; messages are kept in the run's log too.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to move an existing run aside and start afresh.
         profiled: Called with a profile of a few steps, whose trace is in the folder of the run.
@@ -256,7 +256,7 @@ def complete_run(
 
     Args:
         run: The run.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train again what is already trained; the old run is moved aside.
@@ -281,7 +281,7 @@ def missing_rows(
 
     Args:
         run: The run.
-        progress: Is told how it goes; what a person should read is kept in the run's log too.
+        progress: Shows how it goes; messages are kept in the run's log too.
         tensorboard: Whether to write TensorBoard events too.
         again: Whether to do so even if the table of runs has its rows.
 

@@ -39,7 +39,7 @@ def on_workers(
         runs: What is to be done, the longest first; in folders that the workers see under the same path, on
             devices as workers know them.
         client: The connection.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train again what is already trained.
 

@@ -45,7 +45,7 @@ def side_by_side(
     Args:
         runs: What is to be done, the longest first.
         share: How much of the machine may be used.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train again what is already trained.
 
@@ -163,7 +163,7 @@ class _Shown:
     """What is shown of a worker's job, until it is closed.
 
     Args:
-        progress: Who is told.
+        progress: Shows it.
         name: The name of the job.
     """
 

@@ -32,7 +32,7 @@ def one_by_one(
 
     Args:
         runs: What is to be done.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         workers: Processes that generate data.
         tensorboard: Whether to write TensorBoard events too.
         force: Whether to train again what is already trained.

@@ -35,7 +35,7 @@ class Representation:
         name: Its name, such as ``"regular"``.
         permutation: int64 ``[n, dim]``; where element g sends index i.
         matrices: float64 ``[n, dim, dim]``.
-        construction: How it was built, as JSON-able data, which is then stored in place of permutations.
+        construction: How it was built, as JSON-able data, which is then stored instead of permutations.
 
     Raises:
         SymmetryError: If the shapes do not fit, or if it is not a homomorphism.

@@ -1,4 +1,4 @@
-"""How long work tells people where it stands: one protocol, spoken by all that may take long."""
+"""How long work tells people how far it is: one protocol for everything that may take long."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Final, Protocol
 
 @dataclass(frozen=True)
 class Status:
-    """Where a training stands.
+    """How far a training is.
 
     Attributes:
-        epoch: The epoch under way, from 1.
+        epoch: The current epoch, from 1.
         epochs: How many there will be.
         step: Steps done in this epoch.
         steps: Steps in an epoch.
         loss: Mean loss of the last few steps.
         unit: What is trained on, in the plural: "transitions".
-        speed: Of those, how many a second since this process started training.
+        speed: How many of those per second since this process started training.
         seconds_left: Until the last epoch ends, at this speed.
         collapsed: Whether all latents are equal.
         restarts: How often training was restarted after a collapse.
@@ -60,7 +60,7 @@ class Status:
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """Where a counted piece of work stands.
+    """How far a counted piece of work is.
 
     Attributes:
         title: What it is.
@@ -83,13 +83,13 @@ Advance = Callable[[int, int], None]
 
 
 class Progress(Protocol):
-    """Who is told how long work goes: a `Terminal`, a log, nobody (`QUIET`), or something of your own."""
+    """What shows how long work goes: a `Terminal`, a log, nothing (`QUIET`), or something of your own."""
 
     def message(self, text: str) -> None:
         """Takes a line that a person should read, such as that a model has collapsed."""
 
     def work(self, title: str, unit: str) -> AbstractContextManager[Advance]:
-        """Shows a counted piece of work while it is under way; there may be another within it.
+        """Shows a counted piece of work while it runs; there may be another within it.
 
         Args:
             title: What it is: "evaluate sen".
@@ -101,21 +101,21 @@ class Progress(Protocol):
         """
 
     def training(self, name: str) -> AbstractContextManager[None]:
-        """Shows the training of a run while it is under way; where it stands, :meth:`status` is told."""
+        """Shows the training of a run while it runs; :meth:`status` is told how far it is."""
 
     def status(self, status: Status) -> None:
-        """Takes where the training stands that is under way; called every few steps."""
+        """Is told how far the current training is; called every few steps."""
 
 
 class SweepProgress(Progress, Protocol):
-    """Who is also told of jobs that go on at the same time, such as those of a sweep's worker processes."""
+    """What also shows jobs that run at the same time, such as those of a sweep's worker processes."""
 
     def job(self, name: str) -> AbstractContextManager[Callable[[Status | WorkStatus], None]]:
-        """Shows a job while it is under way; the value is called with where it stands."""
+        """Shows a job while it runs; the value is called with how far it is."""
 
 
 class Quiet:
-    """Tells nobody anything."""
+    """Shows nothing."""
 
     def message(self, text: str) -> None:
         """Keeps it to itself."""
@@ -139,12 +139,12 @@ class Quiet:
         yield lambda _state: None
 
 
-#: What functions tell that are given nobody to tell.
+#: What functions use if they are given no `Progress`.
 QUIET: Final = Quiet()
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``42 s``, ``7 min``, ``3.2 h``."""
+    """Seconds in words: ``42 s``, ``7 min``, ``3.2 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

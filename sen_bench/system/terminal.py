@@ -23,23 +23,23 @@ PLAIN_EVERY = 10.0
 
 
 def as_progress(progress: Progress | bool) -> Progress:  # noqa: FBT001 — as those who call from Python say it
-    """Who is told how work goes: a `Terminal` for True, nobody for False."""
+    """What shows how work goes: a `Terminal` for True, nothing for False."""
     if isinstance(progress, bool):
         return Terminal() if progress else QUIET
     return progress
 
 
 class Terminal:
-    """Shows how long work goes on stderr; stdout is left to results.
+    """Shows on stderr how long work goes; stdout is left for results.
 
-    Where stderr is no terminal, such as in a log file or a notebook, it is a plain line now and then.
+    If stderr is not a terminal, such as in a log file or a notebook, it is a plain line now and then.
 
     Args:
         quiet: Whether to show only messages.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        # Not above: whoever is only asked for help, or shows nothing, need not wait for it.
+        # Not at the top: a command that only prints its help, or shows nothing, need not wait for it.
         from rich.console import Console  # noqa: PLC0415
 
         console = Console(stderr=True)
@@ -78,7 +78,7 @@ class Terminal:
         if self._screen is None:
             yield
             return
-        # The name has a line of its own: with it, what matters would not fit a narrow terminal.
+        # The name has a line of its own: otherwise what matters would not fit a narrow terminal.
         self.message(f"training {name}")
         with self._screen.showing(*_state_columns()) as bars:
             bars.add_task("", total=None)
@@ -98,7 +98,7 @@ class Terminal:
 
     @contextmanager
     def job(self, name: str) -> Iterator[Callable[[Status | WorkStatus], None]]:
-        """Shows a job beside the others that are under way, a line for each."""
+        """Shows a job beside the others that are running, a line for each."""
         if self._screen is None:
             yield lambda state: self._plain(f"{name}: {state}", always=False)
             return
@@ -159,7 +159,7 @@ class _Screen:
 
     @contextmanager
     def showing(self, *columns: ProgressColumn) -> Iterator[Bars]:
-        """Shows a group of bars, which has none yet."""
+        """Shows a group of bars, which is still empty."""
         from rich.progress import Progress as Bars  # noqa: PLC0415 — see Terminal
 
         bars = Bars(*columns, console=self._console, auto_refresh=False)
@@ -186,7 +186,7 @@ class _Screen:
                 self._refresh()
 
     def _refresh(self) -> None:
-        """Begins to draw where there is something to draw, and ends where there no longer is."""
+        """Starts drawing when there is something to draw, and stops when there no longer is."""
         from rich.live import Live  # noqa: PLC0415 — see Terminal
 
         if self._groups and self._live is None:

@@ -24,12 +24,12 @@ def get_task(name: str) -> Task:
     """The task of that name.
 
     Args:
-        name: A name of `task_names`, or ``package.module:task`` of one's own: a `Task`, or a function that
+        name: A name of `task_names`, or ``package.module:task`` of your own: a `Task`, or a function that
             makes it. Such a task is called by all of that, also in tables, folders and presets.
 
     Raises:
         UnknownNameError: If there is none.
-        ExtensionError: If it is someone's own or a plugin's and cannot be used, or its name means two tasks.
+        ExtensionError: If it is third-party code and cannot be used, or its name means two tasks.
     """
     if plugins.is_object_name(name):
         return replace(_made(plugins.import_object(name, "task"), f"task {name!r}"), name=name)

@@ -57,7 +57,7 @@ def train_decoder(
         seed: Decides the initial weights and the order of the samples.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` of the decoder are kept.
         identity: Whose latents they are; the checkpoint of a decoder of other latents is refused.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.

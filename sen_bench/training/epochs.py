@@ -43,7 +43,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         device: Where it is trained.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What is trained; a checkpoint with another identity is refused.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         stages: Is told which step and stage is running.
     """
 

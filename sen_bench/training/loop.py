@@ -80,7 +80,7 @@ def train(
         seed: The seed of the run.
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What the run is; a checkpoint with another identity is refused.
-        progress: Is told how it goes.
+        progress: Shows how it goes.
         tensorboard: Whether to write TensorBoard events to ``folder/tensorboard`` too.
         compiled: Whether the loss and its gradient are compiled (torch.compile). The weights are then equal
             up to rounding; a run may go on either way.

@@ -98,7 +98,7 @@ def test_how_far_it_is_off_is_said(register: Callable[[type[World]], type[World]
 
 def test_options_that_do_not_rebuild_it_are_found(register: Callable[[type[World]], type[World]]) -> None:
     lost: Any = register(faulty.Optionless)
-    assert "gives a world that behaves otherwise" in _failures(check_world(lost(shade=7)))["options"]
+    assert "gives a world that behaves differently" in _failures(check_world(lost(shade=7)))["options"]
 
 
 def test_a_world_that_is_not_registered_is_told_how() -> None:

@@ -44,7 +44,7 @@ class TestReading:
 
     @pytest.mark.parametrize("text", ["", "training.epochs", "=3", "a=", "a=1 2", "a=[1", "a=.5", "a=1\nb=2"])
     def test_other_text_is_refused(self, text: str) -> None:
-        with pytest.raises(ConfigError, match=r"write (KEY=VALUE|such as)"):
+        with pytest.raises(ConfigError, match=r"write (KEY=VALUE|for example)"):
             parse_setting(text)
 
     def test_keys_with_dots_are_quoted(self) -> None:
@@ -60,10 +60,10 @@ class TestReading:
             ("horizons", "unknown setting 'horizons'; did you mean 'evaluation.horizons'?"),
             ("trainig.epochs", "unknown setting 'trainig.epochs'; did you mean 'training.epochs'?"),
             ("zzz", "unknown setting 'zzz'; settings begin with training., evaluation., models., data."),
-            ("training", "'training' is no setting but a section of them"),
+            ("training", "'training' is a section of settings, not a setting"),
             ("seeds", "seeds are no setting of a variant"),
-            ("a b", "'a b' is no name of a setting"),
-            ("training.epochs = 1\nx", "is no name of a setting"),
+            ("a b", "'a b' is not the name of a setting"),
+            ("training.epochs = 1\nx", "is not the name of a setting"),
         ],
     )
     def test_what_is_no_setting_is_refused_with_what_may_be_meant(self, key: str, message: str) -> None:
@@ -162,8 +162,8 @@ class TestRefusals:
             ("training.epochs", 0, "training.epochs: Input should be greater than 0 (got 0)"),
             ("training.precision", "float23", "training.precision: Input should be 'float32' or 'bfloat16'"),
             ("training.epochs.x", 3, "'training.epochs.x': 'epochs' is a setting and has none inside"),
-            ("models.sen", 3, "'models.sen' is no setting but a section of them"),
-            ("models.sen.hidden", {"a": 1}, "'models.sen.hidden' is no setting but a section of them"),
+            ("models.sen", 3, "'models.sen' is a section of settings, not a setting"),
+            ("models.sen.hidden", {"a": 1}, "'models.sen.hidden' is a section of settings, not a setting"),
             ("evaluation.horizons", [1, 1], "evaluation.horizons: each may stand there once"),
         ],
     )
