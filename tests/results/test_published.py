@@ -29,7 +29,7 @@ def test_numbers_are_about_tasks_splits_models_and_metrics_there_are() -> None:
 def test_the_three_results_that_carry_the_paper_are_the_posters() -> None:
     table = read_published()
     first = table.drop_duplicates(["task", "train_split", "metric", "model"])
-    told = first.set_index(["task", "train_split", "metric", "model"])
+    told = first.set_index(["task", "train_split", "metric", "model"]).to_dict("index")
     for place, mean, horizon in (
         (("2d-shapes", "train-limited", "hits_at_1", "sen"), 1.0, 10),
         (("2d-shapes", "train-limited", "hits_at_1", "none"), 0.028, 10),
@@ -39,7 +39,7 @@ def test_the_three_results_that_carry_the_paper_are_the_posters() -> None:
         (("teapot-large", "train", "hh_at_1", "none"), 0.939, 1),
         (("teapot-large", "train", "th_at_1_pitch", "none"), 0.6, 1),
     ):
-        row = told.loc[place]
+        row = told[place]
         assert (row["mean"], row["horizon"], row["source"]) == (mean, horizon, POSTER)
     # The submission's row of 3D Blocks with all actions is a copy of another task's.
     assert not len(table.query("task == '3d-blocks' and train_split == 'train'"))
