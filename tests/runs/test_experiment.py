@@ -152,7 +152,7 @@ def test_mistakes_of_python_alone_are_refused_in_one_line() -> None:
     for given, message in (
         ({"seed": -1}, "-1 is not a seed"),
         ({"seed": "0"}, "'0' is not a seed"),
-        ({"data_memory": "8 gigs"}, "'8 gigs' is no size"),
+        ({"data_memory": "8 gigs"}, "'8 gigs' is not a size"),
         ({"workers": 0}, "0 workers can generate nothing"),
         ({"epochs": 2, "settings": {"training.epochs": 2}}, "training.epochs is given twice"),
         ({"model": Local}, "define it at the top level of a module"),
