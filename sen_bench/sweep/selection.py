@@ -74,9 +74,9 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            check_seeds(self.seeds)
-        for memory in (self.data_memory, self.eval_memory):
-            parse_memory(memory)
+            object.__setattr__(self, "seeds", check_seeds(self.seeds))
+        for name in ("data_memory", "eval_memory"):
+            object.__setattr__(self, name, parse_memory(getattr(self, name)))
         change_training(TaskPreset(), self.training)
 
     @property

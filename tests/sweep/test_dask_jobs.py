@@ -1,0 +1,96 @@
+"""Runs on a cluster: they are the runs of this machine, whichever worker dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import distributed
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from tests.support.commands import invoke
+from tests.support.faulty_models import VARIABLE
+from tests.support.sweeps import OPTIONS, tables, timeless
+
+
+@pytest.fixture(scope="module")
+def poison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Written, it kills the worker whose model embeds that often. The workers inherit its name."""
+    path = tmp_path_factory.mktemp("mortal") / "poison"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def workers(poison: Path) -> Iterator[str]:
+    """The address of a scheduler with two worker processes."""
+    assert not poison.exists()
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "5 minutes"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, silence_logs=50, dashboard_address=":0"
+        ) as cluster,
+    ):
+        yield str(cluster.scheduler_address)
+
+
+@pytest.mark.slow
+class TestOnACluster:
+    def test_the_rows_are_those_of_this_machine(self, workers: str, alone: Path, here: Path) -> None:
+        result = invoke("run", "--all", *OPTIONS, "--cluster", workers)
+        assert result.exit_code == 0, result.output
+        for got, expected in zip(tables(here), tables(alone), strict=True):
+            pd.testing.assert_frame_equal(got, expected)
+        assert not list(here.rglob("cluster-*"))
+
+    def test_a_worker_killed_in_mid_run_and_its_run_goes_on_elsewhere(
+        self, workers: str, poison: Path, here: Path
+    ) -> None:
+        model = "tests.support.faulty_models:Mortal"
+        options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--quiet")
+        expected = invoke("run", "2d-shapes", *options, "--results", "undisturbed", "--runs", "undisturbed")
+        assert expected.exit_code == 0, expected.output
+        # Four batches an epoch, each embedded before and after: the second epoch.
+        poison.write_text("12")
+        result = invoke("run", "2d-shapes", *options, "--cluster", workers)
+        assert result.exit_code == 0, result.output
+        assert not poison.exists()
+        log = (
+            here / "runs/2d-shapes/train/tests.support.faulty_models-Mortal/tiny/seed-0/run.log"
+        ).read_text()
+        assert log.count("training 2d-shapes") == 2
+        assert log.count("epoch 1/3") == 1, "it went on from its checkpoint"
+        got, want = (timeless(pd.read_csv(here / name / "runs.csv")) for name in ("results", "undisturbed"))
+        pd.testing.assert_frame_equal(got, want)
+
+    def test_begun_anew_it_is_moved_aside_once_however_many_workers_die_over_it(
+        self, workers: str, poison: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sen_bench.runs.folder._RELEASE_SECONDS", 0.1)
+        model = "tests.support.faulty_models:Mortal"
+        options = ("--preset", "tiny.toml", "--models", model, "--device", "cpu", "--cluster", workers)
+        folder = here / "runs/2d-shapes/train/tests.support.faulty_models-Mortal/tiny/seed-0"
+        assert invoke("run", "2d-shapes", *options, "--quiet").exit_code == 0
+        with FileLock(folder.with_name(".seed-0.lock")):
+            refused = invoke("run", "2d-shapes", *options, "--quiet", "--force")
+            assert refused.exit_code == 1
+            assert "another process is training" in refused.stderr
+            assert not folder.with_name("seed-0.old-1").exists()
+        poison.write_text("12")
+        assert invoke("run", "2d-shapes", *options, "--quiet", "--force").exit_code == 0
+        assert not poison.exists()
+        assert (folder / "run.log").read_text().count("epoch 1/3") == 1, "it went on from its checkpoint"
+        assert folder.with_name("seed-0.old-1").exists()
+        assert not folder.with_name("seed-0.old-2").exists()
+
+    def test_a_run_that_fails_does_not_stop_the_others(self, workers: str, here: Path) -> None:
+        models = "tests.support.faulty_models:Raising,tests.support.faulty_models:Plain"
+        options = ("--preset", "tiny.toml", "--models", models, "--device", "cpu", "--quiet")
+        result = invoke("run", "2d-shapes", *options, "--cluster", workers)
+        assert result.exit_code == 1
+        assert set(pd.read_csv(here / "results/runs.csv")["model"]) == {"tests.support.faulty_models:Plain"}
+        assert "IndexError: fell off the edge" in result.stderr

@@ -1,0 +1,106 @@
+"""What is planned before a sweep begins: what is done, in which order the rest runs, for how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sen_bench.cli.plan_table import format_plan
+from sen_bench.results.folder import ResultsFolder
+from sen_bench.runs.run import Run
+from sen_bench.runs.workspace import Workspace
+from sen_bench.sweep import Estimates, make_plan, select_runs, threads_per_job
+from tests.support.commands import invoke
+from tests.support.rows import DEFAULTS
+from tests.support.sweeps import OPTIONS, RUNS, selection
+
+
+def _row(run: Run, **changes: Any) -> dict[str, Any]:
+    config = run.config
+    names = {"task": config.task, "model": config.model, "train_split": config.train_split}
+    return {**DEFAULTS, **names, "run_id": run.name, "preset": run.preset.name, "device": "cpu", **changes}
+
+
+class TestPlan:
+    def test_an_estimate_is_the_seconds_of_a_transition_and_of_an_episode(self) -> None:
+        sen, full, none = select_runs(selection(tasks=("rush-hour",)))
+        (other,) = select_runs(selection(tasks=("teapot-large",), models=("none",)))
+        rows = pd.DataFrame(
+            [
+                _row(sen, transitions_seen=100, train_seconds=3.0, eval_episodes=10, eval_seconds=1.0),
+                _row(none, transitions_seen=100, train_seconds=1.0, eval_episodes=10, eval_seconds=2.0),
+                _row(none, device="GPU", transitions_seen=1, train_seconds=1.0, eval_seconds=0.0),
+            ]
+        )
+        rows.loc[2, "run_id"] = "another"
+        estimates = Estimates(rows)
+        # 100 episodes of 50 steps, 4 epochs; 500 episodes to score.
+        assert estimates.seconds(sen, "cpu") == pytest.approx(20_000 * 0.03 + 500 * 0.1)
+        assert estimates.seconds(none, "cpu") == pytest.approx(20_000 * 0.01 + 500 * 0.2)
+        # Of the third model, the mean of the others.
+        assert estimates.seconds(full, "cpu") == pytest.approx(20_000 * 0.02 + 500 * 0.15), (
+            "the mean of its kin"
+        )
+        assert estimates.seconds(full, "GPU") == pytest.approx(20_000 * 1.0)
+        assert estimates.seconds(other) is None
+
+    def test_an_earlier_run_of_other_settings_does_not_hide_a_later_one_of_the_same_name(self) -> None:
+        (run,) = select_runs(selection(tasks=("rush-hour",), models=("sen",)))
+        cost = {"transitions_seen": 100, "train_seconds": 1.0, "eval_episodes": 10, "eval_seconds": 0.0}
+        later = [_row(run, device="GPU", config_digest="sha256:b", horizon=h, **cost) for h in (1, 10)]
+        estimates = Estimates(pd.DataFrame([_row(run, device="cpu", **cost), *later]))
+        assert estimates.seconds(run, "GPU") == pytest.approx(20_000 * 0.01)
+        assert estimates.seconds(run, "cpu") == pytest.approx(20_000 * 0.01)
+
+    def test_the_longest_come_first_and_jobs_share_the_time(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs = select_runs(
+            selection(tasks=("rush-hour",), workspace=Workspace(here, here, ResultsFolder(here)))
+        )
+        seconds = dict(zip((run.name for run in runs), (5.0, 9.0, 6.0), strict=True))
+        monkeypatch.setattr(Estimates, "seconds", lambda _self, run, *_: seconds[run.name], raising=True)
+        plan = make_plan(runs, jobs=2, force=False, device="cpu")
+        assert [seconds[run.name] for run in plan.to_do] == [9.0, 6.0, 5.0]
+        assert plan.seconds == 11.0
+        assert make_plan(runs, jobs=1, force=False, device="cpu").seconds == 20.0
+        on_a_cluster = make_plan(runs, jobs=None, force=False, device="cpu")
+        assert [seconds[run.name] for run in on_a_cluster.to_do] == [9.0, 6.0, 5.0]
+        assert "time: about 20 s, by one worker" in format_plan(on_a_cluster, on="tcp://x:1")
+        assert [path.name for path in plan.missing_data] == ["train.zarr", "eval.zarr"]
+
+    def test_what_is_known_of_this_device_orders_before_what_is_known_of_others(self) -> None:
+        runs = select_runs(selection(tasks=("rush-hour",)))
+        sen, full, none = runs
+        rows = [
+            _row(sen, device="GPU", transitions_seen=1000, train_seconds=1.0),
+            _row(sen, run_id="another", transitions_seen=1000, train_seconds=900.0),
+            _row(full, device="GPU", transitions_seen=1000, train_seconds=3.0),
+            _row(none, device="GPU", transitions_seen=1000, train_seconds=2.0),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Estimates, "for_runs", lambda _runs: Estimates(pd.DataFrame(rows)))
+            plan = make_plan(runs, jobs=2, force=False, device="GPU")
+        assert plan.to_do == [full, none, sen]
+
+    def test_a_dry_run_says_what_is_done_and_touches_nothing(self, alone: Path, here: Path) -> None:
+        output = invoke("run", "--all", *OPTIONS, "--dry-run").stdout
+        assert f"{RUNS} runs: 0 done, {RUNS} to run on cpu" in output
+        assert "datasets to generate: 5" in output
+        assert "time: unknown, as the tables have no run of this preset on cpu" in output
+        assert [path.name for path in here.iterdir()] == ["tiny.toml"]
+        folders = [f"--{name}={alone / name}" for name in ("data", "runs", "results")]
+        output = invoke("run", "--all", *OPTIONS, *folders, "--seeds", "0-2", "--dry-run").stdout
+        # Three seeds of six rows; of 2D Shapes one is done, of Rush Hour two.
+        assert "18 runs: 8 done, 10 to run on cpu" in output
+        assert "time: about" in output
+        assert "(an estimate from earlier runs of this preset, however many shared" in output
+
+    def test_threads_are_divided(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        assert [threads_per_job(jobs, 16) for jobs in (1, 3, 12, 40)] == [16, 5, 1, 1]
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        assert threads_per_job(12, 16) == 4
