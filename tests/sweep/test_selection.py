@@ -162,7 +162,7 @@ class TestSettings:
                 {"training": {"on_colapse": "stop"}},
                 "unknown setting 'on_colapse'; did you mean 'on_collapse'",
             ),
-            ({"seeds": (-1,)}, "-1 is no seed"),
+            ({"seeds": (-1,)}, "-1 is not a seed"),
             ({"seeds": ()}, "no seed is given"),
             ({"data_memory": -1}, "-1 is not an amount of memory"),
             ({"eval_memory": "8 gigs"}, "'8 gigs' is not a size"),
