@@ -13,6 +13,8 @@ from rich.table import Table
 import sen_bench.results
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from sen_bench.results import Metric
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     """The leaderboard as plain text for a terminal: shares in percent, mean ± std if there are several runs.
 
-    A star marks the scores whose intervals are apart from those of the symmetric embedding network. Rows that
-    differ only in data or configuration get a column with the beginnings of their digests; if not all runs
-    were on the same devices, each row names its own; columns that are empty in all rows are left out.
+    Beside a score, in brackets, stands what predicting no change scores, where that was recorded; an equals
+    sign marks errors that are no better. A star marks the scores whose intervals are apart from those of the
+    symmetric embedding network. Rows that differ only in data or configuration get a column with the
+    beginnings of their digests; if not all runs were on the same devices, each row names its own; columns
+    that are empty in all rows are left out.
 
     Args:
         leaderboard: Of `aggregate`.
@@ -68,9 +72,21 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
     Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]
-    if any(leaderboard[f"{metric.name}_vs_sen"].isin(_APART).any() for metric in shown):
-        lines += ["", "* interval apart from that of the symmetric embedding network, better or worse"]
+    notes = _notes(leaderboard, shown)
+    lines += ["", *notes] if notes else []
     return "\n".join(lines)
+
+
+def _notes(leaderboard: pd.DataFrame, shown: Sequence[Metric]) -> list[str]:
+    """What the marks mean that the table has."""
+    notes = []
+    if any(_in_brackets(row, metric) for row in leaderboard.to_dict("records") for metric in shown):
+        notes.append("(…) predicting that nothing changes, from the model's own latents")
+    if leaderboard["relative_error_mean"].map(sen_bench.results.no_better_than_no_change).any():
+        notes.append(f"= no better than no change: relative error of {sen_bench.results.NO_BETTER:g} or more")
+    if any(leaderboard[f"{metric.name}_vs_sen"].isin(_APART).any() for metric in shown):
+        notes.append("* interval apart from that of the symmetric embedding network, better or worse")
+    return notes
 
 
 def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
@@ -85,7 +101,17 @@ def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
         std = row[f"{name}_std"]
         spread = "" if math.isnan(std) else f" ± {_number(std, metric, digits=2)}"
     star = " *" if row[f"{name}_vs_sen"] in _APART else ""
-    return _number(row[f"{name}_iqm" if iqm else f"{name}_mean"], metric) + spread + star
+    beside = _in_brackets(row, metric)
+    if name == "relative_error" and sen_bench.results.no_better_than_no_change(row["relative_error_mean"]):
+        beside = " ="
+    return _number(row[f"{name}_iqm" if iqm else f"{name}_mean"], metric) + spread + beside + star
+
+
+def _in_brackets(row: dict[Any, Any], metric: Metric) -> str:
+    """What predicting no change scores, or nothing where there is no such score."""
+    no_change = sen_bench.results.no_change(metric)
+    value = math.nan if no_change is None else row[f"{no_change.name}_mean"]
+    return "" if math.isnan(value) else f" ({_number(value, metric)})"
 
 
 def _number(value: float, metric: Metric, *, digits: int = 3) -> str:

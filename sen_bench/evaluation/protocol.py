@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,22 +14,22 @@ from torch import Tensor
 from sen_bench.baselines import WorldModel
 from sen_bench.config import DEFAULT_HORIZONS
 from sen_bench.errors import ConfigError
+from sen_bench.evaluation.frames import EvaluationFrames
 from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
     EquivarianceError,
     distance_invariance_error,
     element_keys,
-    hard_hits,
     is_collapsed,
     latent_spread,
     random_order,
     rank_predictions,
     relative_error,
-    require_finite,
     rows_within,
     separation,
     twin_pairs,
 )
+from sen_bench.evaluation.rollouts import Rollouts
 from sen_bench.system import QUIET, Advance, Progress, free_memory
 
 _MIB = 1 << 20
@@ -43,40 +43,6 @@ def default_memory(device: torch.device) -> int:
     what is free if that is less.
     """
     return _CPU_MEMORY if device.type == "cpu" else min(_GPU_MEMORY, free_memory(device) // 2)
-
-
-class EvaluationFrames(Protocol):
-    """The frames of evaluation episodes and of their twins: the same episodes after a group element.
-
-    Every `index` is an int64 tensor of episode numbers on `device`.
-    """
-
-    @property
-    def device(self) -> torch.device:
-        """Where tensors are expected and returned."""
-
-    @property
-    def horizon(self) -> int:
-        """Actions in an episode, T."""
-
-    def __len__(self) -> int:
-        """Number of episodes."""
-
-    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
-        """Frame 0 … T of some episodes, float32 `[B, C, H, W]` in [0, 1]."""
-
-    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
-        """All actions of some episodes, `[B, T, ...]`."""
-
-    def elements(self, index: slice) -> Tensor:
-        """The group element g of each twin, int64 `[B]`, or float64 `[B, 3, 3]` where the group is SO(3)."""
-
-    @property
-    def has_negatives(self) -> bool:
-        """Whether there are hard negatives of every step."""
-
-    def negatives(self, index: Tensor, frame: int) -> Tensor:
-        """Observations of the hard negatives of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +70,12 @@ class HorizonScores:
         latent_spread: RMS distance of the true latents p steps ahead from their mean.
         separation: Mean over random pairs of those latents of min(1, energy / margin).
         collapsed: Whether `separation` says that the encoder has collapsed.
+        no_change_hits_at_1: H@1 of predicting that nothing changes: of the latents of the first observations
+            in place of the predictions.
+        no_change_hits_at_5: The same for rank 5 or better.
+        no_change_hits_at_10: The same for rank 10 or better.
+        no_change_mrr: MRR of predicting that nothing changes.
+        no_change_hh_at_1: HH@1 of predicting that nothing changes; NaN where there are no negatives.
     """
 
     horizon: int
@@ -123,6 +95,11 @@ class HorizonScores:
     latent_spread: float
     separation: float
     collapsed: bool
+    no_change_hits_at_1: float
+    no_change_hits_at_5: float
+    no_change_hits_at_10: float
+    no_change_mrr: float
+    no_change_hh_at_1: float
 
 
 def evaluate(
@@ -170,15 +147,17 @@ def evaluate(
     pairs = twin_pairs(keys, order)
     # Unlike the pairs of DIE, those of the separation may differ in the element of their twins.
     shuffled = random_order(torch.zeros_like(keys), seed=seed)
-    original = _Rollouts(model, episodes, sorted(set(horizons)), twin=False)
-    twin = _Rollouts(model, episodes, sorted(set(horizons)), twin=True)
+    original = Rollouts(model, episodes, sorted(set(horizons)), twin=False)
+    twin = Rollouts(model, episodes, sorted(set(horizons)), twin=True)
     scores = []
     with _scoring(model):
         with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
             errors = _roll_out_all(model, original, twin, elements, keys, order, chunk=chunk, advance=advance)
         for horizon in horizons:
             true, predicted = original.checked(horizon)
-            ranking = rank_predictions(true, predicted, chunk=rows_within(ranking_memory, len(true)))
+            rows = rows_within(ranking_memory, len(true))
+            ranking = rank_predictions(true, predicted, chunk=rows)
+            no_change = rank_predictions(true, original.true[0], chunk=rows)
             apart = separation(model.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
                 HorizonScores(
@@ -190,7 +169,7 @@ def evaluate(
                     mrr=ranking.mrr(),
                     hits_at_1_optimistic=ranking.hits_at(1, "optimistic"),
                     mrr_optimistic=ranking.mrr("optimistic"),
-                    hh_at_1=original.hard_hits_at_1(horizon),
+                    hh_at_1=_share(original.hard.get(horizon)),
                     ee_embedding=errors.equivariance,
                     ee_latent=errors.latent_equivariance,
                     die_embedding=errors.invariance,
@@ -199,9 +178,19 @@ def evaluate(
                     latent_spread=latent_spread(true),
                     separation=apart,
                     collapsed=is_collapsed(apart),
+                    no_change_hits_at_1=no_change.hits_at(1),
+                    no_change_hits_at_5=no_change.hits_at(5),
+                    no_change_hits_at_10=no_change.hits_at(10),
+                    no_change_mrr=no_change.mrr(),
+                    no_change_hh_at_1=_share(original.hard_no_change.get(horizon)),
                 )
             )
     return scores
+
+
+def _share(hits: Tensor | None) -> float:
+    """The share of hits; NaN where nothing could be hit."""
+    return math.nan if hits is None else float(hits.double().mean())
 
 
 class _Errors(NamedTuple):
@@ -210,85 +199,6 @@ class _Errors(NamedTuple):
     equivariance: float
     latent_equivariance: float
     invariance: float
-
-
-class _Rollouts:
-    """Latents of all episodes, or of all their twins, filled chunk by chunk in any order.
-
-    Attributes:
-        true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
-        predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
-        hard: Whether those predictions beat every hard negative by horizon, bool `[N]` each; empty for twins
-            and if there are no negatives.
-    """
-
-    def __init__(
-        self, model: WorldModel, episodes: EvaluationFrames, horizons: Sequence[int], *, twin: bool
-    ) -> None:
-        self._model = model
-        self._episodes = episodes
-        self._horizons = horizons
-        self._twin = twin
-        self._whose = " of the twins" if twin else ""
-        self.true: dict[int, Tensor] = {}
-        self.predicted: dict[int, Tensor] = {}
-        self.hard: dict[int, Tensor] = {}
-
-    def add(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Rolls some episodes out and encodes their true frames at the horizons.
-
-        Args:
-            index: Which episodes, int64 `[B]`.
-
-        Returns:
-            The embeddings and the latents of their first observations, `[B, *embedding_shape]` and
-            `[B, *latent_shape]`.
-
-        Raises:
-            NonFiniteError: One of those embeddings is NaN or infinite.
-        """
-        embedding = self._model.embed(self._episodes.observations(index, 0, twin=self._twin))
-        require_finite(embedding, f"embeddings of first observations{self._whose}")
-        actions = self._episodes.actions(index, twin=self._twin)
-        latent = first = self._model.encode(embedding)
-        self._keep(self.true, 0, index, latent)
-        for step in range(1, self._horizons[-1] + 1):
-            latent = self._model.transition(latent, actions[:, step - 1])
-            if step in self._horizons:
-                observation = self._episodes.observations(index, step, twin=self._twin)
-                true = self._model.encode(self._model.embed(observation))
-                self._keep(self.true, step, index, true)
-                self._keep(self.predicted, step, index, latent)
-                if self._episodes.has_negatives and not self._twin:
-                    self._keep(self.hard, step, index, self._beats_negatives(index, step, latent, true))
-        return embedding, first
-
-    def _beats_negatives(self, index: Tensor, step: int, predicted: Tensor, true: Tensor) -> Tensor:
-        """Whether predictions are nearer to the true latents than to those of the negatives, bool `[B]`."""
-        observations = self._episodes.negatives(index, step)
-        negatives = self._model.encode(self._model.embed(observations.flatten(0, 1)))
-        return hard_hits(predicted, true, negatives.view(*observations.shape[:2], *negatives.shape[1:]))
-
-    def hard_hits_at_1(self, horizon: int) -> float:
-        """HH@1 at a horizon; NaN where there are no negatives."""
-        return float(self.hard[horizon].double().mean()) if horizon in self.hard else math.nan
-
-    def checked(self, horizon: int) -> tuple[Tensor, Tensor]:
-        """True and predicted latents at a horizon, `[N, ...]` each.
-
-        Raises:
-            NonFiniteError: One of them is NaN or infinite.
-        """
-        true, predicted = self.true[horizon], self.predicted[horizon]
-        steps = f"{horizon} step{'s' if horizon > 1 else ''}"
-        require_finite(true, f"true latents{self._whose}, {steps}")
-        require_finite(predicted, f"predicted latents{self._whose}, {steps}")
-        return true, predicted
-
-    def _keep(self, kept: dict[int, Tensor], frame: int, index: Tensor, latent: Tensor) -> None:
-        if frame not in kept:
-            kept[frame] = latent.new_empty(len(self._episodes), *latent.shape[1:])
-        kept[frame][index] = latent
 
 
 def _check(episodes: EvaluationFrames, horizons: Sequence[int], chunk: int) -> None:
@@ -321,8 +231,8 @@ def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractCont
 
 def _roll_out_all(
     model: WorldModel,
-    original: _Rollouts,
-    twin: _Rollouts,
+    original: Rollouts,
+    twin: Rollouts,
     elements: Tensor,
     keys: Tensor,
     order: Tensor,
@@ -360,7 +270,7 @@ def _roll_out_all(
     return _Errors(equivariance.value(), latent_equivariance.value(), invariance.value())
 
 
-def _die_of_model(original: _Rollouts, twin: _Rollouts, horizon: int, pairs: tuple[Tensor, Tensor]) -> float:
+def _die_of_model(original: Rollouts, twin: Rollouts, horizon: int, pairs: tuple[Tensor, Tensor]) -> float:
     """DIE of predictions against randomly paired true latents, by the mean norm of the first latents."""
     true, predicted = original.checked(horizon)
     twin_true, twin_predicted = twin.checked(horizon)

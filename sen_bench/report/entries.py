@@ -13,7 +13,7 @@ from sen_bench.config import load_preset
 from sen_bench.errors import ExtensionError
 from sen_bench.report.formatting import column_title, score_text
 from sen_bench.report.page_data import PageData
-from sen_bench.results import GROUP, SHOWN, Metric
+from sen_bench.results import GROUP, SHOWN, Metric, no_better_than_no_change, no_change
 from sen_bench.tasks import Task, get_task, task_names
 
 
@@ -50,6 +50,7 @@ class Score:
         high: Upper end.
         versus: How it compares with the symmetric embedding network, in words, or an empty text.
         published: What the paper reports for the same task, split, model and horizon.
+        no_change: What predicting that nothing changes scores on the same latents.
     """
 
     mean: float = math.nan
@@ -58,6 +59,7 @@ class Score:
     high: float = math.nan
     versus: str = ""
     published: Published | None = None
+    no_change: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class Entry:
     def collapsed(self) -> int:
         """How many of its runs collapsed."""
         return sum(run.collapsed for run in self.runs)
+
+    @property
+    def no_better(self) -> bool:
+        """Whether it predicts no better than that nothing changes, by its relative error."""
+        return no_better_than_no_change(self.scores["relative_error"].mean)
 
 
 def usable_tasks() -> list[Task]:
@@ -211,7 +218,7 @@ def _run_entries(
                 preset=row["preset"],
                 horizon=int(row["horizon"]),
                 variant=f"({among.index(_digests(row)) + 1})" if len(among) > 1 else "",
-                scores={m.name: _score(row, m.name, published.get((*place, m.name))) for m in SHOWN},
+                scores={m.name: _score(row, m, published.get((*place, m.name))) for m in SHOWN},
                 runs=tuple(_facts(run) for run in runs.to_dict("records")),
                 devices=tuple(sorted(set(runs["device"]))),
                 parameters=int(row["parameters"]),
@@ -233,14 +240,16 @@ def _digests(row: Mapping[Any, Any]) -> tuple[Any, ...]:
 _VERSUS: Final = {"better": "better than SEN", "worse": "worse than SEN", "overlap": "not apart"}
 
 
-def _score(row: Mapping[Any, Any], metric: str, published: Published | None) -> Score:
+def _score(row: Mapping[Any, Any], metric: Metric, published: Published | None) -> Score:
+    name, beside = metric.name, no_change(metric)
     return Score(
-        float(row[f"{metric}_mean"]),
-        float(row[f"{metric}_std"]),
-        float(row[f"{metric}_iqm_low"]),
-        float(row[f"{metric}_iqm_high"]),
-        _VERSUS.get(row[f"{metric}_vs_sen"], ""),
+        float(row[f"{name}_mean"]),
+        float(row[f"{name}_std"]),
+        float(row[f"{name}_iqm_low"]),
+        float(row[f"{name}_iqm_high"]),
+        _VERSUS.get(row[f"{name}_vs_sen"], ""),
         published,
+        math.nan if beside is None else float(row[f"{beside.name}_mean"]),
     )
 
 

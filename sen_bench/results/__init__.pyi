@@ -13,5 +13,8 @@ from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
 from .rows import read_runs as read_runs
 from .scores import METRICS as METRICS
+from .scores import NO_BETTER as NO_BETTER
 from .scores import SHOWN as SHOWN
 from .scores import Metric as Metric
+from .scores import no_better_than_no_change as no_better_than_no_change
+from .scores import no_change as no_change

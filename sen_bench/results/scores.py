@@ -188,6 +188,23 @@ METRICS: Final = (
         "mean over random pairs of latents of min(1, energy / margin)",
         averaged=False,
     ),
+    *(
+        Metric(
+            f"no_change_{name}",
+            ShareIfAny,
+            "ranking",
+            f"{heading} of predicting that nothing changes",
+            detail="; empty in rows that were written before it was recorded",
+            appended=True,
+        )
+        for name, heading in (
+            ("hits_at_1", "H@1"),
+            ("hits_at_5", "H@5"),
+            ("hits_at_10", "H@10"),
+            ("mrr", "MRR"),
+            ("hh_at_1", "HH@1"),
+        )
+    ),
 )
 """All scores, in the order of their columns."""
 
@@ -196,6 +213,23 @@ AVERAGED: Final = tuple(metric for metric in METRICS if metric.averaged)
 
 COMPARED: Final = tuple(metric for metric in METRICS if metric.higher_is_better is not None)
 """Scores by which models are compared."""
+
+_BY_NAME: Final = {metric.name: metric for metric in METRICS}
+
+
+def no_change(metric: Metric) -> Metric | None:
+    """The score of predicting that nothing changes, to be read beside a score; None where there is none."""
+    return _BY_NAME.get(f"no_change_{metric.name}")
+
+
+NO_BETTER: Final = 0.9
+"""Relative error from which a model counts as no better than no change [ours]."""
+
+
+def no_better_than_no_change(relative_error: float) -> bool:
+    """Whether a model predicts motion no better than one that predicts none; False where that is unknown."""
+    return relative_error >= NO_BETTER
+
 
 SHOWN: Final = tuple(
     sorted(

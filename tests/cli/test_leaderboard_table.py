@@ -76,5 +76,19 @@ def test_terminal_shows_intervals_and_marks_what_is_apart() -> None:
     assert "*" not in single
 
 
+def test_terminal_shows_no_change_beside_scores_and_marks_what_is_no_better() -> None:
+    moving = make_seed(0, model="none", no_change_hits_at_1=0.123, no_change_mrr=0.2)
+    still = make_seed(0, relative_error=0.9)
+    *_, none, sen, _, brackets, equals = format_table(leaderboard_of([moving, still])).splitlines()
+    assert "30.0 (12.3)" in none
+    assert "33.3 (20.0)" in none
+    assert "75.0 " in none
+    assert " 0.9 = " in sen
+    assert "(" not in sen
+    assert "=" not in none
+    assert brackets.startswith("(…) predicting that nothing changes")
+    assert equals == "= no better than no change: relative error of 0.9 or more"
+
+
 def test_no_results_are_said() -> None:
     assert format_table(leaderboard_of([])) == "no results yet"

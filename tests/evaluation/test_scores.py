@@ -53,6 +53,24 @@ def test_scores_of_each_horizon_are_those_of_its_own_frames() -> None:
         assert scores.latent_spread == pytest.approx(math.sqrt((spread**2).sum(1).mean()), rel=1e-6)
 
 
+def test_no_change_scores_what_a_model_of_the_same_latents_that_stands_still_scores() -> None:
+    episodes = WalkEpisodes(80, distinct=False, has_negatives=True)
+    names = ("hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1")
+    moving, standing = (evaluate(model, episodes, chunk=9) for model in (PlaneModel(), Standing()))
+    for scores, still in zip(moving, standing, strict=True):
+        no_change = [getattr(scores, f"no_change_{name}") for name in names]
+        assert no_change == [getattr(still, name) for name in names]
+        assert no_change == [getattr(still, f"no_change_{name}") for name in names]
+        assert scores.mrr > scores.no_change_mrr > 0
+    assert all(math.isnan(s.no_change_hh_at_1) for s in evaluate(PlaneModel(), WalkEpisodes(8)))
+
+
+def test_no_change_of_collapsed_latents_is_at_chance() -> None:
+    for scores in evaluate(Collapsed(), WalkEpisodes(99)):
+        assert scores.no_change_hits_at_10 == 0
+        assert scores.no_change_mrr == pytest.approx(1 / 50)
+
+
 def test_relative_error_is_one_for_standing_still_and_half_for_half_the_way() -> None:
     class Halfway(PlaneModel):
         """Moves half as far as it should."""

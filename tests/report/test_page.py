@@ -143,6 +143,20 @@ def test_a_page_of_no_runs_says_so(tmp_path: Path) -> None:
     assert "No learning curves are recorded" in page.text
 
 
+def test_no_change_stands_beside_scores_where_there_is_one_and_what_is_no_better_is_marked(
+    tmp_path: Path,
+) -> None:
+    moving = make_row(relative_error=0.89, no_change_hits_at_1=0.123)
+    append_rows(tmp_path / "runs.csv", [moving, make_row(model="none", run_id="none", relative_error=0.9)])
+    page = parse(render_page(build_page(read_page_data(tmp_path), [])))
+    sen, none = (
+        page.all("tbody", data_task="3d-blocks", data_model=model, data_preset="smoke")[0].text
+        for model in ("sen", "none")
+    )
+    assert sen.count("no change: 12.3") == sen.count("no change") == 1
+    assert none.count("no better than no change") == none.count("no change") == 1
+
+
 def test_of_two_published_numbers_the_posters_is_shown(tmp_path: Path) -> None:
     append_rows(tmp_path / "runs.csv", [])
     rows = entries(read_page_data(tmp_path))

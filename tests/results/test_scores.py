@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sen_bench.errors import ResultsError
 from sen_bench.evaluation.protocol import HorizonScores
 from sen_bench.results.csv_tables import Amount, Ratio, Share, ShareIfAny, Text, read_rows
-from sen_bench.results.scores import METRICS, SHOWN, Metric
+from sen_bench.results.scores import METRICS, SHOWN, Metric, no_better_than_no_change, no_change
 
 
 def test_evaluation_computes_the_scores_of_the_table() -> None:
@@ -34,6 +34,24 @@ def test_scores_are_shown_by_what_they_tell() -> None:
         "EE(z)",
         "DIE(S)",
         "DIE(model)",
+    ]
+
+
+def test_every_score_of_no_change_is_found_beside_its_score() -> None:
+    beside = {metric.name: found.name for metric in SHOWN if (found := no_change(metric))}
+    assert beside == {
+        name: f"no_change_{name}" for name in ("hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1")
+    }
+    assert {name.name for name in METRICS if name.name.startswith("no_change_")} == set(beside.values())
+
+
+def test_what_is_no_better_than_no_change_has_an_error_of_nearly_one_or_more() -> None:
+    assert [no_better_than_no_change(error) for error in (0.0, 0.899, 0.9, 1.2, float("nan"))] == [
+        False,
+        False,
+        True,
+        True,
+        False,
     ]
 
 

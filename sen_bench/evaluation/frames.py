@@ -1,0 +1,42 @@
+"""What evaluation needs of the episodes that it scores a model on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class EvaluationFrames(Protocol):
+    """The frames of evaluation episodes and of their twins: the same episodes after a group element.
+
+    Every `index` is an int64 tensor of episode numbers on `device`.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are expected and returned."""
+
+    @property
+    def horizon(self) -> int:
+        """Actions in an episode, T."""
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+
+    def observations(self, index: Tensor, frame: int, *, twin: bool) -> Tensor:
+        """Frame 0 … T of some episodes, float32 `[B, C, H, W]` in [0, 1]."""
+
+    def actions(self, index: Tensor, *, twin: bool) -> Tensor:
+        """All actions of some episodes, `[B, T, ...]`."""
+
+    def elements(self, index: slice) -> Tensor:
+        """The group element g of each twin, int64 `[B]`, or float64 `[B, 3, 3]` where the group is SO(3)."""
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether there are hard negatives of every step."""
+
+    def negatives(self, index: Tensor, frame: int) -> Tensor:
+        """Observations of the hard negatives of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
