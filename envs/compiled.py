@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import warnings
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -14,8 +18,63 @@ def compiled(function: _Function) -> _Function:
     """Compiles on the first call, keeps the machine code on disk, and runs without the interpreter lock.
 
     Where neither the package's folder nor the user's cache can be written, every process compiles them again.
+    So it does where the cache is damaged, as it may be after a power failure; the cache is then replaced.
     """
+    dispatcher = numba.njit(nogil=True)(function)
     try:
-        return cast(_Function, numba.njit(nogil=True, cache=True)(function))
+        cache = _MendingCache(function)
     except RuntimeError:  # what Numba raises if it finds no place for its cache
-        return cast(_Function, numba.njit(nogil=True)(function))
+        return cast(_Function, dispatcher)
+    # What njit(cache=True) does, with Numba's own class.
+    dispatcher._cache = cache  # noqa: SLF001
+    return cast(_Function, dispatcher)
+
+
+class _ProvenCode(CompileResultCacheImpl):
+    """Machine code with its SHA-256: a flipped bit in it would crash, or compute something else."""
+
+    def reduce(self, cres: Any) -> tuple[str, bytes]:  # noqa: ANN401 — Numba has no types
+        """What is kept of a compiled function."""
+        payload = pickle.dumps(super().reduce(cres))
+        return hashlib.sha256(payload).hexdigest(), payload
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:  # noqa: ANN401
+        """The compiled function.
+
+        Raises:
+            ValueError: It is not what was kept.
+        """
+        digest, code = payload
+        if hashlib.sha256(code).hexdigest() != digest:
+            raise ValueError("damaged machine code")
+        return super().rebuild(target_context, pickle.loads(code))  # noqa: S301 — of this user's own cache
+
+
+class _MendingCache(FunctionCache):
+    """Numba's cache of a function, which for Numba is broken for ever by one damaged file."""
+
+    _impl_class = _ProvenCode
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
+        """The compiled function; None if it is not there, or damaged."""
+        try:
+            return super().load_overload(sig, target_context)
+        # Whatever bytes that are none of a cache make of pickle and LLVM.
+        except Exception:  # noqa: BLE001
+            self._forget()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401
+        """Keeps a compiled function, if that is possible: it works without."""
+        try:
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001 — a full disk, or a folder that somebody else spoils
+            warnings.warn(f"the machine code of {sig} is not kept: {error}", RuntimeWarning, stacklevel=2)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Empties the index, which is then written again; a cache that cannot be written is left alone."""
+        try:
+            self.flush()  # type: ignore[no-untyped-call]
+        except OSError:
+            self.disable()  # type: ignore[no-untyped-call]
