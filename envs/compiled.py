@@ -20,9 +20,9 @@ def compiled(function: _Function) -> _Function:
     Where neither the package's folder nor the user's cache can be written, every process compiles them again.
     So it does where the cache is damaged, as it may be after a power failure; the cache is then replaced.
     """
-    dispatcher = numba.njit(nogil=True)(function)
+    dispatcher: Any = numba.njit(nogil=True)(function)
     try:
-        cache = _MendingCache(function)
+        cache = _MendingCache(function)  # type: ignore[no-untyped-call]
     except RuntimeError:  # what Numba raises if it finds no place for its cache
         return cast(_Function, dispatcher)
     # What njit(cache=True) does, with Numba's own class.
@@ -35,7 +35,7 @@ class _ProvenCode(CompileResultCacheImpl):
 
     def reduce(self, cres: Any) -> tuple[str, bytes]:  # noqa: ANN401 — Numba has no types
         """What is kept of a compiled function."""
-        payload = pickle.dumps(super().reduce(cres))
+        payload = pickle.dumps(super().reduce(cres))  # type: ignore[no-untyped-call]
         return hashlib.sha256(payload).hexdigest(), payload
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:  # noqa: ANN401
@@ -47,7 +47,8 @@ class _ProvenCode(CompileResultCacheImpl):
         digest, code = payload
         if hashlib.sha256(code).hexdigest() != digest:
             raise ValueError("damaged machine code")
-        return super().rebuild(target_context, pickle.loads(code))  # noqa: S301 — of this user's own cache
+        kept = pickle.loads(code)  # noqa: S301 — of this user's own cache
+        return super().rebuild(target_context, kept)  # type: ignore[no-untyped-call]
 
 
 class _MendingCache(FunctionCache):
@@ -58,7 +59,7 @@ class _MendingCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
         """The compiled function; None if it is not there, or damaged."""
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         # Whatever bytes that are none of a cache make of pickle and LLVM.
         except Exception:  # noqa: BLE001
             self._forget()

@@ -19,6 +19,8 @@ SLURM = "slurm"
 
 # Seconds to wait for an answer from the scheduler.
 _CONNECT = 15
+# Addresses that only those can reach who are meant to.
+_SAFE = ("tls://", "inproc://")
 
 
 @contextmanager
@@ -32,7 +34,8 @@ def connected(
     """Connects to a cluster, and disconnects from it.
 
     Args:
-        where: The address of a Dask scheduler, "tcp://host:8786", or "slurm".
+        where: The address of a Dask scheduler, "tls://host:8786", or "slurm". For "tls://" the certificates
+            are those of Dask's own configuration, ``distributed.comm.tls``.
         options: What to ask SLURM for.
         notice: Called with lines that a person should read, such as that there is no worker yet.
         work: What the cluster is for, as the beginning of a sentence.
@@ -55,9 +58,15 @@ def connected(
         address: object = where
         if options is not None:
             address = stack.enter_context(start_slurm(options))
+        elif not where.startswith(_SAFE):
+            notice(
+                f"{where} is neither encrypted nor closed to others: whoever reaches that scheduler"
+                " can run code as you; use tls:// (see docs/clusters.md)"
+            )
         try:
             client = stack.enter_context(distributed.Client(address, timeout=_CONNECT, set_as_default=False))
-        except (OSError, ValueError) as error:
+        # TypeError: of tls:// without certificates.
+        except (OSError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise ClusterError(f"no Dask scheduler answers at {where} ({reason})") from error
         _check_versions(client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sen_bench.errors import ClusterError, ConfigError, first_problem
+from sen_bench.errors import ClusterError, ConfigError, MissingExtraError, first_problem
 
 if TYPE_CHECKING:
     from dask_jobqueue import SLURMCluster
+    from distributed.security import Security
+
+
+# Of this machine only, at any free port: on a login node somebody else's cluster may be using the usual one.
+_WEB_PAGE = "127.0.0.1:0"
 
 
 class SlurmOptions(BaseModel):
@@ -84,23 +90,64 @@ class SlurmOptions(BaseModel):
             raise ConfigError(f"cluster options {path}: {first_problem(error)}") from error
 
 
-def make_slurm_cluster(options: SlurmOptions) -> SLURMCluster:
+def make_slurm_cluster(options: SlurmOptions, credentials: Path) -> SLURMCluster:
     """Makes a cluster that has not asked for a job yet.
+
+    Whoever can talk to a Dask scheduler or worker can run code as its user, and a login node has many users.
+    So scheduler, workers and client know each other by a certificate that is made for this cluster alone,
+    all they say is encrypted, and the web pages of Dask, which are neither, are for their own machine only.
+
+    Args:
+        options: What to ask SLURM for.
+        credentials: A folder of this user's alone that the jobs see; the certificate and its key are in it
+            for as long as the cluster is.
 
     Raises:
         ClusterError: Dask does not understand a value.
+        MissingExtraError: The package that makes certificates is not installed.
     """
     from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
 
     given = options.model_dump(exclude={"jobs"}, exclude_none=True)
-    # Any free port for Dask's web page: on a login node somebody else's cluster may be using the usual one.
-    scheduler = {"dashboard_address": ":0"}
+    workers = [*(options.worker_extra_args or []), "--dashboard-address", _WEB_PAGE]
+    ours = {
+        "processes": options.cores,
+        "scheduler_options": {"dashboard_address": _WEB_PAGE},
+        "security": _security(credentials),
+    }
     try:
-        return SLURMCluster(**{"processes": options.cores, "scheduler_options": scheduler, **given})
+        return SLURMCluster(**{**ours, **given, "worker_extra_args": workers})
     except (ValueError, RuntimeError) as error:
         raise ClusterError(
             f"Dask cannot start a SLURM cluster with these options: {' '.join(str(error).split())}"
         ) from error
+
+
+def _security(folder: Path) -> Security:
+    """Makes a certificate and its key, by which the parts of one cluster know each other.
+
+    Args:
+        folder: Where they are put.
+
+    Raises:
+        MissingExtraError: The package that makes certificates is not installed.
+    """
+    from distributed.security import Security  # noqa: PLC0415 — an optional package
+
+    try:
+        temporary = Security.temporary()
+    except ImportError as error:
+        raise MissingExtraError("a safe SLURM cluster", "cluster") from error
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    for path, text in ((certificate, temporary.tls_ca_file), (key, temporary.tls_worker_key)):
+        path.touch(mode=0o600)
+        path.write_text(text)
+    parts = {
+        f"tls_{role}_{part}": str(path)
+        for role in ("client", "scheduler", "worker")
+        for part, path in (("cert", certificate), ("key", key))
+    }
+    return Security(require_encryption=True, tls_ca_file=str(certificate), **parts)
 
 
 @contextmanager
@@ -112,14 +159,16 @@ def start_slurm(options: SlurmOptions) -> Iterator[SLURMCluster]:
     """
     if shutil.which("sbatch") is None:
         raise ClusterError("there is no SLURM here: the command sbatch is not found; use a login node")
-    cluster = make_slurm_cluster(options)
-    try:
-        _check_accepted(cluster)
-        # Jobs that end before the work does, for want of walltime or because a node fails, are replaced.
-        cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
-        yield cluster
-    finally:
-        cluster.close()
+    # Below the current folder, which the jobs see, or they would not find what they are to work on.
+    with tempfile.TemporaryDirectory(prefix=".sen-bench-tls-", dir=Path.cwd()) as credentials:
+        cluster = make_slurm_cluster(options, Path(credentials))
+        try:
+            _check_accepted(cluster)
+            # Jobs that end before the work does, for want of walltime or because a node fails, are replaced.
+            cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
+            yield cluster
+        finally:
+            cluster.close()
 
 
 def _check_accepted(cluster: SLURMCluster) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import distributed
@@ -266,7 +267,7 @@ class TestSlurm:
         with pytest.raises(ConfigError, match="cannot read"):
             SlurmOptions.read(tmp_path / "none.toml")
 
-    def test_the_job_script(self) -> None:
+    def test_the_job_script(self, tmp_path: Path) -> None:
         options = SlurmOptions(
             jobs=2,
             cores=4,
@@ -277,7 +278,7 @@ class TestSlurm:
             job_extra_directives=["--constraint=skylake"],
             job_script_prologue=["module load python"],
         )
-        with contextlib.closing(make_slurm_cluster(options)) as cluster:
+        with contextlib.closing(make_slurm_cluster(options, tmp_path)) as cluster:
             lines = cluster.job_script().splitlines()
         for line in (
             "#SBATCH -J sen-bench",
@@ -293,6 +294,35 @@ class TestSlurm:
         # Four processes of one thread.
         assert "--nthreads 1 --memory-limit 1.86GiB --nworkers 4" in lines[-1]
         assert lines[-1].startswith(f"{sys.executable} -m distributed.cli.dask_worker")
+
+    def test_only_those_with_its_certificate_can_talk_to_it(self, tmp_path: Path) -> None:
+        with contextlib.closing(make_slurm_cluster(OPTIONS, tmp_path)) as cluster:
+            address = cluster.scheduler_address
+            assert address.startswith("tls://")
+            script = cluster.job_script()
+            assert "--tls-key" in script
+            assert "--dashboard-address 127.0.0.1:0" in script
+            for file in tmp_path.iterdir():
+                assert file.stat().st_mode & 0o077 == 0, "others could read the key"
+            assert [host for host, _ in web_servers(cluster)] == ["127.0.0.1"]
+            for stranger in (address, address.replace("tls://", "tcp://")):
+                with pytest.raises((OSError, TypeError, ValueError)):
+                    distributed.Client(stranger, timeout=2, set_as_default=False)
+            with distributed.Client(cluster, timeout=10, set_as_default=False) as ours:
+                assert ours.scheduler_info()["address"] == address
+
+    def test_an_address_in_the_clear_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(client, "_CONNECT", 0.5)
+        said: list[str] = []
+        for address, lines in (("tcp://127.0.0.1:9", 1), ("127.0.0.1:9", 1), ("tls://127.0.0.1:9", 0)):
+            said.clear()
+            with (
+                pytest.raises(ClusterError, match="no Dask scheduler answers at"),
+                client.connected(address, None, said.append, work="a test"),
+            ):
+                pass
+            assert len(said) == lines
+            assert all("can run code as you; use tls://" in line for line in said)
 
     def test_where_there_is_none(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -336,6 +366,12 @@ class TestSlurm:
         options = SlurmOptions(jobs=1, cores=2, memory="2 GB", interface="lo")
         with on_cluster("slurm", options) as run:
             assert tree(generate(RECIPE, tmp_path / "eval.zarr", run=run).path) == expected
+
+
+def web_servers(cluster: Any) -> list[tuple[str, int]]:
+    """Where Dask's web page of a scheduler can be reached."""
+    server = cluster.scheduler.http_server
+    return [socket_.getsockname()[:2] for socket_ in server._sockets.values()]
 
 
 def _command(path: Path, script: str) -> None:
