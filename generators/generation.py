@@ -81,8 +81,9 @@ def generate(
     staging = Staging(target, plan_shards(recipe, world))
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
-        # In a folder that cannot be written, nobody generates anything, and no lock can be taken.
-        if not force and target.exists() and not os.access(target.parent, os.W_OK):
+        # Reading needs no lock, which some file systems do not have, and no right to write.
+        unfinished = staging.folder.exists() and os.access(target.parent, os.W_OK)
+        if not force and target.exists() and not unfinished:
             return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target, waiting=progress if wait else None):

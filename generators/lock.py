@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 import socket
@@ -18,6 +19,8 @@ from sen_bench.system import Progress
 
 # Seconds between two checks whether the lock has become free.
 _POLL_SECONDS = 0.5
+# What file systems say that have no locks.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def alone(target: Path, *, waiting: Progress | None = None) -> Iterator[None]:
         DatasetError: Another process holds it, or may do so.
     """
     holder_file = target.with_name(f".{target.name}.holder.json")
-    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    # Not a soft lock where there is no other: that takes the empty file that every lock leaves for a holder.
+    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -83,6 +87,13 @@ def alone(target: Path, *, waiting: Progress | None = None) -> Iterator[None]:
             ) from None
         waiting.message(f"another process is generating {target}{who}; waiting for it")
         lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise DatasetError(
+            f"the file system of {target.parent} has no locks ({error.strerror}), without which two"
+            " processes could write one dataset; generate it elsewhere and copy it there"
+        ) from error
     try:
         holder, ourselves = Holder.read(holder_file), Holder.ourselves()
         if holder is not None and holder.host != ourselves.host:

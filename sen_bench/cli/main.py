@@ -37,6 +37,7 @@ from sen_bench.cli.sweep_command import run_command
 from sen_bench.cli.verify_commands import verify_command
 from sen_bench.cli.world_command import check_world_command
 from sen_bench.errors import SenBenchError
+from sen_bench.system import shown
 
 
 class _Group(click.Group):
@@ -47,7 +48,8 @@ class _Group(click.Group):
             with _terminable():
                 return super().invoke(ctx)
         except SenBenchError as error:
-            click.echo(f"error: {error}", err=True)
+            # Names in it may come from outside, and a terminal obeys what is written to it.
+            click.echo(f"error: {shown(error)}", err=True)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise

@@ -11,7 +11,7 @@ import sen_bench.store
 from sen_bench.cli.console import EXIT_MISTAKE
 from sen_bench.cli.options import StorePlace, quiet_option
 from sen_bench.errors import DatasetError
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, shown
 
 
 @click.command("verify")
@@ -62,7 +62,7 @@ def verify_command(
             )
         except DatasetError as error:
             broken = True
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {shown(error)}", err=True)
         else:
             click.echo(f"{store}: whole ({'; '.join(report.checks)})")
     if broken:
