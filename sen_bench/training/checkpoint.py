@@ -14,7 +14,7 @@ from torch import nn
 from sen_bench.errors import CheckpointError, NonFiniteError
 from sen_bench.system import shown, write_atomically
 from sen_bench.training.checkpoint_contents import misfit, optimizer_misfit, problem, unreadable
-from sen_bench.training.sealing import unsealed, write_sealed
+from sen_bench.training.sealing import check_seal, write_sealed
 
 #: The name of the file, in the folder of a run or of a decoder.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -92,7 +92,8 @@ class Checkpoint:
             CheckpointError: If there is no checkpoint, or it is damaged or of another version.
         """
         try:
-            data = unsealed(path.read_bytes())
+            data = path.read_bytes()
+            check_seal(data)
             contents = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         except FileNotFoundError:
             raise CheckpointError(f"there is no checkpoint {path}; train first") from None

@@ -44,10 +44,10 @@ def write_sealed(path: Path, archive: memoryview) -> None:
         file.write(len(seal).to_bytes(_LENGTH_BYTES, "little") + seal)
 
 
-def unsealed(data: bytes) -> bytes:
-    """The archive in the bytes of a file, after its content was proven.
+def check_seal(data: bytes) -> None:
+    """Proves the content of a file.
 
-    Archives of earlier versions have no seal. Of these the checksums of the zip format are compared, which
+    Archives of earlier versions have no seal. For these the checksums of the zip format are compared, which
     PyTorch itself does not do: CRC-32 of each part.
 
     Args:
@@ -61,15 +61,13 @@ def unsealed(data: bytes) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if (damaged := archive.testzip()) is not None:
                 raise ValueError(f"the CRC-32 of its part {damaged} is wrong")
-        return data
-    body, seal = data[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
-    if not body[-_END_BYTES:].startswith(_END) or not seal.startswith(_MARK):
+        return
+    end, seal = data[-_SEAL_BYTES - _END_BYTES : -_SEAL_BYTES], data[-_SEAL_BYTES:]
+    if not end.startswith(_END) or not seal.startswith(_MARK):
         raise ValueError("it is truncated, or not a checkpoint")
-    archive_bytes = body[:-_LENGTH_BYTES] + _NO_COMMENT
-    expected = _SEAL_BYTES.to_bytes(_LENGTH_BYTES, "little")
-    if (
-        body[-_LENGTH_BYTES:] != expected
-        or hashlib.sha256(archive_bytes).hexdigest().encode() != seal[len(_MARK) :]
-    ):
+    # Without a copy of what may be hundreds of megabytes.
+    digest = hashlib.sha256(memoryview(data)[: -_SEAL_BYTES - _LENGTH_BYTES])
+    digest.update(_NO_COMMENT)
+    length = _SEAL_BYTES.to_bytes(_LENGTH_BYTES, "little")
+    if not end.endswith(length) or seal[len(_MARK) :] != digest.hexdigest().encode():
         raise ValueError("its content does not have the SHA-256 that it was saved with")
-    return archive_bytes
