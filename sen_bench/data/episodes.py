@@ -45,6 +45,7 @@ class Episodes:
                 f" {dataset.frame_stack} at once; they cannot be scored"
             )
         self.device = device
+        self._dataset = dataset
         self._stack = dataset.frame_stack
         times = range(dataset.horizon + 1) if times is None else sorted(set(times))
         shown = sorted({time + later for time in times for later in range(self._stack)})
@@ -89,6 +90,42 @@ class Episodes:
         episodes = index.to(frames.device)
         places = [self._place_of_frame[frame + later] for later in range(self._stack)]
         return _pixels(self._on_device(torch.cat([frames[episodes, place] for place in places], dim=-1)))
+
+    def later_observations(self, index: slice) -> Tensor:
+        """What a model is shown of some episodes at the times 1 … T; it is read anew each time.
+
+        Args:
+            index: Which episodes, from `start` to `stop`.
+
+        Returns:
+            float32 ``[B, T, C, H, W]`` in [0, 1] on the device.
+
+        Raises:
+            DatasetError: If a file of the dataset is gone or damaged.
+        """
+        frames = torch.from_numpy(self._dataset.read("observation", index.start, index.stop))
+        later = [frames[:, 1 + after : 1 + after + self.horizon] for after in range(self._stack)]
+        shown = torch.cat(later, dim=-1).flatten(0, 1)
+        pixels = _pixels(self._on_device(shown))
+        return pixels.view(len(frames), self.horizon, *pixels.shape[1:])
+
+    def repeats(self, index: slice, frame: int) -> Tensor:
+        """Which of the times 1 … T have the same stored state as one of them.
+
+        Args:
+            index: Which episodes, from `start` to `stop`.
+            frame: That time.
+
+        Returns:
+            bool ``[B, T]`` on the device; it is true at that time itself.
+
+        Raises:
+            DatasetError: If a file of the dataset is gone or damaged.
+        """
+        # Where several frames are shown at once, a time has the state of the last of them.
+        states = self._dataset.read("state", index.start, index.stop)[:, self._stack - 1 :]
+        same = (states[:, 1:] == states[:, frame, None]).reshape(len(states), self.horizon, -1).all(axis=-1)
+        return torch.from_numpy(same).to(self.device)
 
     def actions(self, index: Tensor, *, twin: bool) -> Tensor:
         """The actions of some episodes, ``[B, T, …]`` on the device."""

@@ -34,6 +34,12 @@ class EvaluationFrames(Protocol):
     def elements(self, index: slice) -> Tensor:
         """The group element g of each twin, int64 `[B]`, or float64 `[B, 3, 3]` where the group is SO(3)."""
 
+    def later_observations(self, index: slice) -> Tensor:
+        """Frames 1 … T of some episodes, float32 `[B, T, C, H, W]` in [0, 1]."""
+
+    def repeats(self, index: slice, frame: int) -> Tensor:
+        """Which of the frames 1 … T have the same stored state as one of them, bool `[B, T]`."""
+
     @property
     def has_negatives(self) -> bool:
         """Whether there are hard negatives of every step."""

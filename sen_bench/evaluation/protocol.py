@@ -15,6 +15,7 @@ from sen_bench.baselines import WorldModel
 from sen_bench.config import DEFAULT_HORIZONS
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation.frames import EvaluationFrames
+from sen_bench.evaluation.local_ranking import later_latents, local_episodes, rank_in_episode
 from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
     EquivarianceError,
@@ -76,6 +77,12 @@ class HorizonScores:
         no_change_hits_at_10: The same for rank 10 or better.
         no_change_mrr: MRR of predicting that nothing changes.
         no_change_hh_at_1: HH@1 of predicting that nothing changes; NaN where there are no negatives.
+        local_hits_at_1: Share of predictions nearer to their true latent than to that of any other frame of
+            their episode (`rank_in_episode`), over the first `LOCAL_EPISODES`; NaN where no episode has
+            another frame to compare with.
+        local_mrr: Mean reciprocal rank of the true latent among those frames; NaN likewise.
+        no_change_local_hits_at_1: The first of the two of predicting that nothing changes.
+        no_change_local_mrr: The second of the two of predicting that nothing changes.
     """
 
     horizon: int
@@ -100,6 +107,10 @@ class HorizonScores:
     no_change_hits_at_10: float
     no_change_mrr: float
     no_change_hh_at_1: float
+    local_hits_at_1: float
+    local_mrr: float
+    no_change_local_hits_at_1: float
+    no_change_local_mrr: float
 
 
 def evaluate(
@@ -117,7 +128,8 @@ def evaluate(
 ) -> list[HorizonScores]:
     """Scores a model at several horizons.
 
-    Every frame that is needed is embedded once. Latents are kept for all episodes, embeddings only for one
+    Every frame that is needed is embedded once, and all frames of the first episodes once more, for the local
+    ranking. Latents are kept for all episodes, embeddings only for one
     chunk, so memory does not grow with the size of the maps. The scores depend on `chunk` only as far as the
     model's own arithmetic depends on the size of a batch.
 
@@ -130,7 +142,7 @@ def evaluate(
         seed: The seed of the random pairs of DIE and of `separation`.
         autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
         margin: The margin of the hinge, which is the scale of `separation`.
-        progress: Is told how many episodes are done.
+        progress: Is told how many episodes are done, and how many for the local ranking.
         title: What the work is called where progress is shown.
 
     Returns:
@@ -153,11 +165,19 @@ def evaluate(
     with _scoring(model):
         with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
             errors = _roll_out_all(model, original, twin, elements, keys, order, chunk=chunk, advance=advance)
+        later = None
+        if local_episodes(episodes):
+            work = progress.work(f"{title}, local ranking", "episodes")
+            with work as advance, _precision(episodes.device, autocast):
+                later = later_latents(model, episodes, chunk=chunk, advance=advance)
         for horizon in horizons:
             true, predicted = original.checked(horizon)
             rows = rows_within(ranking_memory, len(true))
             ranking = rank_predictions(true, predicted, chunk=rows)
             no_change = rank_predictions(true, original.true[0], chunk=rows)
+            local, local_no_change = (
+                _local(episodes, latents, later, horizon) for latents in (predicted, original.true[0])
+            )
             apart = separation(model.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
                 HorizonScores(
@@ -183,6 +203,10 @@ def evaluate(
                     no_change_hits_at_10=no_change.hits_at(10),
                     no_change_mrr=no_change.mrr(),
                     no_change_hh_at_1=_share(original.hard_no_change.get(horizon)),
+                    local_hits_at_1=local[0],
+                    local_mrr=local[1],
+                    no_change_local_hits_at_1=local_no_change[0],
+                    no_change_local_mrr=local_no_change[1],
                 )
             )
     return scores
@@ -191,6 +215,17 @@ def evaluate(
 def _share(hits: Tensor | None) -> float:
     """The share of hits; NaN where nothing could be hit."""
     return math.nan if hits is None else float(hits.double().mean())
+
+
+def _local(
+    episodes: EvaluationFrames, predicted: Tensor, later: Tensor | None, horizon: int
+) -> tuple[float, float]:
+    """Local H@1 and MRR of predictions; NaN where there is nothing to rank."""
+    if later is None:
+        return math.nan, math.nan
+    first = slice(0, len(later))
+    ranking = rank_in_episode(predicted[first], later, episodes.repeats(first, horizon), step=horizon)
+    return (ranking.hits_at(1), ranking.mrr()) if len(ranking.nearer) else (math.nan, math.nan)
 
 
 class _Errors(NamedTuple):

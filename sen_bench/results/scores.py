@@ -205,6 +205,37 @@ METRICS: Final = (
             ("hh_at_1", "HH@1"),
         )
     ),
+    Metric(
+        "local_hits_at_1",
+        ShareIfAny,
+        "ranking",
+        "share of predictions nearer to the truth than to any other frame of their episode",
+        detail="; empty where there is none",
+        heading="local H@1",
+        higher_is_better=True,
+        appended=True,
+    ),
+    Metric(
+        "local_mrr",
+        ShareIfAny,
+        "ranking",
+        "mean of 1 / rank of the truth among the frames of its episode",
+        detail="; empty where there is none",
+        heading="local MRR",
+        higher_is_better=True,
+        appended=True,
+    ),
+    *(
+        Metric(
+            f"no_change_{name}",
+            ShareIfAny,
+            "ranking",
+            f"{heading} of predicting that nothing changes",
+            detail="; empty where there is none",
+            appended=True,
+        )
+        for name, heading in (("local_hits_at_1", "local H@1"), ("local_mrr", "local MRR"))
+    ),
 )
 """All scores, in the order of their columns."""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from sen_bench.config import SplitSize
 from sen_bench.data.episodes import Episodes
 from sen_bench.generators import Recipe, generate
-from sen_bench.store import Dataset
+from sen_bench.store import Dataset, open_dataset
+from sen_bench.tasks.registry import get_task
+from tests.paths import ROOT
 from tests.support.fake_worlds import WIDE
 
 
@@ -42,5 +47,38 @@ def test_episodes_are_shown_as_they_are_stored_wherever_their_frames_are(
             assert shown.device == device
             expected = frames[index.cpu().numpy(), time].transpose(0, 3, 1, 2) / np.float32(255)
             np.testing.assert_allclose(shown.cpu().numpy(), expected, rtol=0, atol=1e-7)
+    later = some.later_observations(slice(3, 60))
+    assert later.device == device
+    expected = stored.load("observation")[3:60, 1:].transpose(0, 1, 4, 2, 3) / np.float32(255)
+    np.testing.assert_allclose(later.cpu().numpy(), expected, rtol=0, atol=1e-7)
     kept = [frames.shape[1] for frames in some._frames.values()]
     assert kept == [2, 2]
+
+
+def _assert_later_frames_are_those_stored(dataset: Dataset) -> int:
+    """Checks frames and repeats of some episodes; how many repeats there are."""
+    some = Episodes(dataset, torch.device("cpu"), times=(0, 1))
+    stack, horizon, index = dataset.frame_stack, dataset.horizon, slice(1, min(7, dataset.episodes))
+    frames = dataset.load("observation")[index].transpose(0, 1, 4, 2, 3) / np.float32(255)
+    states = dataset.load("state")[index, stack - 1 :]
+    later = some.later_observations(index)
+    found = 0
+    for episode, time in np.ndindex(len(states), horizon):
+        shown = np.concatenate(frames[episode, time + 1 : time + 1 + stack])
+        np.testing.assert_allclose(later[episode, time].numpy(), shown, rtol=0, atol=1e-7)
+        for other in range(1, horizon + 1):
+            same = np.array_equal(states[episode, time + 1], states[episode, other])
+            assert bool(some.repeats(index, other)[episode, time]) == same
+            found += same and other != time + 1
+    return found
+
+
+def test_later_frames_and_repeated_states_are_those_stored(tmp_path: Path) -> None:
+    recipe = get_task("2d-shapes").recipe("eval", SplitSize(episodes=9))
+    assert _assert_later_frames_are_those_stored(generate(recipe, tmp_path / "eval.zarr").dataset) > 0
+
+
+def test_where_several_frames_are_shown_a_time_has_the_state_of_the_last() -> None:
+    reacher = open_dataset(ROOT / "tests" / "golden" / "format-1" / "reacher" / "eval.zarr")
+    assert reacher.frame_stack == 2
+    assert _assert_later_frames_are_those_stored(reacher) == 0

@@ -44,6 +44,7 @@ def test_every_needed_frame_is_seen_once_and_no_other() -> None:
     evaluate(PlaneModel(), episodes, horizons=(10, 2), chunk=6)
     wanted = [(i, twin, frame) for i in range(20) for twin in (False, True) for frame in (0, 2, 10)]
     assert sorted(episodes.asked) == wanted
+    assert episodes.asked_later == list(range(20))  # all frames, for the local ranking
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -95,7 +96,10 @@ def test_what_cannot_be_evaluated_is_refused(episodes: int, options: dict[str, A
 def test_progress_counts_every_episode() -> None:
     recorder = Recorder()
     evaluate(PlaneModel(), WalkEpisodes(10), chunk=4, progress=recorder)
-    assert recorder.works == {"evaluate episodes": [(4, 10), (8, 10), (10, 10)]}
+    assert recorder.works == {
+        "evaluate episodes": [(4, 10), (8, 10), (10, 10)],
+        "evaluate, local ranking episodes": [(count, 10) for count in range(1, 11)],
+    }
 
 
 def test_the_action_of_the_group_is_never_narrow() -> None:

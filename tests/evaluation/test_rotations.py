@@ -46,6 +46,12 @@ class TurnEpisodes:
     def elements(self, index: slice) -> Tensor:
         return self._elements[index]
 
+    def later_observations(self, index: slice) -> Tensor:
+        raise NotImplementedError  # of one step, there is nothing to rank locally
+
+    def repeats(self, index: slice, frame: int) -> Tensor:
+        raise NotImplementedError
+
     def negatives(self, index: Tensor, frame: int) -> Tensor:
         raise NotImplementedError
 
@@ -83,6 +89,8 @@ def test_rotations_are_scored_by_their_plain_distance_and_have_no_pairs() -> Non
     episodes = TurnEpisodes(40)
     (scores,) = evaluate(TurnModel(), episodes, horizons=(1,), chunk=7)
     assert scores.hits_at_1 == scores.mrr == 1
+    assert math.isnan(scores.local_hits_at_1)
+    assert math.isnan(scores.no_change_local_mrr)
     assert scores.ee_embedding == pytest.approx(0, abs=1e-6)
     assert math.isnan(scores.die_embedding)
     assert math.isnan(scores.die_model)

@@ -29,6 +29,8 @@ def test_scores_are_shown_by_what_they_tell() -> None:
         "H@10 %",
         "MRR %",
         "HH@1 %",
+        "local H@1 %",
+        "local MRR %",
         "rel. error",
         "EE(S)",
         "EE(z)",
@@ -40,7 +42,8 @@ def test_scores_are_shown_by_what_they_tell() -> None:
 def test_every_score_of_no_change_is_found_beside_its_score() -> None:
     beside = {metric.name: found.name for metric in SHOWN if (found := no_change(metric))}
     assert beside == {
-        name: f"no_change_{name}" for name in ("hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1")
+        name: f"no_change_{name}"
+        for name in ("hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1", "local_hits_at_1", "local_mrr")
     }
     assert {name.name for name in METRICS if name.name.startswith("no_change_")} == set(beside.values())
 

@@ -39,6 +39,7 @@ class WalkEpisodes:
         self.states = {False: states, True: rotate(self._elements, states)}
         self._actions = {False: steps, True: rotate(self._elements, steps)}
         self.asked: list[tuple[int, bool, int]] = []
+        self.asked_later: list[int] = []
 
     def __len__(self) -> int:
         return len(self._elements)
@@ -47,6 +48,14 @@ class WalkEpisodes:
         states = self.states[twin][index, frame]
         self.asked.extend((int(i), twin, frame) for i in torch.arange(len(self))[index])
         return states[:, :, None, None]
+
+    def later_observations(self, index: slice) -> Tensor:
+        self.asked_later.extend(range(index.start, index.stop))
+        return self.states[False][index, 1:, :, None, None]
+
+    def repeats(self, index: slice, frame: int) -> Tensor:
+        states = self.states[False][index]
+        return (states[:, 1:] == states[:, frame, None]).all(dim=2)
 
     def actions(self, index: slice | Tensor, *, twin: bool) -> Tensor:
         return self._actions[twin][index]
