@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.symmetry.group import Group, IntArray, SymmetryError, frozen
+from sen_bench.symmetry.group import Group, IntArray, SymmetryError, are_permutations, frozen
 from sen_bench.symmetry.tensors import as_tensor
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Representation:
             table = np.asarray(self.permutation)
             if table.ndim != 2 or len(table) != self.group.order:
                 raise SymmetryError(f"representation {self.name}: permutations of shape {table.shape}")
-            if not all(np.array_equal(np.sort(row), np.arange(table.shape[1])) for row in table):
+            if not are_permutations(table):
                 raise SymmetryError(f"representation {self.name}: an element does not permute the indices")
             object.__setattr__(self, "permutation", frozen(table.astype(np.int64)))
         else:
