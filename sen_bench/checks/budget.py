@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sen_bench.baselines import WorldModel, parameter_count
-from sen_bench.checks.samples import Samples
+from sen_bench.envs import World
 
 SAME_BUDGET = 1.1
 """How many times the parameters of the smallest model the largest may have, for equal budgets [ours]."""
@@ -32,21 +34,28 @@ class ParameterCounts:
     total: int
 
 
-def count_parameters(model: WorldModel, samples: Samples) -> ParameterCounts:
+def count_parameters(model: WorldModel, world: World) -> ParameterCounts:
     """Counts the parameters of each part, by what the part's output depends on.
+
+    The model is run once, on an image of noise: what an output depends on lies in the network, and drawing
+    the world would take longer than everything else.
 
     Args:
         model: The model, on the CPU; it is left as it is.
-        samples: States and actions of its world; one is enough.
+        world: Its world.
     """
+    height, width, channels = world.observation_space.shape or ()
+    shape = (1, channels * world.frame_stack, height, width)
+    observation = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    action = torch.from_numpy(np.array(world.sample_action(np.random.default_rng(0)))[None])
     training = model.training
     model.eval()
     left = {parameter for parameter in model.parameters() if parameter.requires_grad}
     counts = []
-    with torch.enable_grad():
-        embedding = model.embed(samples.observation())
+    with torch.enable_grad(), _one_thread():
+        embedding = model.embed(observation)
         latent = model.encode(embedding.detach())
-        following = model.transition(latent.detach(), samples.action())
+        following = model.transition(latent.detach(), action)
         for output in (embedding, latent, following):
             leaves = _leaves(output)
             counts.append(sum(parameter.numel() for parameter in left if parameter in leaves))
@@ -54,6 +63,17 @@ def count_parameters(model: WorldModel, samples: Samples) -> ParameterCounts:
     model.train(training)
     of_embedding, of_encoder, of_transition = counts
     return ParameterCounts(of_embedding, of_encoder, of_transition, parameter_count(model))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Computes with one thread in the block: for a single image, more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _leaves(output: Tensor) -> set[Tensor]:

@@ -134,7 +134,7 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
 def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
     options = _options(preset, task).get(name, {})
     model = task.build_model(name, options)
-    counts = sen_bench.checks.count_parameters(model, sen_bench.checks.Samples.draw(task.world(), 1))
+    counts = sen_bench.checks.count_parameters(model, task.world())
     return {
         "task": task.name,
         "model": name,

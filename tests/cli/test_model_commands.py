@@ -11,7 +11,6 @@ import torch
 
 from sen_bench.baselines.model import parameter_count
 from sen_bench.checks.budget import budget_ratio, count_parameters
-from sen_bench.checks.samples import Samples
 from sen_bench.envs import make_world
 from sen_bench.runs import model_so_far, open_run
 from sen_bench.system import plugins
@@ -50,7 +49,7 @@ class TestCounts:
         self, model: str, parts: tuple[int, ...], total: int
     ) -> None:
         task = get_task("3d-blocks")
-        counts = count_parameters(task.build_model(model, {}), Samples.draw(task.world(), 1))
+        counts = count_parameters(task.build_model(model, {}), task.world())
         assert (counts.embedding, counts.encoder, counts.transition) == parts
         assert counts.total == total == sum(parts)
 
@@ -61,7 +60,7 @@ class TestCounts:
         model.weight = model.gain
         model.spare = torch.nn.Linear(3, 1)
         model.offset.requires_grad = False
-        counts = count_parameters(model, Samples.draw(world, 1))
+        counts = count_parameters(model, world)
         assert (counts.embedding, counts.encoder, counts.transition, counts.total) == (0, 1, 0, 5)
         assert counts.total == parameter_count(model)
         assert model.training
