@@ -6,17 +6,20 @@ Pixels are those of the paper's public code, which draws each frame with matplot
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.blocks3d_renderer import COLOURS, IMAGE_SIZE, Blocks3DRenderer
-from sen_bench.envs.blocks3d_sprites import GRID_SIZE
+from sen_bench.envs.blocks3d_scene import COLOURS, GRID_SIZE, IMAGE_SIZE
 from sen_bench.envs.grid import GridWorld
 from sen_bench.envs.world import Pixels
 from sen_bench.errors import WorldError
+
+if TYPE_CHECKING:
+    from sen_bench.envs.blocks3d_renderer import Blocks3DRenderer
 
 
 class Blocks3D(GridWorld):
@@ -52,4 +55,11 @@ class Blocks3D(GridWorld):
         Raises:
             WorldError: Wrong shape or dtype, a position off the grid, or two cubes on one cell.
         """
-        return Blocks3DRenderer.shared().render(self.check_states(states))
+        return _renderer().render(self.check_states(states))
+
+
+@functools.cache
+def _renderer() -> Blocks3DRenderer:
+    from sen_bench.envs.blocks3d_renderer import Blocks3DRenderer  # noqa: PLC0415 — imports Numba
+
+    return Blocks3DRenderer.shared()

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.blocks3d_sprites import GRID_SIZE, Sprites
+from sen_bench.envs.blocks3d_scene import GRID_SIZE
+from sen_bench.envs.blocks3d_sprites import Sprites
 from sen_bench.envs.compiled import compiled
 
 RESIZE_BITS = 22

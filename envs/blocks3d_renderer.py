@@ -24,10 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d_kernels import TAPS, Resize, render, shrink_columns
+from sen_bench.envs.blocks3d_scene import COLOURS, IMAGE_SIZE
 from sen_bench.envs.blocks3d_sprites import build_sprites
-
-COLOURS = ("purple", "green", "orange", "blue", "brown")
-IMAGE_SIZE = 50
 
 
 class Blocks3DRenderer:

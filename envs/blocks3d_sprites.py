@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_SIZE = 5
+from sen_bench.envs.blocks3d_scene import GRID_SIZE
 
 NEIGHBOURS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 """Offsets of the cells that share the faces 0 to 3 of a cube; bit i of a set of neighbours is the i-th."""

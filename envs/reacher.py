@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from sen_bench.envs import reacher_physics
 from sen_bench.envs.reacher_gl import MujocoRenderer
-from sen_bench.envs.reacher_renderer import IMAGE_SIZE, ReacherRenderer
+from sen_bench.envs.reacher_scene import IMAGE_SIZE
 from sen_bench.envs.world import Elements, Pixels, World, checked_elements
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Group, Representation, Symmetry
+
+if TYPE_CHECKING:
+    from sen_bench.envs.reacher_renderer import ReacherRenderer
 
 GOAL = (0.2, 0.2)
 """Metres; where the paper fixes the goal."""
@@ -176,9 +179,7 @@ class Reacher(World):
             WorldError: A state that this world does not have, or renderer "mujoco" without OpenGL.
         """
         states = self.check_states(states)
-        return (
-            ReacherRenderer.shared().render(states) if self._opengl is None else self._opengl.render(states)
-        )
+        return _raycaster().render(states) if self._opengl is None else self._opengl.render(states)
 
     def transform_state(self, elements: Elements, states: NDArray[Any]) -> FloatArray:
         """g·s: turns and reflects arm and goal. Leading axes of elements and states broadcast."""
@@ -262,3 +263,10 @@ class Reacher(World):
         normal = states.copy()
         normal[..., 0] -= 2 * math.pi * np.floor((angle + math.pi) / (2 * math.pi))
         return normal
+
+
+@functools.cache
+def _raycaster() -> ReacherRenderer:
+    from sen_bench.envs.reacher_renderer import ReacherRenderer  # noqa: PLC0415 — imports Numba
+
+    return ReacherRenderer.shared()

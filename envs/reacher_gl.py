@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.reacher_physics import load_model, load_mujoco
-from sen_bench.envs.reacher_renderer import (
+from sen_bench.envs.reacher_scene import (
     AZIMUTH,
     DISTANCE,
     ELEVATION,

@@ -28,23 +28,7 @@ from sen_bench.envs.reacher_kernels import (
     draw_scene,
     render,
 )
-
-IMAGE_SIZE = 128
-
-LOOK_AT = (0.0, 0.0, 0.01)
-DISTANCE = 1.24
-AZIMUTH, ELEVATION = 90.0, -45.0
-"""Where the camera is, in metres and degrees: pinned, as Gymnasium's default depends on the first state."""
-
-SLOPE = 0.8 * (math.sqrt(2.0) - 1.0)
-"""Tangent of half the field of view: MuJoCo's 45°, of which the paper keeps the middle 400 of 500 pixels."""
-
-FIELD_OF_VIEW = 2.0 * math.degrees(math.atan(SLOPE))
-"""The same in degrees, 36.7: what MuJoCo is told."""
-
-HEIGHT = 0.01
-LENGTHS = (0.1, 0.1, 0.11)
-"""Metres from the base to the elbow, from there to the end of the second link and to the tip."""
+from sen_bench.envs.reacher_scene import DISTANCE, HEIGHT, IMAGE_SIZE, LENGTHS, LOOK_AT, SLOPE
 
 _WALL, _LINK = (0.9, 0.4, 0.6), (0.0, 0.4, 0.6)
 _CORNERS = ((-0.3, -0.3), (0.3, -0.3), (0.3, 0.3), (-0.3, 0.3))

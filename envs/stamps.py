@@ -6,13 +6,13 @@ ones over earlier ones, and are clipped at the border of the picture.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from sen_bench.envs.compiled import compiled
 
 CELL = 10
 """Pixels along the side of a cell."""
@@ -57,29 +57,14 @@ def draw_stamps(
     count = math.prod(lead)
     flat_kinds = np.broadcast_to(kinds, (*lead, num_objects)).reshape(count, num_objects)
     size = CELL * grid_size
-    frames = _draw(stamps.colours, stamps.ink, positions.reshape(count, num_objects, 2), flat_kinds, size)
+    frames = _compiled_draw()(
+        stamps.colours, stamps.ink, positions.reshape(count, num_objects, 2), flat_kinds, size
+    )
     return frames.reshape(*lead, size, size, 3)
 
 
-@compiled
-def _draw(
-    colours: NDArray[np.uint8],
-    ink: NDArray[np.bool_],
-    positions: NDArray[np.int64],
-    kinds: NDArray[np.int64],
-    size: int,
-) -> NDArray[np.uint8]:
-    """`draw_stamps` for positions [N, O, 2] and kinds [N, O]."""
-    frames = np.zeros((positions.shape[0], size, size, 3), np.uint8)
-    for frame in range(positions.shape[0]):
-        for i in range(positions.shape[1]):
-            kind = kinds[frame, i]
-            top, left = CELL * positions[frame, i, 0], CELL * positions[frame, i, 1]
-            for row in range(min(ink.shape[1], size - top)):
-                for column in range(min(ink.shape[2], size - left)):
-                    if ink[kind, row, column]:
-                        for channel in range(3):
-                            frames[frame, top + row, left + column, channel] = colours[
-                                kind, row, column, channel
-                            ]
-    return frames
+@functools.cache
+def _compiled_draw() -> Callable[..., NDArray[np.uint8]]:
+    from sen_bench.envs.stamps_kernels import draw  # noqa: PLC0415 — imports Numba
+
+    return draw

@@ -9,17 +9,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from sen_bench.envs.teapot_renderer import IMAGE_SIZE, TeapotRenderer
+from sen_bench.envs.teapot_scene import IMAGE_SIZE
 from sen_bench.envs.world import Elements, Pixels, World
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import SO3, SO3Representation, Symmetry, SymmetryError
+
+if TYPE_CHECKING:
+    from sen_bench.envs.teapot_renderer import TeapotRenderer
 
 FloatArray = NDArray[np.float64]
 
@@ -243,7 +246,7 @@ class Teapot(World):
         Raises:
             WorldError: A state is not a rotation.
         """
-        drawn = TeapotRenderer.shared() if self.engine == "raster" else _pybullet_renderer()
+        drawn = _rasteriser() if self.engine == "raster" else _pybullet_renderer()
         return drawn.render(_rotations("a state", states))
 
     def transform_state(self, elements: Elements, states: NDArray[Any]) -> FloatArray:
@@ -261,6 +264,13 @@ class Teapot(World):
         They are in the order of the small actions.
         """
         return self.step_states(states[..., None, :, :], small_actions())
+
+
+@functools.cache
+def _rasteriser() -> TeapotRenderer:
+    from sen_bench.envs.teapot_renderer import TeapotRenderer  # noqa: PLC0415 — imports Numba
+
+    return TeapotRenderer.shared()
 
 
 def _pybullet_renderer() -> Any:  # noqa: ANN401 — imported only when asked for

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.teapot_mesh import Mesh
-from sen_bench.envs.teapot_renderer import (
+from sen_bench.envs.teapot_scene import (
     AMBIENT,
     BACKGROUND,
     DIFFUSE,

@@ -1,7 +1,4 @@
-"""Draws the teapot in gray: perspective, one light far away, a depth buffer, supersampled.
-
-Camera, light and grays are our choice; the paper shows gray frames of 64 × 64 and says no more.
-"""
+"""Draws the teapot in gray: perspective, one light far away, a depth buffer, supersampled."""
 
 from __future__ import annotations
 
@@ -13,22 +10,16 @@ from numpy.typing import NDArray
 
 from sen_bench.envs.teapot_kernels import Scene, render
 from sen_bench.envs.teapot_mesh import Mesh
-
-IMAGE_SIZE = 64
-
-#: Samples along the side of a pixel. [ours]
-SAMPLES = 2
-
-#: How far the camera is from the centre of the ball around the teapot, in its radii.
-DISTANCE = 3.0
-
-#: The tangent of half the field of view; a margin of a pixel stays around the ball.
-HALF_WIDTH = 0.37
-
-#: The direction towards the light: from the upper left, behind the camera; of unit length up to rounding.
-LIGHT = (-0.48, -0.64, 0.6)
-
-BACKGROUND, AMBIENT, DIFFUSE = 0, 40, 215
+from sen_bench.envs.teapot_scene import (
+    AMBIENT,
+    BACKGROUND,
+    DIFFUSE,
+    DISTANCE,
+    HALF_WIDTH,
+    IMAGE_SIZE,
+    LIGHT,
+    SAMPLES,
+)
 
 
 class TeapotRenderer:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sen_bench.cli.main import main
+from tests.paths import ROOT
 
-HEAVY = {"torch", "numba", "mujoco", "gymnasium", "zarr", "pandas", "matplotlib", "numpy"}
+HEAVY = {"torch", "numba", "mujoco", "gymnasium", "zarr", "pandas", "matplotlib", "scipy", "numpy"}
 
 
 def _heavy_after(code: str) -> set[str]:
@@ -34,6 +37,32 @@ def test_heavy_packages_are_noticed() -> None:
 @pytest.mark.parametrize("command", [None, *main.commands])
 def test_help_imports_nothing_heavy(command: str | None) -> None:
     assert not _heavy_after(_running(*([] if command is None else [command]), "--help"))
+
+
+def test_listing_tasks_imports_no_renderer_physics_or_network() -> None:
+    assert _heavy_after(_running("tasks")) == {"gymnasium", "numpy"}
+
+
+def test_worlds_are_made_and_copied_without_renderer_and_physics() -> None:
+    code = """
+import pickle
+from sen_bench.tasks import get_task, task_names
+for name in task_names():
+    world = pickle.loads(pickle.dumps(get_task(name).world()))
+    assert world.symmetry.twin_elements is not None
+"""
+    assert _heavy_after(code) == {"gymnasium", "numpy"}
+
+
+def test_the_leaderboard_imports_only_what_reads_tables(tmp_path: Path) -> None:
+    results = tmp_path / "results"  # a copy, as the command writes a leaderboard that lags behind its runs
+    shutil.copytree(ROOT / "results", results, ignore=shutil.ignore_patterns("*.lock"))
+    assert _heavy_after(_running("leaderboard", "--results", str(results))) == {"pandas", "numpy"}
+
+
+def test_merging_imports_only_what_reads_tables(tmp_path: Path) -> None:
+    command = _running("merge", str(ROOT / "results"), "--results", str(tmp_path))
+    assert _heavy_after(command) == {"pandas", "numpy"}
 
 
 def test_tasks_are_named_and_looked_up_without_anything_heavy() -> None:

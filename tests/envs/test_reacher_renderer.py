@@ -28,14 +28,8 @@ from sen_bench.envs.reacher_kernels import (
     sine_cosine,
 )
 from sen_bench.envs.reacher_physics import load_model
-from sen_bench.envs.reacher_renderer import (
-    FIELD_OF_VIEW,
-    HEIGHT,
-    LENGTHS,
-    MOVING_SHAPES,
-    STATIC_SHAPES,
-    ReacherRenderer,
-)
+from sen_bench.envs.reacher_renderer import MOVING_SHAPES, STATIC_SHAPES, ReacherRenderer
+from sen_bench.envs.reacher_scene import FIELD_OF_VIEW, HEIGHT, LENGTHS
 from sen_bench.errors import WorldError
 
 States = NDArray[np.float64]

@@ -16,7 +16,8 @@ from scipy.spatial.transform import Rotation
 
 from sen_bench.envs.teapot import Teapot, small_actions
 from sen_bench.envs.teapot_mesh import SEGMENTS, Mesh, control_points
-from sen_bench.envs.teapot_renderer import BACKGROUND, TeapotRenderer
+from sen_bench.envs.teapot_renderer import TeapotRenderer
+from sen_bench.envs.teapot_scene import BACKGROUND
 from tests.oracles.teapot import bezier_point, cast_rays
 from tests.support.orientations import orientations
 

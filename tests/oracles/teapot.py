@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.envs.teapot_mesh import Mesh
-from sen_bench.envs.teapot_renderer import AMBIENT, BACKGROUND, DIFFUSE, DISTANCE, HALF_WIDTH, LIGHT
+from sen_bench.envs.teapot_scene import AMBIENT, BACKGROUND, DIFFUSE, DISTANCE, HALF_WIDTH, LIGHT
 
 FloatArray = NDArray[np.float64]
 
