@@ -17,7 +17,7 @@ from sen_bench.checks.tolerance import TOLERANCE
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, seeded
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]
 """How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
@@ -251,7 +251,7 @@ def equivariance_errors(
     exact = copy.deepcopy(model).cpu().double().eval()
     on_images = {0, *symmetry.twin_elements} if isinstance(symmetry.group, Group) else None
     result = []
-    with torch.no_grad(), progress.work(title, "elements") as advance:
+    with torch.no_grad(), seeded(0, torch.device("cpu")), progress.work(title, "elements") as advance:
         observation, action = samples.observation(torch.float64), samples.action()
         embedding = exact.embed(observation)
         latent = exact.encode(embedding)

@@ -13,6 +13,7 @@ import click
 
 import sen_bench.checks
 import sen_bench.runs
+import sen_bench.system
 from sen_bench.checks import TOLERANCE
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import SettingsCommand, quiet_option, set_option, settings_of
@@ -269,8 +270,7 @@ def _subjects(
     widths = _changed(_options(None if preset is None else load_preset(preset), chosen), chosen, settings)
     subjects = []
     for name in names:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with sen_bench.system.seeded(seed, torch.device("cpu")):
             model = chosen.build_model(name, widths.get(name, {}))
         subjects.append(({"task": chosen.name, "model": name, "trained_epochs": 0}, chosen, model))
     return subjects

@@ -31,7 +31,7 @@ from sen_bench.evaluation.metrics import (
     twin_pairs,
 )
 from sen_bench.evaluation.rollouts import Rollouts
-from sen_bench.system import QUIET, Advance, Progress, free_memory
+from sen_bench.system import QUIET, Advance, Progress, free_memory, seeded
 
 _MIB = 1 << 20
 _CPU_MEMORY, _GPU_MEMORY = 16 * _MIB, 4096 * _MIB
@@ -139,7 +139,7 @@ def evaluate(
         horizons: Numbers of steps to predict ahead, each at most `episodes.horizon`.
         chunk: Episodes that go through the model at a time.
         ranking_memory: Bytes for the distances compared at a time; no score depends on it.
-        seed: The seed of the random pairs of DIE and of `separation`.
+        seed: The seed of the random pairs of DIE and of `separation`, and of what the model itself draws.
         autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
         margin: The margin of the hinge, which is the scale of `separation`.
         progress: Is told how many episodes are done, and how many for the local ranking.
@@ -162,7 +162,7 @@ def evaluate(
     original = Rollouts(model, episodes, sorted(set(horizons)), twin=False)
     twin = Rollouts(model, episodes, sorted(set(horizons)), twin=True)
     scores = []
-    with _scoring(model):
+    with _scoring(model), seeded(seed, episodes.device):
         with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
             errors = _roll_out_all(model, original, twin, elements, keys, order, chunk=chunk, advance=advance)
         later = None

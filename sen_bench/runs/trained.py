@@ -6,7 +6,7 @@ from sen_bench.baselines import WorldModel
 from sen_bench.errors import CheckpointError
 from sen_bench.runs.run import Run
 from sen_bench.tasks import resolve_model
-from sen_bench.training import OTHER_RUN, Checkpoint
+from sen_bench.training import OTHER_RUN, Checkpoint, build_seeded
 
 
 def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
@@ -53,6 +53,7 @@ def _model_of(run: Run, checkpoint: Checkpoint) -> WorldModel:
         raise CheckpointError(
             f"the code of model {resolved.name} has changed since {run.name} was trained; restore it"
         )
-    model = resolved.build().to(run.device)
+    # Seeded as when it was trained: what a model draws as it is built need not be in its checkpoint.
+    model = build_seeded(resolved.build, run.device, seed=run.seed, attempt=checkpoint.attempt)
     checkpoint.put_into(model, run.checkpoint)
     return model.eval()

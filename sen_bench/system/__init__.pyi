@@ -25,6 +25,7 @@ from .progress import Status as Status
 from .progress import SweepProgress as SweepProgress
 from .progress import WorkStatus as WorkStatus
 from .progress import duration as duration
+from .randomness import seeded as seeded
 from .terminal import Terminal as Terminal
 from .terminal import as_progress as as_progress
 from .text import shown as shown

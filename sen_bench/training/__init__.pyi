@@ -3,6 +3,7 @@ from .checkpoint import Checkpoint as Checkpoint
 from .collapse import SEPARATION_SHARE as SEPARATION_SHARE
 from .decoder import DecoderResult as DecoderResult
 from .decoder import train_decoder as train_decoder
+from .epochs import build_seeded as build_seeded
 from .log import METRICS_FILE as METRICS_FILE
 from .log import read_metrics as read_metrics
 from .loop import OTHER_RUN as OTHER_RUN

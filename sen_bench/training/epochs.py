@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sen_bench.config import TrainingConfig
 from sen_bench.errors import NonFiniteError
-from sen_bench.system import Progress, Status
+from sen_bench.system import Progress, Status, seeded
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog
 from sen_bench.training.profile import Stages
@@ -24,7 +24,7 @@ from sen_bench.training.profile import Stages
 #: Losses are fetched from the device once every so many steps, because fetching waits for it.
 FETCH_EVERY = 10
 
-_INIT, _ORDER = 0, 1
+_INIT, _ORDER, _MODEL = 0, 1, 2
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -32,11 +32,12 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 class EpochTraining(ABC, Generic[NetworkT]):
     """The mutable state of a training; a subclass says what the loss is, and may watch for more.
 
-    All randomness derives from the seed, the attempt and the epoch; an interrupted training ends with the
-    same weights to the bit on the CPU (with the same number of threads).
+    All randomness derives from the seed, the attempt and the epoch: also what a network draws from PyTorch's,
+    NumPy's and Python's global generators, which the caller gets back as they were. An interrupted training
+    ends with the same weights to the bit on the CPU (with the same number of threads).
 
     Args:
-        build: Makes the untrained network; called under a seeded generator.
+        build: Makes the untrained network; called under seeded generators.
         samples: How many samples there are.
         config: How long and how fast: epochs, batches, learning rate and its schedule.
         seed: The seed.
@@ -114,10 +115,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self.epoch = 0
         self.step = 0
         self.stopped = False
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_derive(self._seed, attempt, _INIT))
-            network = self._build()
-        self.network = network.to(self._device)
+        self.network = build_seeded(self._build, self._device, seed=self._seed, attempt=attempt)
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=self._config.learning_rate, fused=True
         )
@@ -196,8 +194,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint."""
         started = time.perf_counter()
+        # Seeded for each epoch, so that one that is trained by another process draws what this one would.
+        purpose = _derive(self._seed, self.attempt, _MODEL, self.epoch)
         try:
-            losses = self._train_batches(log)
+            with seeded(purpose, self._device):
+                losses = self._train_batches(log)
         finally:
             seconds = time.perf_counter() - started
             self.seconds += seconds
@@ -291,6 +292,19 @@ class EpochTraining(ABC, Generic[NetworkT]):
             collapsed=self.collapsed,
             restarts=self.attempt,
         )
+
+
+def build_seeded(build: Callable[[], NetworkT], device: torch.device, *, seed: int, attempt: int) -> NetworkT:
+    """Makes the network that a training begins with.
+
+    Args:
+        build: Makes it, drawing from the global random generators.
+        device: Where it is wanted.
+        seed: The seed of the training.
+        attempt: How often it was restarted after a collapse.
+    """
+    with seeded(_derive(seed, attempt, _INIT), device):
+        return build().to(device)
 
 
 def _derive(seed: int, *purpose: int) -> int:

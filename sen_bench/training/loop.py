@@ -70,11 +70,11 @@ def train(
 ) -> TrainingResult:
     """Trains a model, or resumes where an earlier call with the same arguments stopped.
 
-    All randomness derives from the seed, the attempt and the epoch; an interrupted run ends with the same
-    weights to the bit on the CPU (with the same number of threads).
+    All randomness derives from the seed, the attempt and the epoch, also that of layers such as dropout; an
+    interrupted run ends with the same weights to the bit on the CPU (with the same number of threads).
 
     Args:
-        build: Makes the untrained model; called under a seeded generator.
+        build: Makes the untrained model; called under seeded generators.
         transitions: The training data, on the device to train on.
         config: The settings.
         seed: The seed of the run.

@@ -39,6 +39,19 @@ def test_seed_decides_the_random_pairs_only() -> None:
     assert one["die_model"] != other["die_model"]
 
 
+def test_what_a_model_draws_is_seeded_and_the_caller_goes_on_undisturbed() -> None:
+    class Noisy(PlaneModel):
+        def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+            moved = super().transition(latent, action)
+            return moved + torch.rand_like(moved)
+
+    before = torch.get_rng_state()
+    one, again, other = (as_dict(evaluate(Noisy(), WalkEpisodes(60), seed=s)[2]) for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert one == again
+    assert one["relative_error"] != other["relative_error"]
+
+
 def test_every_needed_frame_is_seen_once_and_no_other() -> None:
     episodes = WalkEpisodes(20)
     evaluate(PlaneModel(), episodes, horizons=(10, 2), chunk=6)
