@@ -13,7 +13,7 @@ import zarr
 
 from sen_bench.errors import DatasetError
 from sen_bench.store.canonical import canonical_digest
-from sen_bench.store.files import parse_json, read_metadata
+from sen_bench.store.files import MOST_METADATA_BYTES, parse_json, read_metadata
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION, block_file
 from sen_bench.store.manifest import FileRecord, Manifest, check_sizes
 from sen_bench.store.reader import Dataset
@@ -32,6 +32,8 @@ _SAID: Mapping[str, type] = {
 _KINDS = {str: "text", dict: "an object", int: "a whole number"}
 # What numcodecs can decode at once; no chunk of ours has half of it.
 _MOST_CHUNK_BYTES = 2**31 - 1
+# Bytes at most for the header of a chunk and its entry in the index of the shard, with room to spare.
+_CHUNK_OVERHEAD = 1024
 # The arrays that have a row for each episode are all but those of the symmetry.
 _ANNOTATION = "symmetry/"
 
@@ -53,8 +55,12 @@ def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
     """
     copy = RemoteCopy.open(str(place), progress) if is_url(place) else None
     path = copy.path if copy else _folder(Path(place))
-    if copy:
-        copy.fetch([_ROOT] if _ROOT in copy.manifest.files else [])
+    if copy and _ROOT in copy.manifest.files:
+        if copy.manifest.files[_ROOT].size > MOST_METADATA_BYTES:
+            raise DatasetError(
+                f"{copy.label}/{_ROOT} is larger than the {MOST_METADATA_BYTES} bytes that are read"
+            )
+        copy.fetch([_ROOT])
     data, attributes = _root(path)
     if attributes.get("format") != FORMAT:
         raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
@@ -215,10 +221,15 @@ def _check_array(path: Path, name: str, array: zarr.Array[Any], manifest: Manife
     ):
         raise DatasetError(f"{path / name} has chunks as no dataset of this format has; generate it again")
     count = -(-array.shape[0] // grid[0])
+    # A file is as large as what it holds, and a little more where that does not compress.
+    chunks = grid[0] // array.chunks[0]
+    most = chunks * (chunk_bytes + chunk_bytes // 128 + _CHUNK_OVERHEAD) + _CHUNK_OVERHEAD
     # No more are named than the manifest lists: the shape is whatever somebody wrote.
     for number in range(min(count, listed + 1)):
         if (file := block_file(name, number, array.ndim)) not in manifest.files:
             raise DatasetError(f"{path}: the manifest does not list {file}; generate it again")
+        if manifest.files[file].size > most:
+            raise DatasetError(f"{path / file} is larger than what it holds can be; generate it again")
     if count != listed:
         raise DatasetError(
             f"{path}: {name} has {count} files by its shape, and {listed} by the manifest; generate it again"

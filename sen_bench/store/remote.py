@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 
-import fsspec.core
 import zarr
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from sen_bench.errors import DatasetError, MissingExtraError
+from sen_bench.errors import DatasetError
+from sen_bench.store.files import MOST_METADATA_BYTES, read_metadata
 from sen_bench.store.manifest import MANIFEST, FileRecord, Manifest
-from sen_bench.system import QUIET, Advance, Progress, write_atomically
+from sen_bench.store.source import Source, label
+from sen_bench.system import QUIET, Advance, Progress, shown, write_atomically
 
 CACHE_VARIABLE = "SEN_BENCH_CACHE"
 """Environment variable that names the folder of the cache."""
@@ -30,8 +32,7 @@ OFFLINE_VARIABLE = "SEN_BENCH_OFFLINE"
 
 # Files fetched at the same time: enough to hide the latency of object stores.
 _CONNECTIONS = 8
-# Seconds without an answer after which a server is taken for dead.
-_PATIENCE = 60
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_url(place: Path | str) -> bool:
@@ -68,15 +69,12 @@ class RemoteCopy:
         DatasetError: The manifest cannot be understood.
     """
 
-    def __init__(self, url: str, source: _Source | None, manifest: bytes, progress: Progress = QUIET) -> None:
+    def __init__(self, url: str, source: Source | None, manifest: bytes, progress: Progress = QUIET) -> None:
         self.url = url
-        self.manifest = Manifest.parse(manifest, f"{url}/{MANIFEST}")
-        # Somebody else's manifest must not make us write anywhere but into the copy, on any system.
-        for name in self.manifest.files:
-            if PurePosixPath(name).is_absolute() or {"..", "\\", ":"} & {*name.split("/"), *name}:
-                raise DatasetError(f"{url}/{MANIFEST} names a file outside the dataset: {name}")
+        self.label = label(url)
+        self.manifest = Manifest.parse(manifest, f"{self.label}/{MANIFEST}")
         self._source = source
-        self._shown = _Fetching(url, progress)
+        self._shown = _Fetching(self.label, progress)
         digest = hashlib.sha256(manifest).hexdigest()
         self.path = cache_folder() / "datasets" / f"{digest}.zarr"
         if not (self.path / MANIFEST).exists():
@@ -96,22 +94,15 @@ class RemoteCopy:
             DatasetError: There is none, it cannot be reached, or a package that reads such URLs is missing;
                 or, offline, there is no copy of it.
         """
-        url = url.rstrip("/")
+        # A query may end with a slash that belongs to it.
+        url = url if "?" in url else url.rstrip("/")
         if os.environ.get(OFFLINE_VARIABLE, "0") not in {"", "0"}:
-            try:
-                digest = _last_copy(url).read_text()
-                manifest = (cache_folder() / "datasets" / f"{digest}.zarr" / MANIFEST).read_bytes()
-            except FileNotFoundError:
-                raise DatasetError(
-                    f"there is no copy of {url} in {cache_folder()}, and {OFFLINE_VARIABLE} forbids fetching"
-                    " it; unset that variable"
-                ) from None
-            return cls(url, None, manifest, progress)
-        source = _Source(url)
+            return cls(url, None, _kept_manifest(url), progress)
+        source = Source(url)
         try:
-            manifest = source.read(MANIFEST)
+            manifest = source.read(MANIFEST, MOST_METADATA_BYTES)
         except FileNotFoundError:
-            raise DatasetError(f"there is no dataset at {url}: it has no {MANIFEST}") from None
+            raise DatasetError(f"there is no dataset at {label(url)}: it has no {MANIFEST}") from None
         except DatasetError as error:
             if _last_copy(url).exists():
                 raise DatasetError(
@@ -150,18 +141,21 @@ class RemoteCopy:
     def _fetch_one(self, name: str) -> None:
         if self._source is None:
             raise DatasetError(
-                f"{name} of {self.url} was not fetched before, and {OFFLINE_VARIABLE} forbids fetching it;"
-                " unset that variable"
+                f"{shown(name)} of {self.label} was not fetched before, and {OFFLINE_VARIABLE} forbids"
+                " fetching it; unset that variable"
             )
-        try:
-            data = self._source.read(name)
-        except FileNotFoundError:
-            raise DatasetError(f"{self.url} is not whole: it has no {name}; copy it there again") from None
         record = self.manifest.files[name]
+        try:
+            data = self._source.read(name, record.size)
+        except FileNotFoundError:
+            raise DatasetError(
+                f"{self.label} is not whole: it has no {shown(name)}; copy it there again"
+            ) from None
         if FileRecord.of(data) != record:
             raise DatasetError(
-                f"{self.url}/{name} is not what the manifest says: {len(data)} bytes arrived that should be"
-                f" {record.size} with sha256 {record.sha256[:12]}…; try again, or copy it there again"
+                f"{self.label}/{shown(name)} is not what the manifest says: {len(data)} bytes arrived that"
+                f" should be {record.size} with sha256 {record.sha256[:12]}…; try again, or copy it there"
+                " again"
             )
         _keep(self.path / name, data)
         self._shown.arrived(len(data))
@@ -220,7 +214,7 @@ class FetchingStore(zarr.storage.LocalStore):
     def with_read_only(self, read_only: bool = False) -> Self:  # noqa: FBT001, FBT002 — as zarr declares it
         """This store, which cannot be written."""
         if not read_only:
-            raise DatasetError(f"{self._copy.url} can only be read")
+            raise DatasetError(f"{self._copy.label} can only be read")
         return self
 
     async def get(
@@ -235,64 +229,33 @@ class FetchingStore(zarr.storage.LocalStore):
         return await super().get(key, prototype, byte_range)
 
 
-class _Source:
-    """Reads files below a URL.
-
-    Args:
-        url: The URL.
-
-    Raises:
-        DatasetError: Such URLs cannot be read here.
-        MissingExtraError: They could, with the extra "remote".
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        protocol = url.partition("://")[0]
-        options: dict[str, Any] = {}
-        try:
-            if protocol in {"http", "https"}:
-                import aiohttp  # noqa: PLC0415 — an optional package
-
-                # Its own limit is five minutes for a whole file, too little for a slow line.
-                timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE, sock_read=_PATIENCE)
-                options = {"client_kwargs": {"timeout": timeout}}
-            self._files, self._root = fsspec.core.url_to_fs(url, **options)
-        except ImportError as error:
-            if protocol in {"http", "https"}:
-                raise MissingExtraError(f"reading {protocol}:// URLs", "remote") from error
-            # fsspec says which package.
-            hint = " ".join(str(error).split())
-            raise DatasetError(f"{protocol}:// needs a package that is not installed: {hint}") from error
-        # Each file system comes from another package, and refuses a URL it does not understand in its own
-        # way.
-        except Exception as error:
-            raise DatasetError(f"{url} cannot be read: {_reason(error)}") from error
-
-    def read(self, name: str) -> bytes:
-        """The contents of one file.
-
-        Raises:
-            FileNotFoundError: There is none.
-            DatasetError: It cannot be reached.
-        """
-        try:
-            return bytes(self._files.cat_file(f"{self._root}/{name}"))
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            reason = _reason(error)
-            raise DatasetError(f"{self._url}/{name} cannot be reached ({reason}); try again") from error
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _last_copy(url: str) -> Path:
     """The file that says which copy of a URL was made last."""
     return cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()
+
+
+def _kept_manifest(url: str) -> bytes:
+    """The manifest of the copy that was made of a URL last.
+
+    Raises:
+        DatasetError: There is none, or it is damaged.
+    """
+    try:
+        digest = read_metadata(_last_copy(url)).decode("ascii", "replace")
+        if not _DIGEST.fullmatch(digest):
+            raise DatasetError(f"{_last_copy(url)} is damaged; delete it")
+        path = cache_folder() / "datasets" / f"{digest}.zarr" / MANIFEST
+        manifest = read_metadata(path)
+    except FileNotFoundError:
+        raise DatasetError(
+            f"there is no copy of {label(url)} in {cache_folder()}, and {OFFLINE_VARIABLE} forbids fetching"
+            " it; unset that variable"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"the copy of {label(url)} cannot be read ({shown(error)}); delete it") from error
+    if hashlib.sha256(manifest).hexdigest() != digest:
+        raise DatasetError(f"{path} is damaged: its sha256 is not {digest}; delete {path.parent}")
+    return manifest
 
 
 def _keep(path: Path, data: bytes) -> None:
