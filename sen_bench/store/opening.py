@@ -32,8 +32,10 @@ _SAID: Mapping[str, type] = {
 _KINDS = {str: "text", dict: "an object", int: "a whole number"}
 # What numcodecs can decode at once; no chunk of ours has half of it.
 _MOST_CHUNK_BYTES = 2**31 - 1
-# Bytes at most for the header of a chunk and its entry in the index of the shard, with room to spare.
+# Bytes at most for the header of a chunk and its entry in the index of the shard, and for a file, with room to
+# spare: what is to be kept out is a file of gigabytes in an array of kilobytes.
 _CHUNK_OVERHEAD = 1024
+_FILE_OVERHEAD = 1024**2
 # The arrays that have a row for each episode are all but those of the symmetry.
 _ANNOTATION = "symmetry/"
 
@@ -223,7 +225,7 @@ def _check_array(path: Path, name: str, array: zarr.Array[Any], manifest: Manife
     count = -(-array.shape[0] // grid[0])
     # A file is as large as what it holds, and a little more where that does not compress.
     chunks = grid[0] // array.chunks[0]
-    most = chunks * (chunk_bytes + chunk_bytes // 128 + _CHUNK_OVERHEAD) + _CHUNK_OVERHEAD
+    most = chunks * (chunk_bytes + chunk_bytes // 128 + _CHUNK_OVERHEAD) + _FILE_OVERHEAD
     # No more are named than the manifest lists: the shape is whatever somebody wrote.
     for number in range(min(count, listed + 1)):
         if (file := block_file(name, number, array.ndim)) not in manifest.files:

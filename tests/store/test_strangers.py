@@ -219,6 +219,12 @@ class TestSizesThatAreNone:
         with pytest.raises(DatasetError, match="is not that of the array symmetry/regular"):
             _ = dataset.symmetry
 
+    def test_a_file_that_is_larger_than_what_it_holds(self, store: Path) -> None:
+        with (store / "action/c/0/0").open("ab") as file:
+            file.truncate(2 * 1024**2)
+        signed(store)
+        refused(store, "action/c/0/0 is larger than what it holds can be")
+
 
 class TestChunksThatDecodeToGigabytes:
     @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65_791, 65_792, 70_000, 5_000_000])
