@@ -32,8 +32,8 @@ _SAID: Mapping[str, type] = {
 _KINDS = {str: "text", dict: "an object", int: "a whole number"}
 # What numcodecs can decode at once; no chunk of ours has half of it.
 _MOST_CHUNK_BYTES = 2**31 - 1
-# Bytes at most for the header of a chunk and its entry in the index of the shard, and for a file, with room to
-# spare: what is to be kept out is a file of gigabytes in an array of kilobytes.
+# Bytes at most for the header of a chunk and its entry in the index of the shard, and for a file, with room
+# to spare: what is to be kept out is a file of gigabytes in an array of kilobytes.
 _CHUNK_OVERHEAD = 1024
 _FILE_OVERHEAD = 1024**2
 # The arrays that have a row for each episode are all but those of the symmetry.
