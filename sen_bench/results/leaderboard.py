@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from sen_bench.results.rows import GROUP
@@ -85,7 +86,11 @@ class _Group:
         recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
         self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
-        self.summaries = {metric.name: summarise(runs[metric.name]) for metric in AVERAGED}
+        # All at once: for a few runs, taking out one column takes as long as summing it up.
+        scores = runs[[metric.name for metric in AVERAGED]].to_numpy(dtype=np.float64).T
+        self.summaries = {
+            metric.name: summarise(column) for metric, column in zip(AVERAGED, scores, strict=True)
+        }
 
     def row(self, reference: _Group | None) -> dict[str, Any]:
         """The row of the leaderboard, compared with a reference if there is one."""
