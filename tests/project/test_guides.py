@@ -31,6 +31,10 @@ def _python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
 
 
+def _toml_blocks(page: str) -> list[str]:
+    return re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
+
+
 @pytest.fixture
 def ring(tmp_path: Path) -> Path:
     """A folder with the module ring.py and the script make_ring.py of the guide."""
@@ -76,35 +80,41 @@ def test_the_world_of_the_guide_keeps_the_contract(ring: Path) -> None:
     assert "failed  equivariance: step(g·s, g·a) is not g·step(s, a) for element" in mistaken.stdout
 
 
-def test_the_task_of_the_guide_goes_all_the_way_to_the_leaderboard(
-    ring: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = (DOCS / "adding-a-world.md").read_text()
-    entry_points, preset = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
-    (ring / "small.toml").write_text(preset)
-    points = tomllib.loads(entry_points)["project"]["entry-points"]
-    modules = {"ring_task": _python_blocks("adding-a-world.md")[2]}
-    monkeypatch.syspath_prepend(install(ring, "ring", points, modules))
+@pytest.fixture
+def ring_task(ring: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of the guide: the world, the task, and the preset small.toml."""
+    (ring / "ring_task.py").write_text(_python_blocks("adding-a-world.md")[2])
+    (ring / "small.toml").write_text(_toml_blocks("adding-a-world.md")[0])
     monkeypatch.chdir(ring)
-    try:
-        assert "A bead on a ring" in done("tasks").output
-        done("check", "ring", "--states", "4")
-        done("run", "ring", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
-        assert "bead" in done("leaderboard").output
-    finally:
-        forget(ring)
+    yield ring
+    forget(ring)
+
+
+@pytest.mark.usefixtures("ring_task")
+def test_the_task_of_the_guide_goes_all_the_way_to_the_leaderboard() -> None:
+    done("check", "ring_task:ring", "--states", "4")
+    done("run", "ring_task:ring", "--preset", "small.toml", "--device", "cpu", "--workers", "1", "--quiet")
+    assert "bead" in done("leaderboard").output
     rows = pd.read_csv("results/runs.csv").set_index("horizon")
     assert list(rows.index) == [1, 5, 10]
     assert rows["model"].eq("bead").all()
+    assert rows["task"].eq("ring_task:ring").all()
+
+
+def test_the_task_of_the_guide_is_listed_once_published(
+    ring_task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = tomllib.loads(_toml_blocks("adding-a-world.md")[1])["project"]["entry-points"]
+    monkeypatch.syspath_prepend(install(ring_task, "ring", points, {}))
+    assert "A bead on a ring" in done("tasks").output
+    done("check", "ring", "--states", "4")
 
 
 @pytest.fixture
 def keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with the model, the preset and the scripts of the guide to models, installed."""
     module, pieces, augmentation, task = _python_blocks("adding-a-model.md")
-    preset, entry_points = re.findall(
-        r"```toml\n(.*?)```", (DOCS / "adding-a-model.md").read_text(), flags=re.DOTALL
-    )
+    preset, entry_points = _toml_blocks("adding-a-model.md")
     (tmp_path / "small.toml").write_text(preset)
     modules = {
         "keypoints": module,
