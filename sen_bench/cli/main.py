@@ -27,6 +27,7 @@ from sen_bench.cli.export_commands import export_command
 from sen_bench.cli.merge_command import merge_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
+from sen_bench.cli.references_command import references_command
 from sen_bench.cli.report_commands import report_command
 from sen_bench.cli.run_commands import (
     evaluate_command,
@@ -126,6 +127,7 @@ for _command in (
     evaluate_command,
     leaderboard_command,
     merge_command,
+    references_command,
     report_command,
     figures_command,
     decode_command,

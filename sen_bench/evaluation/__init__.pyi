@@ -3,3 +3,5 @@ from .metrics import require_finite as require_finite
 from .protocol import HorizonScores as HorizonScores
 from .protocol import default_memory as default_memory
 from .protocol import evaluate as evaluate
+from .references import ReferenceScores as ReferenceScores
+from .references import reference_scores as reference_scores

@@ -7,6 +7,9 @@ from .leaderboard import aggregate as aggregate
 from .merge import merge_results as merge_results
 from .published import PUBLISHED_CSV as PUBLISHED_CSV
 from .published import read_published as read_published
+from .references import ReferenceRow as ReferenceRow
+from .references import append_references as append_references
+from .references import read_references as read_references
 from .rows import GROUP as GROUP
 from .rows import KEY as KEY
 from .rows import RunRow as RunRow

@@ -38,6 +38,11 @@ class ResultsFolder:
         """The table of learning curves."""
         return self.path / "curves.csv"
 
+    @property
+    def references_csv(self) -> Path:
+        """The table of what exact latents score without a model."""
+        return self.path / "references.csv"
+
     def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard of the runs that are in the table now.
 

@@ -14,6 +14,7 @@ from sen_bench.results.curves import CurveRow
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS
 from sen_bench.results.published import PublishedRow
+from sen_bench.results.references import ReferenceRow
 from sen_bench.results.rows import RunRow, read_runs
 from sen_bench.results.scores import AVERAGED
 from sen_bench.tasks.registry import reference_model
@@ -27,7 +28,13 @@ def _documented(table: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"), [("runs.csv", RunRow), ("curves.csv", CurveRow), ("published.csv", PublishedRow)]
+    ("table", "kind"),
+    [
+        ("runs.csv", RunRow),
+        ("curves.csv", CurveRow),
+        ("published.csv", PublishedRow),
+        ("references.csv", ReferenceRow),
+    ],
 )
 def test_every_column_is_documented_as_it_is_defined(table: str, kind: type[BaseModel]) -> None:
     documented = re.findall(r"^\| `(\w+)` \| \w+ \| (.+) \|$", _documented(table), flags=re.MULTILINE)
