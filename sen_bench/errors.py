@@ -83,6 +83,10 @@ class ResultsError(SenBenchError):
     """A result table that cannot be read or does not have the documented columns."""
 
 
+class SenBenchWarning(UserWarning):
+    """Something that a person should know, in one line, though work goes on; commands show it as such."""
+
+
 def first_problem(error: ValidationError) -> str:
     """The first complaint of a validation error, in one line, with the key it is about."""
     problem: dict[str, Any] = dict(error.errors()[0])

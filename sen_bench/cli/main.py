@@ -6,11 +6,12 @@ import errno
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -37,7 +38,7 @@ from sen_bench.cli.run_commands import (
 from sen_bench.cli.sweep_command import run_command
 from sen_bench.cli.verify_commands import verify_command
 from sen_bench.cli.world_command import check_world_command
-from sen_bench.errors import SenBenchError
+from sen_bench.errors import SenBenchError, SenBenchWarning
 from sen_bench.system import shown
 
 
@@ -46,7 +47,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 — as click declares it
         try:
-            with _terminable():
+            with _terminable(), _warnings_in_one_line():
                 return super().invoke(ctx)
         except SenBenchError as error:
             # Names in it may come from outside, and a terminal obeys what is written to it.
@@ -80,6 +81,30 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Shows our own warnings as lines without the code they come from, each once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", SenBenchWarning)
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, SenBenchWarning):
+                click.echo(f"warning: {shown(message)}", err=True)
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from sen_bench.errors import ResultsError
-from sen_bench.results.csv_tables import csv_bytes, locked, write_table
+from sen_bench.results.csv_tables import checked_contents, csv_bytes, locked, say, write_table
 from sen_bench.results.leaderboard import ReferenceModel, aggregate
 from sen_bench.results.rows import read_runs
 
@@ -46,6 +46,8 @@ class ResultsFolder:
     def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard of the runs that are in the table now.
 
+        It warns if what it replaces was changed by something else than sen-bench.
+
         Args:
             reference_model: Names the symmetric embedding network of each task.
 
@@ -58,7 +60,9 @@ class ResultsFolder:
         # Read under the lock: of two processes, the one that writes last has also read last.
         with locked(self.leaderboard_csv):
             table = aggregate(read_runs(self.runs_csv), reference_model)
+            _, remark = self._written_leaderboard()
             write_table(self.leaderboard_csv, table)
+        say(remark and f"{remark}; it is written anew from the runs")
         return table
 
     def refresh_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
@@ -78,10 +82,16 @@ class ResultsFolder:
             ResultsError: The runs cannot be read or the leaderboard cannot be written.
         """
         table = aggregate(read_runs(self.runs_csv), reference_model)
+        current, remark = self._written_leaderboard()
+        if current == csv_bytes(table) and not remark:
+            return table
+        return self.write_leaderboard(reference_model)
+
+    def _written_leaderboard(self) -> tuple[bytes | None, str]:
+        """What the file of the leaderboard holds, None if there is none, and how it was changed since."""
         try:
-            current = self.leaderboard_csv.read_bytes()
+            return checked_contents(self.leaderboard_csv)
         except FileNotFoundError:
-            return self.write_leaderboard(reference_model)
+            return None, ""
         except OSError as error:
             raise ResultsError(f"cannot read {self.leaderboard_csv}: {error.strerror or error}") from error
-        return table if current == csv_bytes(table) else self.write_leaderboard(reference_model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,6 +20,7 @@ from sen_bench.results.csv_tables import (
     frame_of,
     merge_rows,
     read_rows,
+    say,
     values,
 )
 from sen_bench.results.scores import METRICS, Metric
@@ -155,6 +156,9 @@ def read_runs(path: Path) -> pd.DataFrame:
 def read_run_rows(path: Path) -> list[RunRow]:
     """Reads and checks a result table, as rows.
 
+    Rows that do not fit together are read with a `SenBenchWarning`: runs without a horizon that others of the
+    same settings have, names of runs that do not agree with the columns.
+
     Raises:
         ResultsError: There is no such file, it is not such a table, or it has a result twice.
     """
@@ -168,4 +172,54 @@ def read_run_rows(path: Path) -> list[RunRow]:
             raise ResultsError(
                 f"{path}: line {line} has the result of line {first} again; remove one of them"
             )
+    for remark in (_misnamed(path, rows), _without_horizon(path, rows)):
+        say(remark)
     return rows
+
+
+_NAME_COLUMNS: Final = ("task", "train_split", "model", "preset", "seed")
+
+
+def _misnamed(path: Path, rows: Sequence[RunRow]) -> str:
+    """In a line, the rows whose names say other things than their columns; empty if there are none.
+
+    Names of other forms than ours say nothing: whoever adds rows by hand names them as they like.
+    """
+    found: list[str] = []
+    for line, row in enumerate(rows, start=2):
+        parts = row.run_id.split("/")
+        if len(parts) != len(_NAME_COLUMNS) or not parts[-1].startswith("seed-"):
+            continue
+        # As `Run.name` has them: no folder of Windows has a colon in its name.
+        wanted = [str(value).replace(":", "-") for value in values(row, _NAME_COLUMNS)]
+        parts[-1] = parts[-1].removeprefix("seed-")
+        found += [
+            f"line {line} is named {row.run_id}, but its {name} is {getattr(row, name)}"
+            for name, part, value in zip(_NAME_COLUMNS, parts, wanted, strict=True)
+            if part != value
+        ]
+    return _remark(path, found)
+
+
+def _without_horizon(path: Path, rows: Sequence[RunRow]) -> str:
+    """In a line, the runs that lack a horizon which others of the same settings have; empty if none does."""
+    # The settings include the horizons.
+    settings = ("task", "train_dataset_digest", "eval_dataset_digest", "config_digest")
+    run = tuple(name for name in KEY if name != "horizon")
+    wanted: dict[tuple[Any, ...], set[int]] = {}
+    scored: dict[tuple[Any, ...], tuple[RunRow, set[int]]] = {}
+    for row in rows:
+        wanted.setdefault(values(row, settings), set()).add(row.horizon)
+        scored.setdefault(values(row, run), (row, set()))[1].add(row.horizon)
+    found = [
+        f"{row.run_id} has no row for horizon {horizon}, which other runs with its settings have"
+        for row, horizons in scored.values()
+        for horizon in sorted(wanted[values(row, settings)] - horizons)
+    ]
+    return _remark(path, found)
+
+
+def _remark(path: Path, found: Sequence[str]) -> str:
+    """The first thing that was found in a table, and how many more there are."""
+    more = f" ({len(found) - 1} more like it)" if len(found) > 1 else ""
+    return f"{path}: {found[0]}{more}" if found else ""

@@ -6,7 +6,9 @@ from .device import precision_notice as precision_notice
 from .device import prepare_device as prepare_device
 from .device import resolve_device as resolve_device
 from .device import resolve_devices as resolve_devices
+from .files import is_draft as is_draft
 from .files import move_aside as move_aside
+from .files import sweep_drafts as sweep_drafts
 from .files import sync as sync
 from .files import sync_all as sync_all
 from .files import write_atomically as write_atomically

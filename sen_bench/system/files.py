@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from pathlib import Path
 
 # Measured on ext4: syncing 80 folders takes 0.40 s one after another, 0.07 s with 4 threads, 0.04 s with 8.
 _SYNC_THREADS = 8
+# The names of drafts, which say what they are of, and which thread of which process writes them.
+_DRAFT = re.compile(r"\.(?P<file>.+)\.\d+-\d+\.partial")
 # What file systems say that have no fsync of folders.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -34,6 +37,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a path is named as a draft of `write_atomically` is."""
+    return _DRAFT.fullmatch(path.name) is not None
+
+
+def sweep_drafts(path: Path) -> None:
+    """Removes the drafts that killed processes left of a file, or of all files that lie in a folder.
+
+    Whoever calls it holds the lock that all who write there hold: no draft is being written then.
+
+    Raises:
+        OSError: As raised by the file system.
+    """
+    path = Path(os.path.realpath(path))
+    folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
+    for other in list(folder.iterdir()) if folder.is_dir() else ():
+        match = _DRAFT.fullmatch(other.name)
+        if match is not None and name in {None, match["file"]}:
+            other.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -20,6 +20,7 @@ from sen_bench.results.curves import record_curve
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.merge import Merged, merge_results
 from sen_bench.results.rows import RunRow, append_rows, read_runs
+from sen_bench.results.table_digests import digest_file
 from tests.support.rows import make_seed, reference_model
 
 TABLES = ("runs.csv", "curves.csv", "leaderboard.csv")
@@ -165,6 +166,7 @@ def test_the_command_given_again_after_a_kill_renews_the_leaderboard(tmp_path: P
     whole = _record(tmp_path / "whole", make_seed(0), make_seed(1))
     merge_results([there], here, reference_model)
     stale.write_text("of an earlier table\n")
+    digest_file(stale).unlink()
     assert merge_results([there], here, reference_model).same == ("sen-1",)
     assert _contents(here) == _contents(whole)
 
