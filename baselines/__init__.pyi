@@ -1,4 +1,5 @@
 from . import e2cnn_compat as e2cnn_compat
+from .checked import CheckedModel as CheckedModel
 from .decoder import Decoder as Decoder
 from .kinds import BLOCKS_3D as BLOCKS_3D
 from .kinds import KINDS as KINDS

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel, parameter_count
+from sen_bench.baselines import CheckedModel, WorldModel, parameter_count
 from sen_bench.envs import World
 
 SAME_BUDGET = 1.1
@@ -43,6 +43,9 @@ def count_parameters(model: WorldModel, world: World) -> ParameterCounts:
     Args:
         model: The model, on the CPU; it is left as it is.
         world: Its world.
+
+    Raises:
+        ExtensionError: The model gives tensors of other shapes or types than it should.
     """
     height, width, channels = world.observation_space.shape or ()
     shape = (1, channels * world.frame_stack, height, width)
@@ -52,10 +55,11 @@ def count_parameters(model: WorldModel, world: World) -> ParameterCounts:
     model.eval()
     left = {parameter for parameter in model.parameters() if parameter.requires_grad}
     counts = []
+    checked = CheckedModel(model)
     with torch.enable_grad(), _one_thread():
-        embedding = model.embed(observation)
-        latent = model.encode(embedding.detach())
-        following = model.transition(latent.detach(), action)
+        embedding = checked.embed(observation)
+        latent = checked.encode(embedding.detach())
+        following = checked.transition(latent.detach(), action)
         for output in (embedding, latent, following):
             leaves = _leaves(output)
             counts.append(sum(parameter.numel() for parameter in left if parameter in leaves))

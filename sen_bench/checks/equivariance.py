@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.checks.samples import Samples
 from sen_bench.checks.tolerance import TOLERANCE
 from sen_bench.errors import ConfigError
@@ -145,7 +145,7 @@ def assert_equivariant(
         raise ValueError(f"there are {len(inputs)} inputs, but {len(actions)} actions on them")
     tried = all_elements(group) if elements is None else elements
     with torch.no_grad():
-        output = function(*inputs)
+        output = function(*(x.clone() for x in inputs))
         for name, tensor in (*((f"input {i}", x) for i, x in enumerate(inputs)), ("the output", output)):
             if tensor.is_floating_point() and tensor.dtype != torch.float64:
                 raise ValueError(f"{name} is {tensor.dtype}; equivariance is checked in float64 (.double())")
@@ -178,9 +178,9 @@ def _error(
         NonFiniteError: An output holds a number that is NaN or infinite.
     """
     elements = element.expand(len(output), *element.shape)
-    moved = function(*(act(elements, x) for act, x in zip(actions, inputs, strict=True)))
+    moved = function(*(act(elements, x.clone()) for act, x in zip(actions, inputs, strict=True)))
     require_finite(moved, "outputs of the function that is checked")
-    difference = float((moved - transform_output(elements, output)).abs().max())
+    difference = float((moved - transform_output(elements, output.clone())).abs().max())
     scale = float(output.abs().max())
     if math.isnan(difference):
         return math.inf
@@ -242,6 +242,7 @@ def equivariance_errors(
 
     Raises:
         ConfigError: No element is given.
+        ExtensionError: The model gives tensors of other shapes or types than it should.
         NonFiniteError: The model gives NaN or infinite numbers.
     """
     symmetry = samples.world.symmetry
@@ -249,30 +250,33 @@ def equivariance_errors(
     if len(tried) == 0:
         raise ConfigError("no group element to check the model under")
     exact = copy.deepcopy(model).cpu().double().eval()
+    checked = CheckedModel(exact)
     on_images = {0, *symmetry.twin_elements} if isinstance(symmetry.group, Group) else None
     result = []
     with torch.no_grad(), seeded(0, torch.device("cpu")), progress.work(title, "elements") as advance:
         observation, action = samples.observation(torch.float64), samples.action()
-        embedding = exact.embed(observation)
-        latent = exact.encode(embedding)
-        following = exact.transition(latent, action)
+        # Copies, because a model may change what it is given in place.
+        embedding = checked.embed(observation.clone())
+        latent = checked.encode(embedding.clone())
+        following = checked.transition(latent.clone(), action)
+        checked.distance(latent.clone(), following.clone())
         for name, values in (("embeddings", embedding), ("latents", latent), ("predictions", following)):
             require_finite(values, name)
         for name, element in zip(element_names(symmetry.group, tried), tried, strict=True):
             moved = samples.transformed(element.numpy())
             each = element.expand(len(samples), *element.shape)
-            twin = exact.embed(moved.observation(torch.float64))
-            gaps = episode_norms(exact.transform_embedding(each, embedding) - twin)
+            twin = checked.embed(moved.observation(torch.float64))
+            gaps = episode_norms(checked.transform_embedding(each, embedding.clone()) - twin)
             encoder = transition = image = None
-            on_embeddings, on_latents = exact.transform_embedding, exact.transform_latent
+            on_embeddings, on_latents = checked.transform_embedding, checked.transform_latent
             if exact.equivariant:
-                encoder = _error(exact.encode, [embedding], latent, [on_embeddings], on_latents, element)
+                encoder = _error(checked.encode, [embedding], latent, [on_embeddings], on_latents, element)
                 inputs, on_inputs = [latent, action], [on_latents, _to(moved.action())]
-                transition = _error(exact.transition, inputs, following, on_inputs, on_latents, element)
+                transition = _error(checked.transition, inputs, following, on_inputs, on_latents, element)
             if exact.image_equivariance is not None and (on_images is None or int(element) in on_images):
-                on_observations = exact.transform_observation
+                on_observations = checked.transform_observation
                 image = _error(
-                    exact.embed, [observation], embedding, [on_observations], on_embeddings, element
+                    checked.embed, [observation], embedding, [on_observations], on_embeddings, element
                 )
             scale = episode_norms(embedding).mean() if exact.ee_normalised else 1.0
             result.append(ElementErrors(name, float(gaps.mean() / scale), encoder, transition, image))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.config import DEFAULT_HORIZONS
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation.frames import EvaluationFrames
@@ -150,6 +150,7 @@ def evaluate(
 
     Raises:
         ConfigError: The episodes are shorter than a horizon, or too few to rank.
+        ExtensionError: The model gives tensors of other shapes or types than it should.
         NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
     """
     _check(episodes, horizons, chunk)
@@ -159,8 +160,9 @@ def evaluate(
     pairs = twin_pairs(keys, order)
     # Unlike the pairs of DIE, those of the separation may differ in the element of their twins.
     shuffled = random_order(torch.zeros_like(keys), seed=seed)
-    original = Rollouts(model, episodes, sorted(set(horizons)), twin=False)
-    twin = Rollouts(model, episodes, sorted(set(horizons)), twin=True)
+    checked = CheckedModel(model)
+    original = Rollouts(checked, episodes, sorted(set(horizons)), twin=False)
+    twin = Rollouts(checked, episodes, sorted(set(horizons)), twin=True)
     scores = []
     with _scoring(model), seeded(seed, episodes.device):
         with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
@@ -178,7 +180,7 @@ def evaluate(
             local, local_no_change = (
                 _local(episodes, latents, later, horizon) for latents in (predicted, original.true[0])
             )
-            apart = separation(model.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
+            apart = separation(checked.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
                 HorizonScores(
                     horizon=horizon,
@@ -281,6 +283,7 @@ def _roll_out_all(
     """
     equivariance, latent_equivariance = (EquivarianceError(normalised=model.ee_normalised) for _ in range(2))
     invariance = DistanceInvarianceError()
+    checked = CheckedModel(model)
     # The last episode of the chunk before: a pair of neighbours may straddle two chunks.
     last: tuple[Tensor, Tensor, Tensor] | None = None
     for begin in range(0, len(order), chunk):
@@ -290,9 +293,12 @@ def _roll_out_all(
         of_twin, latent_of_twin = twin.add(index)
         # The group acts exactly: rounding in its action would be taken for an error of the model.
         with torch.autocast(embedding.device.type, enabled=False):
-            equivariance.update(embedding, model.transform_embedding(element, embedding), of_twin)
+            # Copies, because what the model is given it may change in place.
+            moved = checked.transform_embedding(element, embedding.clone())
+            equivariance.update(embedding, moved, of_twin)
             if model.equivariant:
-                latent_equivariance.update(latent, model.transform_latent(element, latent), latent_of_twin)
+                moved = checked.transform_latent(element, latent.clone())
+                latent_equivariance.update(latent, moved, latent_of_twin)
         invariance.update_reference(embedding)
         if last is not None:
             key, embedding, of_twin = (

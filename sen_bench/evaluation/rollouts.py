@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import CheckedModel
 from sen_bench.evaluation.frames import EvaluationFrames
 from sen_bench.evaluation.metrics import hard_hits, require_finite
 
@@ -15,7 +15,8 @@ class Rollouts:
     """Latents of all episodes, or of all their twins, filled chunk by chunk in any order.
 
     Args:
-        model: In evaluation mode, on the device of the episodes.
+        model: In evaluation mode, on the device of the episodes. Methods that change what they are given in
+            place are given copies where it matters.
         episodes: The evaluation episodes.
         horizons: Numbers of steps to predict ahead, in ascending order.
         twin: Whether to roll out the twins.
@@ -28,7 +29,7 @@ class Rollouts:
     """
 
     def __init__(
-        self, model: WorldModel, episodes: EvaluationFrames, horizons: Sequence[int], *, twin: bool
+        self, model: CheckedModel, episodes: EvaluationFrames, horizons: Sequence[int], *, twin: bool
     ) -> None:
         self._model = model
         self._episodes = episodes
@@ -51,13 +52,15 @@ class Rollouts:
             `[B, *latent_shape]`.
 
         Raises:
+            ExtensionError: The model gives tensors of other shapes or types than it should.
             NonFiniteError: One of those embeddings is NaN or infinite.
         """
         embedding = self._model.embed(self._episodes.observations(index, 0, twin=self._twin))
         require_finite(embedding, f"embeddings of first observations{self._whose}")
         actions = self._episodes.actions(index, twin=self._twin)
-        latent = first = self._model.encode(embedding)
-        self._keep(self.true, 0, index, latent)
+        first = self._model.encode(embedding.clone())
+        latent = first.clone()
+        self._keep(self.true, 0, index, first)
         for step in range(1, self._horizons[-1] + 1):
             latent = self._model.transition(latent, actions[:, step - 1])
             if step in self._horizons:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.envs import make_world
 from sen_bench.errors import NonFiniteError, UnknownNameError
@@ -37,9 +37,11 @@ def encode(model: WorldModel, observations: Tensor) -> Tensor:
     """Latents of observations.
 
     Raises:
+        ExtensionError: They are of another shape or type than they should be.
         NonFiniteError: One of them is NaN or infinite.
     """
-    latents = model.encode(model.embed(observations))
+    checked = CheckedModel(model)
+    latents = checked.encode(checked.embed(observations))
     if not torch.isfinite(latents).all():
         raise NonFiniteError("the model makes latents that are NaN or infinite; there is nothing to draw")
     return latents

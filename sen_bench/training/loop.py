@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from sen_bench.baselines import WorldModel
 from sen_bench.config import TrainingConfig
 from sen_bench.data import TrainingData
 from sen_bench.errors import ConfigError
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, seeded
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
@@ -91,6 +92,8 @@ def train(
         CompileError: If the loss of this model cannot be compiled, or nothing can on this machine.
         ConfigError: If there are fewer than two transitions, or TensorBoard is missing.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
+        ExtensionError: If the model gives tensors of other shapes or types than it should, or its transition
+            changes latents in place.
         NonFiniteError: If the loss is no longer a number.
     """
     if len(transitions) < 2:
@@ -200,6 +203,11 @@ class _Run(EpochTraining[WorldModel]):
         # The last batch of an epoch may be smaller; compiling for it would cost more than it saves.
         if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
             if self._compiled_loss is None or self._compiled_loss[0] != len(index):
+                # Compiled code counts no changes in place, and hides what is wrong with a model's tensors.
+                with torch.no_grad(), seeded(0, self._device):
+                    contrastive_loss(
+                        copy.deepcopy(self.network), batch, permutation, hinge=hinge, dtype=dtype
+                    )
                 self._progress.message("compiling; the first step takes about a minute")
                 self._compiled_loss = len(index), compiled_loss()
             with self._stages.stage("forward"):

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.data import Batch
+from sen_bench.errors import ExtensionError
 
 
 class LossTerms(NamedTuple):
@@ -67,16 +68,39 @@ def contrastive_loss(
         hinge: The margin.
         dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are.
         stage: Is told what is being computed, "embed", "encode", "transition" or "loss".
+
+    Raises:
+        ExtensionError: If the model gives tensors of other shapes or types than it should, or changes latents
+            in place that the negative term is still to be computed from.
     """
+    checked = CheckedModel(model)
     with torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32):
         with stage("embed"):
-            embedding, next_embedding = model.embed(batch.observation), model.embed(batch.next_observation)
+            embedding = checked.embed(batch.observation)
+            next_embedding = checked.embed(batch.next_observation)
         with stage("encode"):
-            latent, next_latent = model.encode(embedding), model.encode(next_embedding)
+            latent = checked.encode(embedding)
+            changes = _changes(latent)
+            next_latent = checked.encode(next_embedding)
         with stage("transition"):
-            predicted = model.transition(latent, batch.action)
+            predicted = checked.transition(latent, batch.action)
     with stage("loss"):
-        positive = model.distance(predicted, next_latent).mean()
-        energy = model.distance(latent, latent[permutation])
+        positive = checked.distance(predicted, next_latent).mean()
+        if _changes(latent) != changes:
+            raise ExtensionError(
+                f"{type(model).__name__} changes latents in place after `encode` has returned them, most"
+                " likely in `transition` (z += …, or a layer with inplace=True on its input); let it make new"
+                " tensors, as the loss compares the latents as they were"
+            )
+        energy = checked.distance(latent, latent[permutation])
         negative = (hinge - energy).clamp(min=0).mean()
         return LossTerms(positive + negative, positive, negative, energy.mean())
+
+
+def _changes(tensor: Tensor) -> int:
+    """How often a tensor was changed in place, also through views of it, as autograd counts.
+
+    Compiled code has no such count: 0 there. The training loop computes a loss uncompiled before it compiles.
+    """
+    uncounted = torch.compiler.is_compiling() or tensor.is_inference()
+    return 0 if uncounted else tensor._version  # noqa: SLF001 — it has no other name
