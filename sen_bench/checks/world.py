@@ -13,6 +13,7 @@ from sen_bench.checks import world_interface as interface
 from sen_bench.checks.world_samples import FaultError, NotApplicableError, WorldSamples
 from sen_bench.envs import World
 from sen_bench.errors import ConfigError
+from sen_bench.system import shown
 
 STATES = 16
 """How many states are tried unless the caller says so."""
@@ -85,8 +86,8 @@ class WorldReport:
         return tuple(finding for finding in self.findings if finding.state == "failed")
 
     def __str__(self) -> str:
-        """A line for each check."""
-        return "\n".join(f"{item.state:7} {item.name}: {item.detail}" for item in self.findings)
+        """A line for each check; what the world says is only shown."""
+        return "\n".join(f"{item.state:7} {item.name}: {shown(item.detail)}" for item in self.findings)
 
 
 def check_world(

@@ -13,8 +13,9 @@ from rich.table import Table
 
 import sen_bench.checks
 import sen_bench.symmetry
-from sen_bench.errors import SenBenchError
+from sen_bench.errors import DatasetError, SenBenchError
 from sen_bench.generators import UNIFORM
+from sen_bench.system import shown
 from sen_bench.tasks import get_task, model_names, task_names
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
 def _text(table: Table) -> str:
     """A table as plain text, as wide as it needs to be."""
     buffer = io.StringIO()
-    Console(file=buffer, width=200, color_system=None).print(table)
+    Console(file=buffer, width=200, color_system=None, markup=False, emoji=False).print(table)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).strip("\n")
+
+
+def _add_row(table: Table, *cells: object) -> None:
+    """Adds a row to a table; what comes from plugins and datasets is only shown."""
+    table.add_row(*map(shown, cells))
 
 
 def describe_tasks() -> str:
@@ -40,13 +46,13 @@ def describe_tasks() -> str:
             task = get_task(name)
             world = task.world()
         except SenBenchError as error:
-            blocks.append(f"{name}   cannot be used: {error}")
+            blocks.append(shown(f"{name}   cannot be used: {error}"))
             continue
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("split", "episodes", "steps", "for"):
             table.add_column(heading, justify="right" if heading in {"episodes", "steps"} else "left")
         for split, spec in task.splits.items():
-            table.add_row(split, str(spec.episodes), str(spec.horizon), spec.purpose)
+            _add_row(table, split, spec.episodes, spec.horizon, spec.purpose)
         lines = (
             f"{name}   {task.title}",
             f"  world   {task.world_id}, observations {world.observation_space}",
@@ -54,7 +60,7 @@ def describe_tasks() -> str:
             f"  group   {world.symmetry.description}",
             f"  models  {', '.join(model_names(task)) or 'none of its own'}",
         )
-        blocks.append("\n".join((*lines, *(f"  {line}" for line in _text(table).splitlines()))))
+        blocks.append("\n".join((*map(shown, lines), *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
 
 
@@ -77,10 +83,11 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
     notes = []
     for row in rows:
         if "error" in row:
-            notes.append(f"{row['task']} {row['model']} cannot be used: {row['error']}")
+            notes.append(shown(f"{row['task']} {row['model']} cannot be used: {row['error']}"))
             continue
         counts = row["parameters"]
-        table.add_row(
+        _add_row(
+            table,
             row["task"],
             row["model"],
             *(f"{counts[part]:,}" for part in ("embedding", "encoder", "transition", "total")),
@@ -93,7 +100,9 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
         if len(totals) > 1:
             ratio = sen_bench.checks.budget_ratio(totals)
             verdict = "the same budget" if ratio <= sen_bench.checks.SAME_BUDGET else "not the same budget"
-            notes.append(f"{task}: {verdict}; the largest has {ratio:.2f} × the parameters of the smallest")
+            notes.append(
+                f"{shown(task)}: {verdict}; the largest has {ratio:.2f} × the parameters of the smallest"
+            )
     return "\n".join([*([_text(table), ""] if table.rows else []), *notes]).strip("\n")
 
 
@@ -116,12 +125,12 @@ def describe_errors(
             max((value for entry in entries if (value := getattr(entry, part)) is not None), default=None)
             for part in ("embedding", "image", "encoder", "transition")
         ]
-        table.add_row(
-            name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
+        _add_row(
+            table, name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
         )
     epochs = about["trained_epochs"]
     state = f"trained for {epochs} epochs" if epochs else "untrained"
-    return f"{about['task']}, {about['model']}, {state}\n{_text(table)}\n"
+    return f"{shown(about['task'])}, {shown(about['model'])}, {state}\n{_text(table)}\n"
 
 
 def _grouped(
@@ -145,10 +154,26 @@ def _grouped(
 
 
 def describe_dataset(dataset: Dataset) -> str:
-    """What a dataset is, holds and comes from."""
+    """What a dataset is, holds and comes from.
+
+    Raises:
+        DatasetError: Its recipe or its renderer cannot be understood.
+    """
     symmetry = dataset.symmetry
     recipe = dataset.recipe
     pixels = {"exact": "equal on every machine", "backend": "may differ between graphics drivers"}
+    if dataset.renderer not in pixels:
+        raise DatasetError(
+            f"{dataset.path}: the root's renderer is {shown(repr(dataset.renderer))},"
+            f" not {' or '.join(pixels)}; generate it again"
+        )
+    try:
+        seed, policy = str(recipe["seed"]), _policy(recipe)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{dataset.path}: the recipe does not say seed and policy as it should ({shown(repr(error))});"
+            " generate it again"
+        ) from error
     facts = {
         "task": f"{dataset.task}, split {dataset.split}",
         "world": " ".join([dataset.world_id, *(f"{k}={v}" for k, v in dataset.world_options.items())]),
@@ -161,8 +186,8 @@ def describe_dataset(dataset: Dataset) -> str:
         else f"elements {_elements(symmetry.twin_elements)} act on them by {symmetry.observation!r}",
         "twins": _twins(symmetry.twin_elements) if dataset.has_twin else "none",
         "renderer": f"{dataset.renderer}: pixels are {pixels[dataset.renderer]}",
-        "seed": str(recipe["seed"]),
-        "policy": _policy(recipe),
+        "seed": seed,
+        "policy": policy,
         "content": f"sha256:{dataset.content_digest}" + _left_out(dataset.inexact),
         "files": f"sha256:{dataset.files_digest}",
         "recipe": f"sha256:{dataset.recipe_digest} (generator version {dataset.generator_version})",
@@ -174,8 +199,8 @@ def describe_dataset(dataset: Dataset) -> str:
         table.add_column(heading)
     for name, array in dataset.arrays.items():
         dimensions = ", ".join(str(d) for d in array.metadata.dimension_names or ())  # type: ignore[union-attr]
-        table.add_row(name, str(array.dtype), " × ".join(map(str, array.shape)), dimensions)
-    return "\n".join([*(f"{k:<{width}}  {v}" for k, v in facts.items()), "", _text(table)])
+        _add_row(table, name, array.dtype, " × ".join(map(str, array.shape)), dimensions)
+    return "\n".join([*(f"{k:<{width}}  {shown(v)}" for k, v in facts.items()), "", _text(table)])
 
 
 def _group(group: Group | SO3) -> str:

@@ -11,7 +11,7 @@ import click
 
 import sen_bench.checks
 from sen_bench.cli.options import data_option, quiet_option
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, shown
 
 if TYPE_CHECKING:
     from sen_bench.checks import Finding
@@ -54,7 +54,7 @@ def _text(findings: list[Finding]) -> str:
         if finding.section != section:
             section = finding.section
             lines += ["", section] if lines else [section]
-        lines.append(f"  {_SIGNS[finding.state]} {finding.name:<{width}}  {finding.detail}")
+        lines.append(f"  {_SIGNS[finding.state]} {finding.name:<{width}}  {shown(finding.detail)}")
         if finding.remedy:
             lines.append(f"     {'':<{width}}  -> {finding.remedy}")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sen_bench.results
+import sen_bench.system
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
         if several_devices:
             cells.append(str(row["devices"]))
-        table.add_row(*cells)
+        table.add_row(*map(sen_bench.system.shown, cells))
     text = io.StringIO()
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
     Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)

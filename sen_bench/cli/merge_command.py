@@ -8,6 +8,7 @@ import click
 
 import sen_bench.results
 from sen_bench.cli.options import results_option
+from sen_bench.system import shown
 from sen_bench.tasks import reference_model
 
 
@@ -32,7 +33,7 @@ def merge_command(sources: tuple[Path, ...], results: Path, *, replace: bool) ->
     merged = sen_bench.results.merge_results(sources, results, reference_model, replace=replace)
     for what, names in (("added", merged.added), ("replaced", merged.replaced)):
         for name in names:
-            click.echo(f"{what} {name}", err=True)
+            click.echo(f"{what} {shown(name)}", err=True)
     click.echo(
         f"{results}: runs added: {len(merged.added)}, replaced: {len(merged.replaced)},"
         f" there already: {len(merged.same)}"

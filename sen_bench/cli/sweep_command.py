@@ -113,7 +113,8 @@ def run_command(
     if dry_run:
         click.echo(text)
         return
-    terminal.message(text)
+    for line in text.splitlines():
+        terminal.message(line)
     for run in plan.done:
         terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
     how = {"alone": len(runs) == 1, "tensorboard": tensorboard, "force": force}

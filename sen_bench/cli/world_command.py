@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sen_bench.errors import ConfigError
+from sen_bench.system import shown
 
 if TYPE_CHECKING:
     from sen_bench.checks import WorldReport
@@ -98,7 +99,7 @@ def _lines(report: WorldReport) -> str:
     """The report, and what it comes to."""
     failed = len(report.failures)
     verdict = f"{failed} of {len(report.findings)} checks failed" if failed else "keeps the contract"
-    return f"{report}\n{report.world_id}: {verdict}"
+    return f"{report}\n{shown(report.world_id)}: {verdict}"
 
 
 def _json(report: WorldReport) -> str:

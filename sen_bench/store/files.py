@@ -12,7 +12,7 @@ MOST_METADATA_BYTES = 128 * 1024**2
 """The largest file of JSON that is read: twice the manifest of the largest dataset that can be planned."""
 
 
-def regular_size(path: Path) -> int | None:
+def regular_size(path: Path | str) -> int | None:
     """The size in bytes of a regular file; None for a link, folder, pipe or device.
 
     Raises:
@@ -22,7 +22,7 @@ def regular_size(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def is_real_folder(path: Path) -> bool:
+def is_real_folder(path: Path | str) -> bool:
     """Whether there is a folder that is no link to one.
 
     Raises:
@@ -31,7 +31,7 @@ def is_real_folder(path: Path) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
-def read_metadata(path: Path) -> bytes:
+def read_metadata(path: Path | str) -> bytes:
     """The contents of a file of JSON.
 
     Raises:
@@ -44,7 +44,8 @@ def read_metadata(path: Path) -> bytes:
         raise ValueError("it is not a regular file")
     if size > MOST_METADATA_BYTES:
         raise ValueError(f"it has {size} bytes, more than the {MOST_METADATA_BYTES} that are read")
-    return path.read_bytes()
+    with open(path, "rb") as file:  # noqa: PTH123 — of text, as `check_sizes` has it
+        return file.read()
 
 
 def parse_json(data: bytes) -> Any:  # noqa: ANN401 — JSON can be anything

@@ -63,7 +63,8 @@ def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
                 f"{copy.label}/{_ROOT} is larger than the {MOST_METADATA_BYTES} bytes that are read"
             )
         copy.fetch([_ROOT])
-    data, attributes = _root(path)
+    data, metadata = _root(path)
+    attributes = metadata["attributes"]
     if attributes.get("format") != FORMAT:
         raise DatasetError(f"{path} is a Zarr group, but not a sen-bench dataset")
     version = attributes.get("format_version")
@@ -80,7 +81,7 @@ def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
     _check_attributes(path, attributes)
     dataset = Dataset(path, attributes, manifest, copy)
     try:
-        _check_nodes(path, parse_json(data))
+        _check_nodes(path, metadata)
         listed = Counter(name.rpartition("/c/")[0] for name in manifest.files)
         for name, array in dataset.arrays.items():
             _check_array(path, name, array, manifest, listed[name])
@@ -104,13 +105,13 @@ def _folder(path: Path) -> Path:
 
 
 def _root(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The metadata of the root as bytes, and its attributes, format not yet checked."""
+    """The metadata of the root, as bytes and as what they say, format not yet checked."""
     try:
         data = read_metadata(path / _ROOT)
         metadata = parse_json(data)
         if metadata["zarr_format"] != 3 or metadata["node_type"] != "group":
             raise DatasetError(f"{path} is not a Zarr v3 group")
-        return data, dict(metadata.get("attributes", {}))
+        return data, {**metadata, "attributes": dict(metadata.get("attributes", {}))}
     except FileNotFoundError:
         raise DatasetError(f"{path} is not a Zarr v3 group: it has no zarr.json") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,7 +131,7 @@ def _check_metadata(path: Path, manifest: Manifest, root: bytes, *, whole: bool)
     names = [name for name in manifest.files if _METADATA.fullmatch(name)] if whole else [_ROOT]
     for name in names:
         try:
-            record = FileRecord.of(root if name == _ROOT else read_metadata(path / name))
+            record = FileRecord.of(root if name == _ROOT else read_metadata(f"{path}/{name}"))
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path / name} cannot be read ({shown(error)}); generate it again") from error
         if record != manifest.files[name]:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sen_bench.system.progress import QUIET, Advance, Progress, Status, WorkStatus
+from sen_bench.system.text import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +54,8 @@ class Terminal:
         self._jobs_shown = ExitStack()
 
     def message(self, text: str) -> None:
-        """A line that a person should read."""
+        """A line that a person should read; what is not printable in it is escaped, see `shown`."""
+        text = shown(text)
         if self._screen is not None:
             self._console.print(text, markup=False, highlight=False)
         else:
@@ -68,13 +70,13 @@ class Terminal:
             )
             return
         with self._screen.showing(*_work_columns(unit)) as bars:
-            bar = bars.add_task(title, total=None)
+            bar = bars.add_task(shown(title), total=None)
             yield lambda done, total: bars.update(bar, completed=done, total=total)
 
     @contextmanager
     def training(self, name: str) -> Iterator[None]:
         """Shows the training of one run, told by :meth:`status`."""
-        self._name = name
+        self._name = name = shown(name)
         if self._screen is None:
             yield
             return
@@ -92,13 +94,14 @@ class Terminal:
         """Shows where the training stands."""
         if self._training is not None:
             bar = self._training.task_ids[0]
-            self._training.update(bar, completed=status.done, total=status.total, description=str(status))
+            self._training.update(bar, completed=status.done, total=status.total, description=shown(status))
         else:
             self._plain(f"{self._name}: {status}", always=status.step == status.steps)
 
     @contextmanager
     def job(self, name: str) -> Iterator[Callable[[Status | WorkStatus], None]]:
         """Shows a job beside the others that are running, a line for each."""
+        name = shown(name)
         if self._screen is None:
             yield lambda state: self._plain(f"{name}: {state}", always=False)
             return
@@ -112,7 +115,7 @@ class Terminal:
         jobs.reset(bar, total=None, visible=True, name=name, description="begins")
         try:
             yield lambda state: jobs.update(
-                bar, completed=state.done, total=state.total, description=str(state)
+                bar, completed=state.done, total=state.total, description=shown(state)
             )
         finally:
             jobs.update(bar, visible=False)
@@ -134,7 +137,7 @@ class Terminal:
         now = time.monotonic()
         if not self._quiet and (always or now - self._last_line >= PLAIN_EVERY):
             self._last_line = now
-            _write(text)
+            _write(shown(text))
 
 
 def _write(text: str) -> None:
@@ -213,7 +216,7 @@ def _work_columns(unit: str) -> list[ProgressColumn]:
     )
 
     return [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
@@ -226,5 +229,5 @@ def _state_columns(*, named: bool = False) -> list[ProgressColumn]:
     """A training or a job: a short bar and its state in words, with its name before the bar or not."""
     from rich.progress import BarColumn, TextColumn  # noqa: PLC0415 — see Terminal
 
-    bar, state = BarColumn(bar_width=12), TextColumn("{task.description}")
-    return [TextColumn("{task.fields[name]}"), bar, state] if named else [state, bar]
+    bar, state = BarColumn(bar_width=12), TextColumn("{task.description}", markup=False)
+    return [TextColumn("{task.fields[name]}", markup=False), bar, state] if named else [state, bar]

@@ -15,6 +15,7 @@ from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics
 from sen_bench.training.log import MetricsLog
+from sen_bench.training.sealing import SealedArchive
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, log_of, train_tiny, weights_of
 
@@ -119,12 +120,11 @@ def test_a_failed_save_keeps_the_last_checkpoint(
     train_tiny(tmp_path, transitions, epochs=1)
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
-    def full(path: Path, data: Any) -> int:
-        with path.open("wb") as file:
-            file.write(data[:100])
+    def full(archive: SealedArchive, path: Path) -> None:
+        path.write_bytes(bytes(100))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(SealedArchive, "write_to", full)
     with pytest.raises(CheckpointError, match="No space left on device; the last one is kept"):
         train_tiny(tmp_path, transitions, epochs=2)
     monkeypatch.undo()
