@@ -120,7 +120,7 @@ def test_a_failed_save_keeps_the_last_checkpoint(
     train_tiny(tmp_path, transitions, epochs=1)
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
-    def full(archive: SealedArchive, path: Path) -> None:
+    def full(_archive: SealedArchive, path: Path) -> None:
         path.write_bytes(bytes(100))
         raise OSError(errno.ENOSPC, "No space left on device")
 
