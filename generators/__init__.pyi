@@ -6,6 +6,7 @@ from .episodes import render as render
 from .episodes import roll_out as roll_out
 from .episodes import twin_of as twin_of
 from .generation import GenerationResult as GenerationResult
+from .generation import equal_dataset as equal_dataset
 from .generation import generate as generate
 from .policy import UNIFORM as UNIFORM
 from .policy import Policy as Policy

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError
@@ -19,6 +20,8 @@ from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.system import Advance, Progress, as_progress
+
+_WAY_OUT: Final = "choose another place, or have it moved aside with force"
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,13 @@ def generate(
         # Reading needs no lock, which some file systems do not have, and no right to write.
         unfinished = staging.folder.exists() and os.access(target.parent, os.W_OK)
         if not force and target.exists() and not unfinished:
-            return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
+            return GenerationResult(target, created=False, dataset=equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target, waiting=progress if wait else None):
             if staging.settle():
                 return GenerationResult(target, created=True, dataset=open_dataset(target))
             if not force and target.exists():
-                return GenerationResult(target, created=False, dataset=_equal_dataset(target, recipe))
+                return GenerationResult(target, created=False, dataset=equal_dataset(target, recipe))
             if force and (aside := staging.move_aside_if_other()):
                 progress.message(f"moved an unfinished dataset with other settings to {aside}")
             attempt = staging.open()
@@ -121,13 +124,17 @@ def _fill(attempt: Attempt, recipe: Recipe, run: RunShards, advance: Advance) ->
             advance(done, total)
 
 
-def _equal_dataset(target: Path, recipe: Recipe) -> Dataset:
+def equal_dataset(target: Path, recipe: Recipe, *, way_out: str = _WAY_OUT) -> Dataset:
     """The dataset at the target.
+
+    Args:
+        target: Its folder.
+        recipe: What it must have been generated from.
+        way_out: What to do if it was not, as the end of a sentence.
 
     Raises:
         DatasetError: It is not whole, or of another recipe or generator.
     """
-    way_out = "choose another place, or have it moved aside with force"
     try:
         dataset = open_dataset(target)
     except DatasetError as error:

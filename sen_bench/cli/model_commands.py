@@ -270,7 +270,7 @@ def _subjects(
     widths = _changed(_options(None if preset is None else load_preset(preset), chosen), chosen, settings)
     subjects = []
     for name in names:
-        with sen_bench.system.seeded(seed, torch.device("cpu")):
+        with sen_bench.system.settings_restored(), sen_bench.system.seeded(seed, torch.device("cpu")):
             model = chosen.build_model(name, widths.get(name, {}))
         subjects.append(({"task": chosen.name, "model": name, "trained_epochs": 0}, chosen, model))
     return subjects

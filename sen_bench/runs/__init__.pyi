@@ -1,6 +1,7 @@
 from .loading import load as load
 from .run import Run as Run
 from .settings import open_run as open_run
+from .steps import check_run as check_run
 from .steps import complete_run as complete_run
 from .steps import evaluate_run as evaluate_run
 from .steps import is_scored as is_scored

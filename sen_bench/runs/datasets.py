@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from sen_bench.config import Preset
 from sen_bench.errors import DatasetError
-from sen_bench.generators import GenerationResult, Recipe, RunShards, generate
+from sen_bench.generators import GenerationResult, Recipe, RunShards, equal_dataset, generate
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.system import Progress
@@ -42,6 +43,25 @@ class RunData:
         name = self.preset.data_name or self.preset.name
         return dataset_path(self.folder / name if resized else self.folder, self.task, split)
 
+    def check(self, split: str) -> None:
+        """Refuses what lies in the place of a split, if it is something else; it may be missing.
+
+        Raises:
+            DatasetError: If it is broken, or of another recipe.
+        """
+        path = self.path(split)
+        if path.exists():
+            way_out = f"`{self._command(split)}` moves it aside and generates it anew"
+            equal_dataset(path.absolute(), self.recipe(split), way_out=way_out)
+
+    def _command(self, split: str) -> str:
+        """The command that generates a split in any case."""
+        recipe, out = self.recipe(split), self.path(split).parents[1]
+        size = ["--episodes", str(recipe.episodes), "--horizon", str(recipe.horizon)]
+        return shlex.join(
+            ["sen-bench", "generate", self.task.name, "--split", split, *size, "--out", str(out), "--force"]
+        )
+
     def ensure(
         self, split: str, *, progress: Progress, workers: int = 1, run: RunShards | None = None
     ) -> GenerationResult:
@@ -56,6 +76,7 @@ class RunData:
         Raises:
             DatasetError: If another dataset is in its place.
         """
+        self.check(split)
         return generate(
             self.recipe(split),
             self.path(split),
@@ -80,6 +101,7 @@ class RunData:
         dataset = open_dataset(path)
         if dataset.recipe_digest != self.recipe(split).digest:
             raise DatasetError(
-                f"{path} was generated with other settings than preset {self.preset.name} asks for"
+                f"{path} was generated with other settings than preset {self.preset.name} asks for;"
+                f" `{self._command(split)}` moves it aside and generates it anew"
             )
         return dataset

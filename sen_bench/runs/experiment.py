@@ -36,6 +36,7 @@ from sen_bench.system import (
     is_object_name,
     prepare_device,
     resolve_device,
+    settings_restored,
 )
 from sen_bench.tasks import (
     Task,
@@ -157,10 +158,12 @@ def run(
     placed = place_data(planned, parse_memory(data_memory), anew=force)
     complete_run(placed, as_progress(progress), workers=workers, force=force)
     rows = recorded_rows(placed).sort_values("horizon")
+    with settings_restored():
+        trained, _ = trained_model(placed)
     return RunResult(
         name=placed.name,
         folder=placed.folder,
-        model=trained_model(placed)[0],
+        model=trained,
         scores=rows[_SCORES].reset_index(drop=True),
     )
 
@@ -202,16 +205,17 @@ def evaluate(
     half = (default_memory(device) if given is None else given) // 2
     # Those that the episodes do not have are refused when they are scored.
     times = [time for time in (0, *horizons) if 0 <= time <= dataset.horizon]
-    scores = score_model(
-        model,
-        Episodes(dataset, device, times=times, memory=half),
-        horizons=horizons,
-        ranking_memory=half,
-        seed=seed,
-        margin=margin,
-        progress=as_progress(progress),
-        title=f"evaluate {type(model).__name__}",
-    )
+    with settings_restored():
+        scores = score_model(
+            model,
+            Episodes(dataset, device, times=times, memory=half),
+            horizons=horizons,
+            ranking_memory=half,
+            seed=seed,
+            margin=margin,
+            progress=as_progress(progress),
+            title=f"evaluate {type(model).__name__}",
+        )
     return pd.DataFrame([score_columns(score) for score in scores], columns=_SCORES)
 
 

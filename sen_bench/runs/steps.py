@@ -23,7 +23,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.settings import Settings, begun_training
 from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
-from sen_bench.system import Progress, device_name, precision_notice
+from sen_bench.system import Progress, device_name, precision_notice, settings_restored
 from sen_bench.tasks import reference_model
 from sen_bench.training import (
     LOSS_TERMS,
@@ -73,6 +73,26 @@ def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
     return replace(run, config=run.config.model_copy(update={"training": training}), placement=placement)
 
 
+def check_run(run: Run) -> None:
+    """Refuses a run that cannot be done, before anything is done for it.
+
+    Raises:
+        ConfigError: If there is too little data to train on, or to score on.
+        DatasetError: If something else lies where its data belongs.
+    """
+    trained, scored = (run.data.recipe(split) for split in run.splits)
+    asked = f"{run.task.name}: preset {run.preset.name!r} asks for"
+    if trained.episodes * trained.horizon < 2:
+        raise ConfigError(
+            f"{asked} one transition in data.{run.config.train_split}; training needs at least 2, as a"
+            " negative is another sample of the batch"
+        )
+    if scored.episodes < 2:
+        raise ConfigError(f"{asked} one episode in data.eval; ranking its predictions needs at least 2")
+    for split in run.splits:
+        run.data.check(split)
+
+
 def train_run(
     run: Run,
     progress: Progress,
@@ -82,6 +102,8 @@ def train_run(
     profiled: Callable[[Profile], None] | None = None,
 ) -> TrainingResult:
     """Trains the model of a run, or resumes its training.
+
+    What the model's code changes about the process, such as its default dtype, lasts no longer than this.
 
     Args:
         run: The run, whose training data is there.
@@ -99,7 +121,7 @@ def train_run(
     if force:
         run.place.begin_anew(progress)
     run.place.make()
-    with RunLog(run.log, progress) as log:
+    with RunLog(run.log, progress) as log, settings_restored():
         return _train(run, dataset, log, tensorboard=tensorboard, profiled=profiled)
 
 
@@ -152,8 +174,11 @@ def _training_data(run: Run, dataset: Dataset) -> AbstractContextManager[Trainin
     return StreamedTransitions(dataset, run.device, buffer=buffer)
 
 
+@settings_restored()
 def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
     """Scores the trained model of a run.
+
+    What the model's code changes about the process lasts no longer than this.
 
     Returns:
         A row for each horizon.
@@ -263,7 +288,12 @@ def complete_run(
 
     Returns:
         Whether there was anything to do.
+
+    Raises:
+        ConfigError: If it cannot be done with so little data.
+        DatasetError: If something else lies where its data belongs.
     """
+    check_run(run)
     for split in run.splits:
         run.data.ensure(split, workers=workers, progress=progress)
     if force:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sen_bench.runs import Run, is_scored
+from sen_bench.runs import Run, check_run, is_scored
 from sen_bench.sweep.estimate import Estimates, bytes_seen
 
 
@@ -76,6 +76,8 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
         device: What the runs will take place on, as named in rows; None: unknown.
 
     Raises:
+        ConfigError: If a run that is to be done has too little data to train on, or to score on.
+        DatasetError: If something else lies where the data of one belongs.
         ResultsError: If the table of runs cannot be read.
     """
     estimates = Estimates.for_runs(list(runs))
@@ -89,6 +91,9 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
         for run in runs
     ]
     to_do = [plan.run for plan in planned if not plan.scored]
+    # Runs that differ in their model or seed alone need the same.
+    for run in {(run.task.name, run.preset.name, run.splits): run for run in to_do}.values():
+        check_run(run)
     if jobs != 1:
         # Any of those without an estimate may be the longest: they come first, the largest before the others.
         # What is known of other devices counts only where nothing is known of this one.

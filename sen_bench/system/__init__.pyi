@@ -28,6 +28,7 @@ from .progress import SweepProgress as SweepProgress
 from .progress import WorkStatus as WorkStatus
 from .progress import duration as duration
 from .randomness import seeded as seeded
+from .settings import settings_restored as settings_restored
 from .terminal import Terminal as Terminal
 from .terminal import as_progress as as_progress
 from .text import shown as shown

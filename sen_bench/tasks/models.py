@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sen_bench.baselines
+import sen_bench.system
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.system import plugins
 
@@ -152,15 +153,17 @@ def resolve_model(task: Task, name: str, options: Mapping[str, ModelOption]) -> 
     choose_models(task, [name])
     what = f"model {name!r} of {task.name}"
     entry: Any
-    if name in task.models:
-        entry = task.models[name]
-    elif plugins.is_object_name(name):
-        entry = NamedBuilder(name)
-    else:
-        entry = plugins.load_plugin(plugins.MODELS, f"{task.name}.{name}")
-    if isinstance(entry, str):
-        entry = NamedBuilder(entry)
-    builder: Any = entry.load() if isinstance(entry, NamedBuilder) else entry
+    # Only the first to import a module would have what that changes: settings belong where a model is built.
+    with sen_bench.system.settings_restored():
+        if name in task.models:
+            entry = task.models[name]
+        elif plugins.is_object_name(name):
+            entry = NamedBuilder(name)
+        else:
+            entry = plugins.load_plugin(plugins.MODELS, f"{task.name}.{name}")
+        if isinstance(entry, str):
+            entry = NamedBuilder(entry)
+        builder: Any = entry.load() if isinstance(entry, NamedBuilder) else entry
     if not callable(builder):
         raise ExtensionError(f"{what} is neither a class nor a function")
     if name in task.models:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+import sen_bench as sb
 from sen_bench.cli.plan_table import format_plan
+from sen_bench.errors import ConfigError
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Workspace
 from sen_bench.sweep import Estimates, make_plan, select_runs, threads_per_job
-from tests.support.commands import invoke
+from tests.support.commands import done, invoke, refused
+from tests.support.presets import TWO_TASKS
 from tests.support.rows import DEFAULTS
 from tests.support.sweeps import OPTIONS, RUNS, selection
 
@@ -104,3 +108,54 @@ class TestPlan:
         assert [threads_per_job(jobs, 16) for jobs in (1, 3, 12, 40)] == [16, 5, 1, 1]
         monkeypatch.setenv("OMP_NUM_THREADS", "4")
         assert threads_per_job(12, 16) == 4
+
+
+ONE_TASK = ("run", "2d-shapes", "--preset", "tiny.toml", "--models", "none", "--device", "cpu", "--quiet")
+
+
+class TestImpossible:
+    """What cannot be done is refused with the plan, by a dry run too, and nothing is written."""
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",), ("--jobs", "2")])
+    @pytest.mark.parametrize(
+        ("size", "smaller", "message"),
+        [
+            (
+                "data.eval = { episodes = 5, horizon = 3 }",
+                "data.eval = { episodes = 1, horizon = 3 }",
+                "one episode in data.eval; ranking its predictions needs at least 2",
+            ),
+            (
+                "data.train = { episodes = 8, horizon = 5 }",
+                "data.train = { episodes = 1, horizon = 1 }",
+                "one transition in data.train; training needs at least 2",
+            ),
+        ],
+    )
+    def test_too_little_data(
+        self, here: Path, size: str, smaller: str, message: str, how: tuple[str, ...]
+    ) -> None:
+        (here / "tiny.toml").write_text(TWO_TASKS.replace(size, smaller, 1))
+        assert message in refused(*ONE_TASK, *how)
+        assert [path.name for path in here.iterdir()] == ["tiny.toml"]
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",), ("--jobs", "2")])
+    def test_a_dataset_of_other_sizes_and_the_command_it_names_makes_way(
+        self, here: Path, how: tuple[str, ...]
+    ) -> None:
+        (here / "tiny.toml").write_text(TWO_TASKS)
+        size = ("--episodes", "4", "--horizon", "3", "--out", "data/tiny")
+        done("generate", "2d-shapes", "--split", "eval", *size, "--quiet")
+        error = refused(*ONE_TASK, *how)
+        assert "is another dataset, with episodes 4 instead of 5; `sen-bench generate 2d-shapes " in error
+        assert sorted(path.name for path in here.iterdir()) == ["data", "tiny.toml"]
+        command = shlex.split(error.split("`")[1])
+        assert command[-1] == "--force"
+        done(*command[1:], "--quiet")
+        assert "1 to run" in done(*ONE_TASK, "--dry-run").stdout
+
+    def test_python_is_refused_likewise(self, here: Path) -> None:
+        (here / "tiny.toml").write_text(TWO_TASKS.replace("episodes = 5", "episodes = 1"))
+        with pytest.raises(ConfigError, match=r"one episode in data\.eval"):
+            sb.run("2d-shapes", "none", preset="tiny.toml", progress=False)
+        assert not (here / "data").exists()
