@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 import signal
 import sys
 import threading
@@ -16,6 +18,7 @@ from typing import Any, TextIO
 import click
 
 from sen_bench import __version__
+from sen_bench.cli.clean_command import clean_command
 from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_TERMINATED
 from sen_bench.cli.data_commands import (
     generate_command,
@@ -45,9 +48,14 @@ from sen_bench.system import shown
 class _Group(click.Group):
     """Ends users' mistakes in one line."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 — as click declares it
+        """Runs a command, also where the output cannot show everything, helps and complaints included."""
+        with _any_encoding():
+            return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 — as click declares it
         try:
-            with _terminable(), _warnings_in_one_line():
+            with _terminable(), _warnings_in_one_line(), _without_display():
                 return super().invoke(ctx)
         except SenBenchError as error:
             # Names in it may come from outside, and a terminal obeys what is written to it.
@@ -107,6 +115,38 @@ def _warnings_in_one_line() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _without_display() -> Iterator[None]:
+    """Has Matplotlib draw to files, whatever a notebook that runs a command has set for itself.
+
+    Matplotlib cannot even be imported where the backend of a notebook is named and not installed.
+    """
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MPLBACKEND"]
+        else:
+            os.environ["MPLBACKEND"] = before
+
+
+@contextmanager
+def _any_encoding() -> Iterator[None]:
+    """Has output replace what its encoding cannot show, such as ± in that of a Windows console or a pipe."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            if not stream.closed:
+                stream.reconfigure(errors=errors)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
     del frame
     # Once is enough: nothing must disturb the tidying up.
@@ -156,6 +196,7 @@ for _command in (
     report_command,
     figures_command,
     decode_command,
+    clean_command,
     doctor_command,
 ):
     main.add_command(_command)

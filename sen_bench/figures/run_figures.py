@@ -24,10 +24,10 @@ from sen_bench.figures.latent_space import draw_latents
 from sen_bench.figures.latents import CHUNK, encode, encode_transitions, inference
 from sen_bench.figures.reconstructions import draw_reconstructions
 from sen_bench.figures.style import save_figure, style
-from sen_bench.runs import Run, trained_model
+from sen_bench.runs import Run, RunFolder, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
-from sen_bench.system import Progress, move_aside
+from sen_bench.system import Progress
 from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
 
 #: The most rows of reconstructions, and the most episodes over which errors are averaged.
@@ -109,16 +109,16 @@ def decode(
     transitions = Transitions.drawn(dataset, run.device, frames, seed=run.seed)
     with progress.work(f"encode {run.name}", "frames") as advance:
         latents = encode_transitions(model, transitions, narrow=_narrow(run), advance=advance)
-    folder = run.folder / "decoder"
-    if force and folder.exists():
-        progress.message(f"moved {folder} to {move_aside(folder)}")
-    with progress.training(f"decoder of {run.name}"):
+    place = RunFolder(run.folder / "decoder", f"the decoder of {run.name}")
+    with place.alone(), progress.training(f"decoder of {run.name}"):
+        if force:
+            place.move_aside(progress)
         result = train_decoder(
             latents,
             transitions,
             epochs=epochs,
             seed=run.seed,
-            folder=folder,
+            folder=place.path,
             identity={
                 **run.identity(dataset.content_digest),
                 "weights": weights_digest(model),

@@ -1,3 +1,4 @@
+from .folder import RunFolder as RunFolder
 from .loading import load as load
 from .run import Run as Run
 from .settings import open_run as open_run

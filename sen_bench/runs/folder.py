@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sen_bench.errors import CheckpointError
-from sen_bench.system import Progress, move_aside
+from sen_bench.system import Progress, move_aside, sweep_drafts
 
 # Seconds that a process which was just killed may take to let go of its run.
 _RELEASE_SECONDS = 10
@@ -42,6 +42,8 @@ class RunFolder:
     def alone(self) -> Iterator[None]:
         """Keeps other processes from training the same run; released by the system when this one dies.
 
+        What a process that was killed left half written in the folder is removed.
+
         Raises:
             CheckpointError: If another process is training it, or the system refuses to write there.
         """
@@ -50,6 +52,7 @@ class RunFolder:
             with _one_line(f"cannot make {self.path}"):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
+                sweep_drafts(self.path)
         except Timeout:
             raise CheckpointError(f"another process is training {self.name}; wait until it is done") from None
         try:
@@ -69,9 +72,18 @@ class RunFolder:
             with _one_line(f"cannot move {self.path} aside"):
                 # First, so that a kill in between does not lose the request.
                 self._beside("anew").touch()
-                aside = move_aside(self.path) if self.path.exists() else None
-            if aside is not None:
-                progress.message(f"moved {self.path} to {aside}")
+            self.move_aside(progress)
+
+    def move_aside(self, progress: Progress) -> None:
+        """Moves the folder aside, if there is one, and says so; the caller is `alone` in it.
+
+        Raises:
+            CheckpointError: If the system refuses.
+        """
+        with _one_line(f"cannot move {self.path} aside"):
+            aside = move_aside(self.path) if self.path.exists() else None
+        if aside is not None:
+            progress.message(f"moved {self.path} to {aside}")
 
     @property
     def begun_anew(self) -> bool:

@@ -112,7 +112,7 @@ def _contents(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} is not a run's folder: it has no {CONFIG_FILE}; `sen-bench train` prints its folders"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}; {_REMEDY}") from error
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} holds no settings; {_REMEDY}")

@@ -187,6 +187,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
         CheckpointError: If training has not ended, or was of another run.
         DatasetError: If the data is missing or broken.
     """
+    read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)  # the curve will be recorded beside the scores
     train_dataset = run.data.open(run.config.train_split)
     model, checkpoint = trained_model(run)
     dataset = run.data.open("eval")

@@ -12,6 +12,9 @@ from .files import sweep_drafts as sweep_drafts
 from .files import sync as sync
 from .files import sync_all as sync_all
 from .files import write_atomically as write_atomically
+from .leftovers import Leftover as Leftover
+from .leftovers import find_leftovers as find_leftovers
+from .leftovers import remove_leftover as remove_leftover
 from .names import is_plain_name as is_plain_name
 from .plugins import call_plugin as call_plugin
 from .plugins import import_object as import_object

@@ -54,7 +54,9 @@ def sweep_drafts(path: Path) -> None:
     """
     path = Path(os.path.realpath(path))
     folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
-    for other in list(folder.iterdir()) if folder.is_dir() else ():
+    if not folder.is_dir():
+        return
+    for other in list(folder.iterdir()):
         match = _DRAFT.fullmatch(other.name)
         if match is not None and name in {None, match["file"]}:
             other.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from sen_bench.config import TrainingConfig
 from sen_bench.errors import NonFiniteError
 from sen_bench.system import Progress, Status, seeded
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
-from sen_bench.training.log import METRICS_FILE, MetricsLog
+from sen_bench.training.log import METRICS_FILE, MetricsLog, read_metrics, writing
 from sen_bench.training.profile import Stages
 
 #: Losses are fetched from the device once every so many steps, because fetching waits for it.
@@ -163,7 +163,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
             CheckpointError: If a checkpoint cannot be read or written, or belongs to something else.
             NonFiniteError: If the loss is no longer a number.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        read_metrics(
+            self._folder / METRICS_FILE, self.terms
+        )  # what is wrong with it is found before training
         if self._path.exists():
             self.restore(Checkpoint.load(self._path, self._device))
         if not self.finished:
