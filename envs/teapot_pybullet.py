@@ -125,8 +125,8 @@ def _import_pybullet() -> Any:  # noqa: ANN401 — pybullet has no types
             import pybullet  # noqa: PLC0415 — optional
         except ImportError as error:
             raise WorldError(
-                "the renderer 'pybullet' needs pybullet: pip install 'sen-bench[pybullet]',"
-                " or use the renderer 'raster'"
+                "the renderer 'pybullet' needs pybullet: pip install 'sen-bench[pybullet]' with Python 3.11"
+                " (there are no wheels for later versions), or use the renderer 'raster'"
             ) from error
     return pybullet
 
