@@ -76,7 +76,7 @@ def _has_nan(values: Tensor) -> bool:
     """Whether an entry of a tensor is NaN."""
     if not (values.is_floating_point() or values.is_complex()):
         return False
-    # A sum takes a tenth of the time, and is a number if all entries are; infinities may cancel to NaN.
+    # A sum takes less time, and is a number if all entries are; infinities may cancel to NaN.
     return bool(values.sum().isnan()) and bool(values.isnan().any())
 
 
