@@ -35,7 +35,7 @@ class RunFolder:
         Raises:
             CheckpointError: If it cannot be created.
         """
-        with _one_line(f"cannot make {self.path}"):
+        with one_line(f"cannot make {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -49,7 +49,7 @@ class RunFolder:
         """
         lock = FileLock(self._beside("lock"), timeout=_RELEASE_SECONDS)
         try:
-            with _one_line(f"cannot make {self.path}"):
+            with one_line(f"cannot make {self.path}"):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
                 sweep_drafts(self.path)
@@ -69,7 +69,7 @@ class RunFolder:
             CheckpointError: If another process is training it, or the system refuses. Nothing is moved then.
         """
         with self.alone():
-            with _one_line(f"cannot move {self.path} aside"):
+            with one_line(f"cannot move {self.path} aside"):
                 # First, so that a kill in between does not lose the request.
                 self._beside("anew").touch()
             self.move_aside(progress)
@@ -80,7 +80,7 @@ class RunFolder:
         Raises:
             CheckpointError: If the system refuses.
         """
-        with _one_line(f"cannot move {self.path} aside"):
+        with one_line(f"cannot move {self.path} aside"):
             aside = move_aside(self.path) if self.path.exists() else None
         if aside is not None:
             progress.message(f"moved {self.path} to {aside}")
@@ -100,7 +100,7 @@ class RunFolder:
 
 
 @contextmanager
-def _one_line(failure: str) -> Iterator[None]:
+def one_line(failure: str) -> Iterator[None]:
     """Turns what the system refuses into an error of one line, except a full disk, which commands report.
 
     Raises:

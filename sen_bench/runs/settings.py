@@ -11,8 +11,9 @@ import torch
 from pydantic import ValidationError
 
 from sen_bench import __version__
-from sen_bench.config import Preset, RunConfig, TaskPreset, TrainingConfig
+from sen_bench.config import Preset, RunConfig, TaskPreset, TrainingConfig, check_seeds
 from sen_bench.errors import CheckpointError, ConfigError, first_problem
+from sen_bench.runs.folder import one_line
 from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Workspace
 from sen_bench.system import write_atomically
@@ -50,6 +51,9 @@ class Settings:
             name, seed, sizes = (settings.pop(key) for key in ("preset", "seed", "data"))
             data_name = settings.pop("data_name", None)
             del settings["version"]
+            if type(seed) is not int:
+                raise ConfigError(f"{path}: seed must be a whole number, not {seed!r}; {_REMEDY}")
+            check_seeds([seed])
             config = RunConfig.model_validate(settings)
             preset = TaskPreset(
                 data=sizes,
@@ -65,7 +69,11 @@ class Settings:
         return cls(of_task, config, seed)
 
     def write(self, folder: Path) -> None:
-        """Writes them into the folder of a run."""
+        """Writes them into the folder of a run.
+
+        Raises:
+            CheckpointError: If the system refuses.
+        """
         sizes = self.preset.for_task(self.config.task).data
         settings = {
             "preset": self.preset.name,
@@ -76,7 +84,8 @@ class Settings:
             **self.config.model_dump(mode="json"),
         }
         text = json.dumps(settings, indent=2) + "\n"
-        write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+        with one_line(f"cannot write {folder / CONFIG_FILE}"):
+            write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 _REMEDY = "`sen-bench train` with the settings of the run writes it anew"

@@ -1,0 +1,128 @@
+"""Random damage to the files of a run's folder: refused in one line, or the run is what it was."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sen_bench.errors import SenBenchError
+from sen_bench.runs import model_so_far, open_run
+from sen_bench.training import LOSS_TERMS, read_metrics
+from tests.store.test_store_mutations import MUTATIONS
+from tests.support.commands import done, invoke
+from tests.support.presets import TWO_TASKS
+from tests.support.trainings import CPU
+
+TRIALS = 200
+RUN = ("run", "2d-shapes", "--preset", "tiny.toml", "--models", "none", "--device", "cpu", "--quiet")
+FOLDER = Path("runs/2d-shapes/train/none/tiny/seed-0")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run that is done."""
+    folder = tmp_path_factory.mktemp("workspace")
+    (folder / "tiny.toml").write_text(TWO_TASKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done(*RUN)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+
+
+def what_it_is() -> object:
+    """Everything that decides what a run trains and is scored on, and its weights."""
+    run = open_run(FOLDER, data=Path("data"), device=CPU)
+    model, checkpoint = model_so_far(run)
+    digests = [run.data.open(split).content_digest for split in run.splits]
+    weights = [value.numpy().tobytes() for value in model.state_dict().values()]
+    return run.name, run.config.weights_digest, run.identity(digests[0]), digests, checkpoint.epoch, weights
+
+
+def outcomes(name: str, read: Callable[[], Any], allowed: Callable[[Any, Any], bool]) -> Counter[str]:
+    """How often damage to a file was refused, changed nothing, or changed what was read unnoticed."""
+    path = FOLDER / name
+    whole, chance = path.read_bytes(), random.Random(0)  # noqa: S311
+    expected, counts = read(), Counter[str]()
+    try:
+        for number in range(TRIALS):
+            mutation = MUTATIONS[number % len(MUTATIONS)]
+            try:
+                damaged = mutation(whole, chance)
+            except json.JSONDecodeError:  # a log of lines is no document
+                lines = whole.splitlines()
+                at = chance.randrange(len(lines))
+                lines[at] = mutation(lines[at], chance).replace(b"\n", b"")
+                damaged = b"\n".join(lines) + b"\n"
+            path.write_bytes(damaged)
+            try:
+                same = allowed(read(), expected)
+                counts["read as it was" if same else "silent"] += 1
+            except SenBenchError as error:
+                counts["refused" if "\n" not in str(error) else "several lines"] += 1
+    finally:
+        path.write_bytes(whole)
+    sys.stdout.write(f"{name}: {TRIALS} mutations: {dict(counts)}\n")
+    return counts
+
+
+def test_settings_are_refused_or_those_of_the_checkpoint_and_the_data() -> None:
+    counts = outcomes("config.json", what_it_is, lambda got, expected: bool(got == expected))
+    assert counts.keys() == {"refused", "read as it was"}
+    assert counts["refused"] > TRIALS / 4
+
+
+def test_a_damaged_log_of_measurements_is_refused_or_has_lines_that_can_be_drawn() -> None:
+    """It has no digest: another digit of a loss is not noticed, and decides nothing but a curve."""
+
+    def usable(got: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+        numbers = [line[term] for line in got if line["event"] == "steps" for term in LOSS_TERMS]
+        return len(got) <= len(expected) and all(type(number) in {int, float} for number in numbers)
+
+    counts = outcomes("metrics.jsonl", lambda: read_metrics(FOLDER / "metrics.jsonl", LOSS_TERMS), usable)
+    assert counts.keys() == {"refused", "read as it was"}
+
+
+BESIDE = {
+    "a log that is no text": (FOLDER / "run.log", b"\xff\xfe\0\x1b[31m"),
+    "a lock with contents": (FOLDER.parent / ".seed-0.lock", b"\0\xff 12345"),
+    "an empty lock": (FOLDER.parent / ".seed-0.lock", b""),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_a_log_or_a_lock_says_decides_nothing(what: str) -> None:
+    path, contents = BESIDE[what]
+    before = what_it_is()
+    path.write_bytes(contents)
+    Path("results/runs.csv").unlink()  # so that it is scored again
+    done(*RUN)
+    assert what_it_is() == before
+    assert Path("results/runs.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["run.log", "config.json", "metrics.jsonl"])
+def test_a_folder_in_place_of_a_file_is_said_in_one_line(name: str) -> None:
+    path, aside = FOLDER / name, FOLDER / "aside"
+    path.rename(aside)
+    path.mkdir()
+    Path("results/runs.csv").rename("results/aside.csv")
+    try:
+        result = invoke(*RUN)
+        assert result.exit_code == 2, result.output
+        assert "Traceback" not in result.output
+    finally:
+        path.rmdir()
+        aside.rename(path)
+        Path("results/aside.csv").rename("results/runs.csv")
