@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,11 +25,17 @@ from sen_bench.config import (
     TaskPreset,
     load_preset,
     make_variant,
-    setting_path,
 )
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.system import Terminal
-from sen_bench.tasks import choose_models, get_task, model_names, task_names
+from sen_bench.tasks import (
+    check_setting_names,
+    check_settings,
+    choose_models,
+    get_task,
+    model_names,
+    task_names,
+)
 
 if TYPE_CHECKING:
     from sen_bench.baselines import WorldModel
@@ -59,19 +66,20 @@ def _options(preset: Preset | None, task: Task) -> Mapping[str, ModelOptions]:
 
 
 def _changed(
-    options: Mapping[str, ModelOptions], task: Task, settings: Mapping[str, object]
+    options: Mapping[str, ModelOptions], task: Task, models: list[str], settings: Mapping[str, object]
 ) -> Mapping[str, ModelOptions]:
-    """Options of the models of a task, with the settings beside them.
+    """Options of the models of a task, with the settings beside them, which are about models to be checked.
 
     Raises:
-        ConfigError: If a setting cannot be used, or is none of a model.
+        ConfigError: If a setting cannot be used, or is none of a model that is checked.
         UnknownNameError: If the task has no such model.
     """
     for name in settings:
-        section, model, *_ = setting_path(name)
-        if section != "models":
-            raise ConfigError(f"--set {name}: only settings of models matter here, as models.sen.hidden")
-        choose_models(task, [model])
+        # Before its section is looked at: advice on a setting of training would be of no use here.
+        if not re.match(r"\s*models\s*\.", name):
+            raise ConfigError(f"--set {name}: check accepts only settings of models, as models.sen.hidden=64")
+    check_setting_names(task, settings)
+    check_settings(settings, models, [])
     preset = Preset(name="checked", description="", tasks={task.name: TaskPreset(models=dict(options))})
     return make_variant(preset, task.name, settings).for_task(task.name).models
 
@@ -267,7 +275,9 @@ def _subjects(
         raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
     chosen = get_task(task)
     names = choose_models(chosen, models)
-    widths = _changed(_options(None if preset is None else load_preset(preset), chosen), chosen, settings)
+    widths = _changed(
+        _options(None if preset is None else load_preset(preset), chosen), chosen, names, settings
+    )
     subjects = []
     for name in names:
         with sen_bench.system.settings_restored(), sen_bench.system.seeded(seed, torch.device("cpu")):

@@ -41,6 +41,8 @@ from sen_bench.system import (
 from sen_bench.tasks import (
     Task,
     check_preset,
+    check_setting_names,
+    check_settings,
     choose_models,
     get_task,
     reference_model,
@@ -139,7 +141,10 @@ def run(
     choose_models(chosen, [name])
     (checked,) = check_seeds([seed])
     loaded = preset if isinstance(preset, Preset) else load_preset(str(preset))
-    variant = make_variant(loaded, chosen.name, _beside(settings or {}, training))
+    changes = _beside(settings or {}, training)
+    check_setting_names(chosen, changes)
+    check_settings(changes, [name], [train_split])
+    variant = make_variant(loaded, chosen.name, changes)
     of_task = variant.for_task(chosen.name)
     check_preset(chosen, of_task)
     resolved = resolve_model(chosen, name, of_task.models.get(name, {}))

@@ -22,7 +22,10 @@ from sen_bench.system import QUIET, Progress, is_object_name
 from sen_bench.tasks import (
     Task,
     check_preset,
+    check_setting_names,
+    check_settings,
     choose_models,
+    concerns,
     default_models,
     get_task,
     model_names,
@@ -51,7 +54,7 @@ class Selection:
         anew: Whether runs are started afresh, however far they are.
         elsewhere: Whether the device belongs to another machine, about which nothing is known here.
         settings: What is to be otherwise than in the preset, by dotted names; makes a variant of it. Where
-            there are several tasks, settings of models and splits are for those that have them.
+            there are several tasks, settings of models and splits are for those that run with them.
 
     Raises:
         ConfigError: If a seed, an amount of memory or a setting of training cannot be used.
@@ -85,6 +88,21 @@ class Selection:
         return self.tasks is None or len(self.tasks) > 1
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What is run of a task.
+
+    Attributes:
+        task: The task.
+        models: Its models that are run.
+        splits: The splits that they are trained on.
+    """
+
+    task: Task
+    models: list[str]
+    splits: list[str]
+
+
 def select_runs(selection: Selection, progress: Progress = QUIET) -> list[Run]:
     """The runs that were asked for, all checked; at least one.
 
@@ -94,13 +112,25 @@ def select_runs(selection: Selection, progress: Progress = QUIET) -> list[Run]:
 
     Raises:
         UnknownNameError: If no task has such a model or split, or there is no such task.
-        ConfigError: If the preset does not fit, or nothing is left to run.
+        ConfigError: If the preset does not fit, a setting would change nothing, or nothing is left to run.
     """
     tasks = list(_tasks(selection, progress))
     _check_somebody_has(selection, tasks)
-    runs = [run for task in tasks for run in _runs_of(selection, task, progress)]
-    if not runs:
+    parts = [part for task in tasks if (part := _part_of(selection, task, progress)) is not None]
+    if not parts:
         raise ConfigError("nothing is left to run: no task has both such models and such a split")
+    # A setting need not concern every task, but one that concerns none is a slip.
+    idle = [
+        setting
+        for setting in selection.settings
+        if not any(concerns(setting, part.models, part.splits) for part in parts)
+    ]
+    check_settings(
+        idle,
+        [model for part in parts for model in part.models],
+        [split for part in parts for split in part.splits],
+    )
+    runs = [run for part in parts for run in _runs_of(selection, part)]
     return [_placed(run, selection, alone=len(runs) == 1) for run in runs]
 
 
@@ -130,6 +160,7 @@ def _tasks(selection: Selection, progress: Progress) -> Iterator[Task]:
 def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
     """Refuses a model or split that no task has: that is a slip, not a choice."""
     if not selection.several:
+        check_setting_names(tasks[0], selection.settings)
         return
     models = dict.fromkeys(name for task in tasks for name in model_names(task))
     for name in selection.models:
@@ -140,30 +171,34 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
         raise UnknownNameError("split", selection.train_split, splits)
     for setting in selection.settings:
         section, name, *_ = setting_path(setting)
-        if not any(_concerns(setting, task) for task in tasks):
+        if not any(_has(task, setting) for task in tasks):
             known = models if section == "models" else {split for task in tasks for split in task.splits}
             raise UnknownNameError("model" if section == "models" else "split", name, known)
 
 
-def _runs_of(selection: Selection, task: Task, progress: Progress) -> Iterator[Run]:
-    """The runs of one task."""
+def _part_of(selection: Selection, task: Task, progress: Progress) -> _Part | None:
+    """What is run of one task; None if it is passed over."""
     names = list(selection.models)
-    splits = task.train_splits if selection.train_split is None else [selection.train_split]
+    splits = list(task.train_splits) if selection.train_split is None else [selection.train_split]
     if selection.several:
         if names and not (names := [n for n in names if is_object_name(n) or n in model_names(task)]):
             progress.message(f"{task.name} is skipped: it has no such model")
-            return
+            return None
         if not (splits := [split for split in splits if split in task.train_splits]):
             progress.message(f"{task.name} is skipped: it has no split {selection.train_split}")
-            return
-    # First, because no preset says anything about a task without models.
-    models = choose_models(task, names)
-    preset = _variant(selection, task)
+            return None
+    return _Part(task, choose_models(task, names), splits)
+
+
+def _runs_of(selection: Selection, part: _Part) -> Iterator[Run]:
+    """The runs of one task."""
+    task = part.task
+    preset = _variant(selection, part)
     of_task = change_training(preset.for_task(task.name), selection.training)
     check_preset(task, of_task)
-    resolved = [resolve_model(task, model, of_task.models.get(model, {})) for model in models]
+    resolved = [resolve_model(task, model, of_task.models.get(model, {})) for model in part.models]
     seeds = range(of_task.seeds) if selection.seeds is None else selection.seeds
-    for split in splits:
+    for split in part.splits:
         for model in resolved:
             config = run_config(model, split, of_task)
             for seed in seeds:
@@ -197,19 +232,19 @@ def _placed(run: Run, selection: Selection, *, alone: bool) -> Run:
         return run
 
 
-def _variant(selection: Selection, task: Task) -> Preset:
-    """The preset of a task, with the settings beside it that concern the task.
+def _variant(selection: Selection, part: _Part) -> Preset:
+    """The preset of a task, with the settings beside it that concern what is run of the task.
 
     Raises:
         ConfigError: If the preset says nothing about the task, or there is no such setting or value.
     """
-    settings = selection.settings
-    if selection.several:
-        settings = {name: value for name, value in settings.items() if _concerns(name, task)}
-    return make_variant(selection.preset, task.name, settings)
+    settings = {
+        name: value for name, value in selection.settings.items() if concerns(name, part.models, part.splits)
+    }
+    return make_variant(selection.preset, part.task.name, settings)
 
 
-def _concerns(setting: str, task: Task) -> bool:
+def _has(task: Task, setting: str) -> bool:
     """Whether a task has what a setting is about."""
     section, name, *_ = setting_path(setting)
     if section == "models":

@@ -10,6 +10,9 @@ from .registry import get_task as get_task
 from .registry import reference_model as reference_model
 from .registry import task_names as task_names
 from .settings import check_preset as check_preset
+from .settings import check_setting_names as check_setting_names
+from .settings import check_settings as check_settings
+from .settings import concerns as concerns
 from .settings import run_config as run_config
 from .task import DEFAULT_DATA_SEED as DEFAULT_DATA_SEED
 from .task import Split as Split

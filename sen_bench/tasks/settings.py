@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sen_bench.config import RunConfig
+from sen_bench.config import RunConfig, setting_path
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.tasks.models import choose_models
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sen_bench.config import TaskPreset
     from sen_bench.tasks.models import ResolvedModel
     from sen_bench.tasks.task import Task
@@ -32,6 +34,58 @@ def check_preset(task: Task, preset: TaskPreset) -> None:
             f"{task.name} is to be evaluated {longest} steps ahead, but its eval episodes have {steps};"
             " shorten evaluation.horizons or lengthen data.eval.horizon in the preset"
         )
+
+
+def concerns(setting: str, models: Iterable[str], train_splits: Iterable[str]) -> bool:
+    """Whether a setting beside a preset is about something that is used.
+
+    Args:
+        setting: Its dotted name.
+        models: The models that are run.
+        train_splits: The splits that are trained on.
+    """
+    section, name, *_ = setting_path(setting)
+    if section == "models":
+        return name in models
+    return section != "data" or name in (*train_splits, "eval")
+
+
+def check_settings(settings: Iterable[str], models: Iterable[str], train_splits: Iterable[str]) -> None:
+    """Refuses settings beside a preset that would change only the name of what is run.
+
+    Args:
+        settings: Their dotted names.
+        models: The models that are run.
+        train_splits: The splits that are trained on.
+
+    Raises:
+        ConfigError: If one is about a model or a split that is not used.
+    """
+    models, train_splits = tuple(dict.fromkeys(models)), tuple(dict.fromkeys(train_splits))
+    for setting in settings:
+        if concerns(setting, models, train_splits):
+            continue
+        section, name, *_ = setting_path(setting)
+        if section == "data":
+            used = f"only splits {', '.join(dict.fromkeys((*train_splits, 'eval')))} are used"
+            raise ConfigError(f"settings of split {name!r} change nothing: {used}")
+        one = len(models) == 1
+        used = f"the run has model {models[0]}" if one else f"only models {', '.join(models)} are run"
+        raise ConfigError(f"settings of model {name!r} change nothing: {used}")
+
+
+def check_setting_names(task: Task, settings: Iterable[str]) -> None:
+    """Refuses settings beside a preset of models and splits that a task does not have.
+
+    Raises:
+        UnknownNameError: If there is one.
+    """
+    for setting in settings:
+        section, name, *_ = setting_path(setting)
+        if section == "models":
+            choose_models(task, [name])
+        elif section == "data":
+            task.split(name)
 
 
 def run_config(model: ResolvedModel, train_split: str, preset: TaskPreset) -> RunConfig:

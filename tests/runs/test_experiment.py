@@ -128,6 +128,21 @@ def test_other_sizes_have_data_of_their_own() -> None:
             ("--set", "data.tran.episodes=2"),
             "unknown split of 3d-blocks 'tran'; did you mean 'train'?",
         ),
+        (
+            {"settings": {"models.none.hidden": 2}},
+            ("--set", "models.none.hidden=2"),
+            "settings of model 'none' change nothing: the run has model sen",
+        ),
+        (
+            {"settings": {'models."keypoint:Keypoints".channels': 4}},
+            ("--set", 'models."keypoint:Keypoints".channels=4'),
+            "settings of model 'keypoint:Keypoints' change nothing: the run has model sen",
+        ),
+        (
+            {"settings": {"data.train-limited.episodes": 4}, "train_split": "train"},
+            ("--set", "data.train-limited.episodes=4", "--train-split", "train"),
+            "settings of split 'train-limited' change nothing: only splits train, eval are used",
+        ),
         ({"train_split": "trian"}, ("--train-split", "trian"), "unknown training split of 3d-blocks 'trian'"),
         ({"preset": "smok"}, ("--preset", "smok"), "unknown preset 'smok'; did you mean 'smoke'?"),
         ({"device": "gpu"}, ("--device", "gpu"), "gpu"),

@@ -142,6 +142,46 @@ class TestSettings:
             with pytest.raises(SenBenchError, match=message):
                 select_runs(selection(settings=settings))
 
+    @pytest.mark.parametrize(
+        ("changes", "setting", "message"),
+        [
+            ({}, "models.none.hidden", "settings of model 'none' change nothing: the run has model sen"),
+            (
+                {"models": ("sen", "full")},
+                "models.none.hidden",
+                "settings of model 'none' change nothing: only models sen, full are run",
+            ),
+            (
+                {},
+                'models."keypoint:Keypoints".channels',
+                "settings of model 'keypoint:Keypoints' change nothing: the run has model sen",
+            ),
+            (
+                {"train_split": "train"},
+                "data.train-limited.episodes",
+                "settings of split 'train-limited' change nothing: only splits train, eval are used",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("tasks", [None, ("2d-shapes", "3d-blocks"), ("2d-shapes",)])
+    def test_settings_of_what_is_not_run_are_refused(
+        self, tasks: tuple[str, ...] | None, changes: dict[str, Any], setting: str, message: str
+    ) -> None:
+        given = {"tasks": tasks, "models": ("sen",), "settings": {setting: 9}, **changes}
+        with pytest.raises(ConfigError, match=message):
+            select_runs(selection(**given))
+
+    def test_settings_are_for_the_tasks_that_run_with_what_they_are_about(self) -> None:
+        settings = {"data.train-limited.episodes": 5000}
+        one = {"tasks": ("reacher",), "models": ("sen",), "settings": settings}
+        (run,) = select_runs(selection(**one, train_split="train-limited"))
+        assert run.preset.name == "smoke+data.train-limited.episodes=5000"
+        own = "tests.support.own_models:Mean"
+        both = select_runs(
+            selection(tasks=("reacher", "rush-hour"), models=(own,), settings={f'models."{own}".gain': 2})
+        )
+        assert {run.config.model_options["gain"] for run in both} == {2}
+
     def test_training_changes_under_the_presets_name(self) -> None:
         one = {"tasks": ("2d-shapes",), "models": ("sen",), "train_split": "train"}
         (own,), (changed,) = (
