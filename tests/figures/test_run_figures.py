@@ -14,7 +14,7 @@ from sen_bench.baselines.decoder import Decoder
 from sen_bench.figures.run_figures import _decode_twins, distinct_elements, weights_digest
 from sen_bench.runs import open_run, trained_model
 from sen_bench.training import Checkpoint
-from tests.support.commands import done, refused
+from tests.support.commands import done, invoke, refused
 from tests.support.presets import TINY
 
 CPU = torch.device("cpu")
@@ -177,3 +177,39 @@ def test_rows_show_their_episodes_in_whatever_chunks_these_are_decoded(
     columns = _decode_twins(model, Decoder(model.latent_shape, (50, 50, 3)).eval(), dataset, run).columns
     for column, array in (("frame", "observation"), ("twin frame", "twin/observation")):
         np.testing.assert_allclose(columns[column], dataset.load(array)[rows, 0] / 255, atol=1e-6)
+
+
+def test_decode_where_nothing_can_be_written_ends_in_one_line(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for what in ("sen_bench.training.log.write_atomically", "sen_bench.runs.folder.FileLock.acquire"):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, refuse)
+            result = invoke("decode", SEN, *QUICK)
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("error: cannot ")
+        assert "Read-only file system" in result.stderr
+    assert not list((workspace / SEN / "decoder").glob("*"))
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_log_that_no_training_wrote_is_refused_before_anything_is_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Path(SEN) / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines, lines[0]]))
+
+    def scored(*_: object, **__: object) -> None:
+        raise AssertionError("scored before the log was read")
+
+    monkeypatch.setattr("sen_bench.runs.steps.evaluate", scored)
+    options = ("--model", "sen", "--preset", "tiny.toml", "--seeds", "0", "--device", "cpu")
+    for command in ("evaluate", "run"):
+        result = invoke(command, "3d-blocks", *options, "--results", "elsewhere")
+        assert result.exit_code == 2, result.output
+        assert "which does not come after step" in result.stderr
