@@ -68,7 +68,8 @@ class _Group(click.Group):
             terminated = isinstance(interrupt, _TerminatedError)
             what = "terminated" if terminated else "interrupted"
             click.echo(
-                f"{what}; the same command, without any --force, does only what is not finished yet", err=True
+                f"{what}; give the same command again, without --force, to do only what is not finished",
+                err=True,
             )
             ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         return ctx.exit(EXIT_MISTAKE)

@@ -52,8 +52,10 @@ def _sum(plan: Plan, on: str) -> list[str]:
     more = f", and {_runs(plan.unknown)} of unknown length" if plan.unknown else ""
     generation = ", without generating data" if plan.missing_data else ""
     time = f"time: about {duration(plan.seconds)}, {jobs}{more}{generation}"
-    shared = "however many shared the machine then"
-    return [*lines, f"{time} (an estimate from earlier runs of this preset, {shared})"]
+    return [
+        *lines,
+        f"{time} (estimated from earlier runs of this preset; other load on the machine is not considered)",
+    ]
 
 
 def _runs(count: int) -> str:

@@ -79,7 +79,9 @@ def setting_path(name: str) -> _Path:
             ' models."module:Class".width in quotes where it has a colon'
         )
     if keys[0] == "seeds":
-        raise ConfigError("seeds are no setting of a variant: say which ones are to run")
+        raise ConfigError(
+            "seeds make no variant; say which seeds are to run by --seeds, or by seed= in Python"
+        )
     if keys[0] not in _PARTS:
         raise ConfigError(f"unknown setting {name!r}; {_meant(keys)}")
     if len(keys) < 2:

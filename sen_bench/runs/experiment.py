@@ -107,6 +107,7 @@ def run(
     Args:
         task: A task or its name: "3d-blocks".
         model: The name of one of its models, or a model of your own: its class, or "module:Class".
+            The module is a file that other processes can import too, so not a notebook or the script itself.
         preset: The sizes and settings: "smoke", "cpu", "paper", or a TOML file of your own.
         seed: The seed of the run.
         train_split: The split to train on.
@@ -135,7 +136,7 @@ def run(
         >>> result.scores[["horizon", "hits_at_1", "mrr"]]  # doctest: +SKIP
     """
     if workers < 1:
-        raise ConfigError(f"{workers} workers can generate nothing; give at least 1")
+        raise ConfigError(f"workers must be at least 1, not {workers}")
     chosen = task if isinstance(task, Task) else get_task(task)
     name = model if isinstance(model, str) else _object_name(model)
     choose_models(chosen, [name])

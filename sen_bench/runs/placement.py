@@ -122,10 +122,10 @@ class Placement:
     def given(cls, shuffle_buffer: int | None, whose: str) -> Placement:
         """As decided elsewhere, by a preset or when the run was started."""
         if shuffle_buffer is None:
-            return cls(None, f"training data: all in memory, as {whose} says")
+            return cls(None, f"training data: all in memory, as in {whose}")
         return cls(
             shuffle_buffer,
-            f"training data: streamed, {shuffle_buffer:,} transitions shuffled at a time, as {whose} says",
+            f"training data: streamed, {shuffle_buffer:,} transitions shuffled at a time, as in {whose}",
         )
 
     @classmethod

@@ -55,7 +55,7 @@ def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
     if memory is None and run.begun and not anew:
         try:
             buffer = begun_training(run.folder).shuffle_buffer
-            placement = Placement.given(buffer, "the run that was begun")
+            placement = Placement.given(buffer, "the run that is continued")
         except (CheckpointError, ConfigError) as error:
             # Training rewrites the file. If the run was started differently, its checkpoint is refused then.
             unreadable = f" ({error})"

@@ -41,11 +41,17 @@ def import_object(name: str, what: str) -> Any:  # noqa: ANN401 - whatever has t
         what: What it is wanted as ("model"), for the message.
 
     Raises:
-        ExtensionError: The name has another form, or there is no such module or object.
+        ExtensionError: The name has another form, there is no such module or object, or the module is the
+            script or notebook that is running, which other processes cannot import.
     """
     if not is_object_name(name):
         raise ExtensionError(f"{what} {name!r} cannot be imported: write package.module:Class")
     module_name, _, attribute = name.partition(":")
+    if module_name == "__main__":
+        raise ExtensionError(
+            f"{what} {attribute} is defined in __main__; put it into a module (a file such as my_{what}.py)"
+            " and import it, so that other processes and later runs find it"
+        )
     with _one_line(f"{what} {name!r} cannot be imported"):
         module = importlib.import_module(module_name)
     try:
@@ -125,7 +131,10 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
         return None
     file = getattr(sys.modules.get(home), "__file__", None)
     if file is None:
-        raise ExtensionError(f"{thing!r} is not defined in a file, so its version cannot be recorded")
+        raise ExtensionError(
+            f"{thing!r} is not defined in a file, so its version cannot be recorded; put it into a"
+            " module and import it"
+        )
     return f"sha256:{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 

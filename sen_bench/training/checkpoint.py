@@ -162,6 +162,4 @@ class Checkpoint:
         for key in sorted(identity.keys() | self.identity.keys()):
             mine, wanted = self.identity.get(key), identity.get(key)
             if mine != wanted:
-                raise CheckpointError(
-                    f"{path} is of another run: its {key} is {mine}, not {wanted}; {remedy}"
-                )
+                raise CheckpointError(f"{path} is of another run, with {key} {mine}, not {wanted}; {remedy}")

@@ -61,7 +61,7 @@ class TestReading:
             ("trainig.epochs", "unknown setting 'trainig.epochs'; did you mean 'training.epochs'?"),
             ("zzz", "unknown setting 'zzz'; settings begin with training., evaluation., models., data."),
             ("training", "'training' is a section of settings, not a setting"),
-            ("seeds", "seeds are no setting of a variant"),
+            ("seeds", "seeds make no variant; say which seeds are to run by --seeds"),
             ("a b", "'a b' is not the name of a setting"),
             ("training.epochs = 1\nx", "is not the name of a setting"),
         ],

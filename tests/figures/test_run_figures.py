@@ -98,7 +98,7 @@ def test_decode_trains_once_and_leaves_the_model_as_it_is(workspace: Path) -> No
 def test_a_decoder_of_other_frames_is_refused(workspace: Path) -> None:
     done("decode", SEN, *QUICK, "--frames", "7")
     trained = (workspace / SEN / "decoder" / "checkpoint.pt").read_bytes()
-    assert "its frames is 7, not 8" in refused("decode", SEN, *QUICK, "--frames", "8")
+    assert "with frames 7, not 8" in refused("decode", SEN, *QUICK, "--frames", "8")
     assert (workspace / SEN / "decoder" / "checkpoint.pt").read_bytes() == trained
 
 
@@ -145,7 +145,7 @@ def test_the_decoder_of_a_run_that_was_trained_on_is_refused(workspace: Path) ->
     (workspace / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 3"))
     done("train", "3d-blocks", "--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
     message = refused("decode", SEN, *QUICK)
-    assert "its weights is" in message
+    assert "is of another run, with weights " in message
     assert "--force moves it aside" in message
 
 

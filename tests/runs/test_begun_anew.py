@@ -88,7 +88,7 @@ def test_one_that_was_stopped_is_finished_without_force(jobs: str, monkeypatch: 
         stopped = invoke("run", *RUN, "--force")
     assert stopped.exit_code == 130
     assert stopped.stderr.endswith(
-        "interrupted; the same command, without any --force, does only what is not finished yet\n"
+        "interrupted; give the same command again, without --force, to do only what is not finished\n"
     )
     pd.testing.assert_frame_equal(pd.read_csv("results/runs.csv"), row)
     assert "0 done, 1 to run" in invoke("run", *RUN, "--dry-run").stdout

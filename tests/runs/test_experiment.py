@@ -18,6 +18,10 @@ from tests.support.presets import TINY
 
 OWN = "3d-blocks/train/sen/tiny/seed-0"
 VARIANT = "3d-blocks/train/sen/tiny+models.sen.hidden=6+epochs=1/seed-0"
+IN_MAIN = (
+    "model Mine is defined in __main__; put it into a module (a file such as my_model.py) and import it, so"
+    " that other processes and later runs find it"
+)
 OPTIONS = ("--preset", "tiny.toml", "--model", "sen", "--device", "cpu", "--quiet")
 
 
@@ -168,9 +172,11 @@ def test_mistakes_of_python_alone_are_refused_in_one_line() -> None:
         ({"seed": -1}, "-1 is not a seed"),
         ({"seed": "0"}, "'0' is not a seed"),
         ({"data_memory": "8 gigs"}, "'8 gigs' is not a size"),
-        ({"workers": 0}, "0 workers can generate nothing"),
+        ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"epochs": 2, "settings": {"training.epochs": 2}}, "training.epochs is given twice"),
         ({"model": Local}, "define it at the top level of a module"),
+        ({"model": type("Mine", (Mean,), {"__module__": "__main__"})}, IN_MAIN),
+        ({"model": "__main__:Mine"}, IN_MAIN),
     ):
         with pytest.raises(sb.SenBenchError, match=re.escape(message)):
             _run(**given)

@@ -174,7 +174,7 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
     Path("tiny.toml").write_text(PRESET.replace("epochs = 1", "epochs = 2"))
     longer = invoke(*run)
     assert longer.exit_code == 0, longer.output
-    assert "streamed, 260 transitions shuffled at a time, as the run that was begun says" in longer.stderr
+    assert "streamed, 260 transitions shuffled at a time, as in the run that is continued" in longer.stderr
     assert "already in" in invoke(*run).stderr
 
     # Another memory means another order.
@@ -185,7 +185,7 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
         assert "is of another run: its settings" in other.stderr
     assert settings.read_text() == before
     assert invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
-    assert "training data: all in memory, as the run that was begun says" in invoke("train", *run[1:]).stderr
+    assert "training data: all in memory, as in the run that is continued" in invoke("train", *run[1:]).stderr
     rows = pd.read_csv("results/runs.csv")
     assert rows["config_digest"].nunique() == 3
     assert rows["transitions_seen"].tolist() == [1040, 2080, 2080]

@@ -117,7 +117,7 @@ def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
     last = stderr.decode().splitlines()[-1]
-    assert last.endswith("without any --force, does only what is not finished yet"), "and nothing after it"
+    assert last.endswith("without --force, to do only what is not finished"), "and nothing after it"
     assert b"Traceback" not in stderr
     logs = [path.read_text() for path in here.glob("runs/**/run.log")]
     assert sum(log.endswith(" interrupted\n") for log in logs) == 2

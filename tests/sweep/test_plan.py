@@ -101,7 +101,7 @@ class TestPlan:
         # Three seeds of six rows; of 2D Shapes one is done, of Rush Hour two.
         assert "18 runs: 8 done, 10 to run on cpu" in output
         assert "time: about" in output
-        assert "(an estimate from earlier runs of this preset, however many shared" in output
+        assert "(estimated from earlier runs of this preset; other load" in output
 
     def test_threads_are_divided(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -57,7 +57,7 @@ def test_finished_training_does_nothing_more(tmp_path: Path, transitions: Transi
 
 def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path: Path, transitions: Transitions) -> None:
     train_tiny(tmp_path, transitions, epochs=1)
-    with pytest.raises(CheckpointError, match="its seed is 0, not 7"):
+    with pytest.raises(CheckpointError, match="with seed 0, not 7"):
         train_tiny(tmp_path, transitions, identity={"task": "test", "seed": "7"})
 
 

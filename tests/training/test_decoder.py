@@ -141,7 +141,7 @@ def test_the_decoder_of_other_latents_is_refused(
     tmp_path: Path, latents: Tensor, transitions: Transitions
 ) -> None:
     _train(tmp_path, latents, transitions, epochs=1)
-    with pytest.raises(CheckpointError, match="its weights is a, not b; --force moves it aside"):
+    with pytest.raises(CheckpointError, match="with weights a, not b; --force moves it aside"):
         _train(tmp_path, latents, transitions, identity={**IDENTITY, "weights": "b"})
 
 
