@@ -11,12 +11,13 @@ import gymnasium
 
 from sen_bench.envs.world import World
 from sen_bench.errors import UnknownNameError, WorldError
-from sen_bench.system import call_plugin, import_object, is_object_name
+from sen_bench.system import call_plugin, import_object, is_object_name, plain_values
 
 WORLDS: dict[str, str] = {}
 """Id -> "module:Class" of every registered world."""
 
 
+@plain_values
 def register_world(world_id: str, entry_point: str) -> None:
     """Makes a world known to `make_world` and to `gymnasium.make`.
 
@@ -25,15 +26,21 @@ def register_world(world_id: str, entry_point: str) -> None:
         entry_point: "module:Class" of a subclass of `World`, imported when the first such world is made.
 
     Raises:
-        WorldError: The id is taken by another entry point.
+        WorldError: The id is taken by another entry point, or one of the two has another form.
     """
     if WORLDS.get(world_id, entry_point) != entry_point:
         raise WorldError(f"world {world_id!r} is already registered as {WORLDS[world_id]!r}")
+    if not is_object_name(entry_point):
+        raise WorldError(f"world {world_id!r} cannot be registered as {entry_point!r}: write module:Class")
     if world_id not in gymnasium.registry:
-        gymnasium.register(id=world_id, entry_point=entry_point)
+        try:
+            gymnasium.register(id=world_id, entry_point=entry_point)
+        except gymnasium.error.Error as error:
+            raise WorldError(f"{world_id!r} is no id of a world, which is namespace/Name-v0") from error
     WORLDS[world_id] = entry_point
 
 
+@plain_values
 def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
     """Builds a world, without Gymnasium's wrappers.
 
@@ -42,7 +49,7 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
         options: The world's own options.
 
     Raises:
-        ExtensionError: The module cannot be imported.
+        ExtensionError: The module, or the class that is registered, cannot be imported.
         UnknownNameError: No world has this id.
         WorldError: The world has no such option, or does not accept this value.
     """
@@ -51,8 +58,7 @@ def make_world(world_id: str, **options: Any) -> World:  # noqa: ANN401
         call_plugin(f"importing {module}", functools.partial(importlib.import_module, module))
     if name not in WORLDS:
         raise UnknownNameError("world", name, WORLDS)
-    home, _, attribute = WORLDS[name].partition(":")
-    kind = getattr(importlib.import_module(home), attribute)
+    kind = import_object(WORLDS[name], "world")
     if not (isinstance(kind, type) and issubclass(kind, World)):
         raise WorldError(f"{WORLDS[name]!r}, registered as {name!r}, is not a subclass of World")
     return _built(kind, name, options)

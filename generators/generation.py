@@ -19,7 +19,7 @@ from sen_bench.generators.shards import plan_shards
 from sen_bench.generators.staging import Attempt, Staging
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import Advance, Progress, as_progress
+from sen_bench.system import Advance, Progress, as_progress, plain_values
 
 _WAY_OUT: Final = "choose another place, or have it moved aside with force"
 
@@ -41,6 +41,7 @@ class GenerationResult:
     moved_aside: Path | None = None
 
 
+@plain_values
 def generate(
     recipe: Recipe,
     target: Path | str,

@@ -10,6 +10,7 @@ from typing import Any
 from sen_bench.errors import ConfigError
 from sen_bench.generators.policy import Policy, whole_number
 from sen_bench.store import canonical_digest
+from sen_bench.system import is_object_name, is_plain_name
 
 GENERATOR_VERSION = 1
 """Increased whenever an equal recipe gives other contents than before."""
@@ -33,7 +34,8 @@ class Recipe:
         negatives: Whether the hard negatives of every state after a step are stored too.
 
     Raises:
-        ConfigError: A name is empty, a number is not a positive integer, or options are not JSON-able.
+        ConfigError: A name is not one that a folder can have, a number is not a positive integer, or
+            options are not JSON-able.
     """
 
     task: str
@@ -50,8 +52,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("task", "split", "world_id"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ConfigError(f"{name} must be a name, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise ConfigError(f"{name} must be a name, not {value!r}")
+            # These two are names of folders. A world is only looked up.
+            if (
+                name != "world_id"
+                and not is_plain_name(value)
+                and not (name == "task" and is_object_name(value))
+            ):
+                raise ConfigError(
+                    f"{name} must be a name of letters, digits, _, . and -, beginning with a letter or digit,"
+                    f" not {value!r}"
+                )
         for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0), ("warmup", 0)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest=smallest))
         try:

@@ -14,7 +14,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError, SenBenchError
 from sen_bench.generators import Recipe
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, plain_values
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ def _of_dataset(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path}: {error}; generate it again") from error
 
 
+@plain_values
 def verify(
-    path: Path | str,
+    path: Dataset | Path | str,
     *,
     quick: bool = False,
     regenerate: int = 0,
@@ -56,7 +57,7 @@ def verify(
     """Makes sure that a dataset is complete and correct. Memory is bounded by one shard of one array.
 
     Args:
-        path: The folder.
+        path: The folder, or a dataset that is open, whose folder is read anew.
         quick: Check only that the files that should be there are, with the right sizes, and no others.
         regenerate: How many random episodes are generated again and compared.
         seed: The seed they are drawn from.
@@ -68,7 +69,7 @@ def verify(
     """
     if regenerate < 0 or (quick and regenerate):
         raise ConfigError("the episodes to regenerate must be at least 0, and 0 for a quick check")
-    path = Path(path)
+    path = path.path if isinstance(path, Dataset) else Path(path)
     with progress.work(f"{path.name} checked", "files") as advance:
         manifest = check_files(path, quick=quick, advance=advance)
     dataset = open_dataset(path)

@@ -17,7 +17,7 @@ from sen_bench.checks.tolerance import TOLERANCE
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.system import QUIET, Progress, seeded
+from sen_bench.system import QUIET, Progress, plain_values, seeded
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]
 """How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
@@ -95,6 +95,7 @@ def element_names(group: Group | SO3, elements: Tensor) -> list[str]:
     return [f"rotation {number} ({angle:.0f}°)" for number, angle in enumerate(angles.tolist(), start=1)]
 
 
+@plain_values
 def assert_equivariant(
     function: Callable[..., Tensor],
     *inputs: Tensor,
@@ -122,6 +123,7 @@ def assert_equivariant(
         The largest difference found, as such a share.
 
     Raises:
+        ConfigError: An argument is not what it should be, such as an array instead of a tensor.
         AssertionError: It is larger; the message names the worst element.
         ValueError: A tensor is of another type, or there are not as many actions as inputs.
         NonFiniteError: The function gives NaN or infinite numbers.

@@ -13,7 +13,7 @@ from sen_bench.checks import world_interface as interface
 from sen_bench.checks.world_samples import FaultError, NotApplicableError, WorldSamples
 from sen_bench.envs import World
 from sen_bench.errors import ConfigError
-from sen_bench.system import shown
+from sen_bench.system import plain_values, shown
 
 STATES = 16
 """How many states are tried unless the caller says so."""
@@ -90,6 +90,7 @@ class WorldReport:
         return "\n".join(f"{item.state:7} {item.name}: {shown(item.detail)}" for item in self.findings)
 
 
+@plain_values
 def check_world(
     world: World, *, states: int = STATES, seed: int = 0, tolerance: float = TOLERANCE
 ) -> WorldReport:
@@ -116,8 +117,6 @@ def check_world(
         >>> check_world(make_world("sen_bench/Shapes2D-v0")).passed
         True
     """
-    if not isinstance(world, World):
-        raise ConfigError(f"only an instance of sen_bench.envs.World can be checked, not {world!r}")
     for name, value, smallest in (("states", states, 4), ("seed", seed, 0), ("tolerance", tolerance, 0)):
         if not value >= smallest:  # even if it is not a number
             raise ConfigError(f"{name} must be at least {smallest}, not {value}")

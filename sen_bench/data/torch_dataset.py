@@ -14,8 +14,10 @@ import torch.utils.data
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sen_bench.config import parse_memory
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.store import Dataset, open_dataset
+from sen_bench.system import plain_values
 
 _DEFAULT_MEMORY = 256 * 2**20
 
@@ -68,11 +70,12 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
     Args:
         dataset: A dataset that is open, or the folder or URL of one.
         twin: Whether to give the twins too: items are then `TwinTransition`, otherwise `Transition`.
-        memory: Bytes of decoded frames that each process keeps. One chunk is kept in any case.
+        memory: Decoded frames that each process keeps, in bytes or as "256MiB". One chunk is kept in any
+            case.
 
     Raises:
         DatasetError: There is no such dataset, it is not whole, or it has no twins and they are asked for.
-        ConfigError: The memory is not a positive number of bytes.
+        ConfigError: The memory is not a positive amount, or an argument is of another type.
 
     Example:
         >>> transitions = TransitionDataset("data/3d-blocks/train.zarr")          # doctest: +SKIP
@@ -81,21 +84,25 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         >>> for observation, action, next_observation in loader: ...              # doctest: +SKIP
     """
 
+    @plain_values
     def __init__(
-        self, dataset: Dataset | Path | str, *, twin: bool = False, memory: int = _DEFAULT_MEMORY
+        self, dataset: Dataset | Path | str, *, twin: bool = False, memory: int | str = _DEFAULT_MEMORY
     ) -> None:
-        if memory < 1:
+        kept = parse_memory(memory)
+        if kept is None:
+            kept = _DEFAULT_MEMORY
+        if kept < 1:
             raise ConfigError(f"memory must be a positive number of bytes, not {memory!r}")
         opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
         if twin and not opened.has_twin:
             raise DatasetError(f"{opened.place} has no twins; use an eval split, or leave out twin=True")
         self.twin = twin
-        self.memory = memory
+        self.memory = kept
         self.episodes = opened.episodes
         self.horizon = opened.horizon
         self._place = opened.place
         self._content_digest = opened.content_digest
-        self._reader: _Reader | None = _Reader(opened, twin=twin, memory=memory)
+        self._reader: _Reader | None = _Reader(opened, twin=twin, memory=kept)
 
     def __repr__(self) -> str:
         twins = " with twins" if self.twin else ""
@@ -109,10 +116,11 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         """One transition.
 
         Args:
-            index: ``episode * T + step``. It counts from the start: a negative one is a mistake.
+            index: ``episode * T + step``. A negative one counts from the end, as in a list.
 
         Raises:
             IndexError: There is no such transition.
+            TypeError: It is not a whole number; slices are not taken.
             DatasetError: A file is gone or damaged, or another dataset lies in its place now.
         """
         return self.__getitems__([index])[0]
@@ -138,10 +146,16 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         return {**self.__dict__, "_reader": None}
 
     def _checked(self, index: SupportsIndex) -> int:
-        number = operator.index(index)
-        if not 0 <= number < len(self):
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"a transition is chosen by one whole number, not {index!r}; for several use"
+                " torch.utils.data.Subset(transitions, range(start, stop))"
+            ) from None
+        if not -len(self) <= number < len(self):
             raise IndexError(f"there is no transition {number}; they go from 0 to {len(self) - 1}")
-        return number
+        return number % len(self)
 
     def _opened(self) -> _Reader:
         """The reader of this process.

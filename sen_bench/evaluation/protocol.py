@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.config import DEFAULT_HORIZONS
-from sen_bench.errors import ConfigError
+from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.evaluation.frames import EvaluationFrames
 from sen_bench.evaluation.local_ranking import later_latents, local_episodes, rank_in_episode
 from sen_bench.evaluation.metrics import (
@@ -31,7 +31,7 @@ from sen_bench.evaluation.metrics import (
     twin_pairs,
 )
 from sen_bench.evaluation.rollouts import Rollouts
-from sen_bench.system import QUIET, Advance, Progress, free_memory, seeded
+from sen_bench.system import QUIET, Advance, Progress, free_memory, seeded, shown
 
 _MIB = 1 << 20
 _CPU_MEMORY, _GPU_MEMORY = 16 * _MIB, 4096 * _MIB
@@ -150,7 +150,8 @@ def evaluate(
 
     Raises:
         ConfigError: The episodes are shorter than a horizon, or too few to rank.
-        ExtensionError: The model gives tensors of other shapes or types than it should.
+        ExtensionError: The model cannot take the episodes, or gives tensors of other shapes or types than it
+            should.
         NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
     """
     _check(episodes, horizons, chunk)
@@ -251,6 +252,29 @@ def _check(episodes: EvaluationFrames, horizons: Sequence[int], chunk: int) -> N
 
 
 @contextmanager
+def _fitting(model: WorldModel, episodes: EvaluationFrames, index: Tensor) -> Iterator[None]:
+    """Turns what a model raises that cannot take the episodes at all into an error that says what they are.
+
+    Raises:
+        ExtensionError: Instead of what PyTorch and models raise about shapes and types.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        frame, action = (
+            episodes.observations(index[:1], 0, twin=False)[0],
+            episodes.actions(index[:1], twin=False),
+        )
+        kind = f"{str(action.dtype).removeprefix('torch.')} {list(action.shape[2:])}"
+        raise ExtensionError(
+            f"{type(model).__name__} cannot take these episodes, with observations {list(frame.shape)} and"
+            f" actions {kind}: {type(error).__name__}: {shown(error)}"
+        ) from error
+
+
+@contextmanager
 def _scoring(model: WorldModel) -> Iterator[None]:
     training = model.training
     model.eval()
@@ -289,7 +313,8 @@ def _roll_out_all(
     for begin in range(0, len(order), chunk):
         index = order[begin : begin + chunk]
         element, key = elements[index], keys[index]
-        embedding, latent = original.add(index)
+        with _fitting(model, original.episodes, index) if begin == 0 else nullcontext():
+            embedding, latent = original.add(index)
         of_twin, latent_of_twin = twin.add(index)
         # The group acts exactly: rounding in its action would be taken for an error of the model.
         with torch.autocast(embedding.device.type, enabled=False):

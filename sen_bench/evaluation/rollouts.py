@@ -22,6 +22,7 @@ class Rollouts:
         twin: Whether to roll out the twins.
 
     Attributes:
+        episodes: The evaluation episodes.
         true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
         predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
         hard: Whether those predictions beat every hard negative by horizon, bool `[N]` each; empty for twins
@@ -32,7 +33,7 @@ class Rollouts:
         self, model: CheckedModel, episodes: EvaluationFrames, horizons: Sequence[int], *, twin: bool
     ) -> None:
         self._model = model
-        self._episodes = episodes
+        self.episodes = episodes
         self._horizons = horizons
         self._twin = twin
         self._whose = " of the twins" if twin else ""
@@ -55,20 +56,20 @@ class Rollouts:
             ExtensionError: The model gives tensors of other shapes or types than it should.
             NonFiniteError: One of those embeddings is NaN or infinite.
         """
-        embedding = self._model.embed(self._episodes.observations(index, 0, twin=self._twin))
+        embedding = self._model.embed(self.episodes.observations(index, 0, twin=self._twin))
         require_finite(embedding, f"embeddings of first observations{self._whose}")
-        actions = self._episodes.actions(index, twin=self._twin)
+        actions = self.episodes.actions(index, twin=self._twin)
         first = self._model.encode(embedding.clone())
         latent = first.clone()
         self._keep(self.true, 0, index, first)
         for step in range(1, self._horizons[-1] + 1):
             latent = self._model.transition(latent, actions[:, step - 1])
             if step in self._horizons:
-                observation = self._episodes.observations(index, step, twin=self._twin)
+                observation = self.episodes.observations(index, step, twin=self._twin)
                 true = self._model.encode(self._model.embed(observation))
                 self._keep(self.true, step, index, true)
                 self._keep(self.predicted, step, index, latent)
-                if self._episodes.has_negatives and not self._twin:
+                if self.episodes.has_negatives and not self._twin:
                     negatives = self._negatives(index, step)
                     self._keep(self.hard, step, index, hard_hits(latent, true, negatives))
                     self._keep(self.hard_no_change, step, index, hard_hits(first, true, negatives))
@@ -76,7 +77,7 @@ class Rollouts:
 
     def _negatives(self, index: Tensor, step: int) -> Tensor:
         """The latents of the hard negatives of some episodes, `[B, K, *latent_shape]`."""
-        observations = self._episodes.negatives(index, step)
+        observations = self.episodes.negatives(index, step)
         latents = self._model.encode(self._model.embed(observations.flatten(0, 1)))
         return latents.view(*observations.shape[:2], *latents.shape[1:])
 
@@ -94,5 +95,5 @@ class Rollouts:
 
     def _keep(self, kept: dict[int, Tensor], frame: int, index: Tensor, latent: Tensor) -> None:
         if frame not in kept:
-            kept[frame] = latent.new_empty(len(self._episodes), *latent.shape[1:])
+            kept[frame] = latent.new_empty(len(self.episodes), *latent.shape[1:])
         kept[frame][index] = latent

@@ -34,6 +34,7 @@ from sen_bench.system import (
     as_progress,
     import_object,
     is_object_name,
+    plain_values,
     prepare_device,
     resolve_device,
     settings_restored,
@@ -79,6 +80,7 @@ class RunResult:
         return pd.DataFrame(read_metrics(self.folder / METRICS_FILE, LOSS_TERMS))
 
 
+@plain_values
 def run(
     task: Task | str,
     model: str | Callable[..., WorldModel],
@@ -174,6 +176,7 @@ def run(
     )
 
 
+@plain_values
 def evaluate(
     model: WorldModel,
     data: Dataset | Path | str,
@@ -200,10 +203,14 @@ def evaluate(
         "eval_episodes", "hits_at_1" and so on.
 
     Raises:
-        ConfigError: The episodes are shorter than a horizon, or too few to rank.
+        ConfigError: An argument is of another type, a horizon is given twice, or the episodes are shorter
+            than a horizon or too few to rank.
         DatasetError: The dataset is missing or broken, or has no twins.
+        ExtensionError: The model cannot take the observations or actions of the dataset.
         NonFiniteError: The model made a latent or an embedding that is NaN or infinite.
     """
+    if len(set(horizons)) < len(horizons):
+        raise ConfigError(f"horizons {', '.join(map(str, horizons))}: give each once")
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     tensor = next(model.parameters(), None)
     device = torch.device("cpu") if tensor is None else tensor.device
@@ -225,6 +232,7 @@ def evaluate(
     return pd.DataFrame([score_columns(score) for score in scores], columns=_SCORES)
 
 
+@plain_values
 def leaderboard(results: Path | str = "results") -> pd.DataFrame:
     """The leaderboard of a folder of results: statistics over seeds of everything in its table of runs.
 

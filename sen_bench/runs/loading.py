@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
 from sen_bench.config import Preset, SplitSize, load_preset
 from sen_bench.errors import ConfigError, first_problem
-from sen_bench.generators import generate
+from sen_bench.generators import equal_dataset, generate
 from sen_bench.runs.datasets import RunData
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset
-from sen_bench.system import Progress
+from sen_bench.system import Progress, plain_values
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task
 
+_WAY_OUT: Final = "choose another data folder, or sb.load(..., force=True) to move it aside"
 
+
+@plain_values
 def load(
     task: Task | str,
     split: str,
@@ -26,6 +30,7 @@ def load(
     horizon: int | None = None,
     seed: int = DEFAULT_DATA_SEED,
     workers: int = 1,
+    force: bool = False,
     progress: Progress | bool = True,
 ) -> Dataset:
     """Opens a dataset of a task, and generates it first if it is missing.
@@ -43,6 +48,7 @@ def load(
         seed: The seed of the data.
         workers: Processes that generate it. With more than one, the calling script must be importable, with
             its work below ``if __name__ == "__main__":``.
+        force: Generate it in any case, and move what lies there aside, to "eval.zarr.old-1".
         progress: True shows on stderr how a generation goes, False shows nothing.
 
     Raises:
@@ -70,4 +76,6 @@ def load(
         run_data = RunData(chosen, loaded, Path(data))
         recipe = chosen.recipe(split, loaded.for_task(chosen.name).data.get(split), seed=seed)
         path = run_data.path(split)
-    return generate(recipe, path, workers=workers, wait=True, progress=progress).dataset
+    if path.exists() and not force:
+        equal_dataset(path.absolute(), recipe, way_out=_WAY_OUT)
+    return generate(recipe, path, workers=workers, force=force, wait=True, progress=progress).dataset

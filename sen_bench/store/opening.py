@@ -18,7 +18,7 @@ from sen_bench.store.layout import FORMAT, FORMAT_VERSION, block_file
 from sen_bench.store.manifest import FileRecord, Manifest, check_sizes
 from sen_bench.store.reader import Dataset
 from sen_bench.store.remote import RemoteCopy, is_url
-from sen_bench.system import QUIET, Progress, shown
+from sen_bench.system import QUIET, Progress, plain_values, shown
 
 _ROOT = "zarr.json"
 _METADATA = re.compile(r"(.*/)?(zarr|croissant)\.json")
@@ -40,6 +40,7 @@ _FILE_OVERHEAD = 1024**2
 _ANNOTATION = "symmetry/"
 
 
+@plain_values
 def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
     """Opens a dataset for reading.
 

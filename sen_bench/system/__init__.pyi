@@ -1,4 +1,5 @@
 from . import plugins as plugins
+from .arguments import plain_values as plain_values
 from .cpu import processor as processor
 from .device import device_name as device_name
 from .device import free_memory as free_memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class WorkStatus:
 Advance = Callable[[int, int], None]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What shows how long work goes: a `Terminal`, a log, nothing (`QUIET`), or something of your own."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sen_bench.errors import ExtensionError, UnknownNameError
-from sen_bench.system import plugins
+from sen_bench.system import plain_values, plugins
 from sen_bench.tasks.paper import _TASKS
 from sen_bench.tasks.task import Task
 
@@ -20,6 +20,7 @@ def task_names() -> list[str]:
     return list(dict.fromkeys([*_TASKS, *plugins.plugin_names(plugins.TASKS)]))
 
 
+@plain_values
 def get_task(name: str) -> Task:
     """The task of that name.
 

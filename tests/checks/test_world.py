@@ -109,7 +109,7 @@ def test_a_world_that_is_not_registered_is_told_how() -> None:
 
 
 def test_what_cannot_be_checked_is_refused() -> None:
-    with pytest.raises(ConfigError, match="only an instance of"):
+    with pytest.raises(ConfigError, match="check_world: world must be a World, not"):
         check_world(faulty.Ring)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="states must be at least 4, not 3"):
         check_world(faulty.Ring(), states=3)

@@ -129,14 +129,22 @@ def test_another_process_opens_the_store_for_itself(
     assert len(pickle.dumps(items)) < 10_000
 
 
-@pytest.mark.parametrize("index", [-1, 21, 10**9])
+@pytest.mark.parametrize("index", [-22, 21, 10**9])
 def test_an_index_that_is_none_is_refused(sharded: Dataset, index: int) -> None:
     items = TransitionDataset(sharded)
     assert len(items) == 21
     with pytest.raises(IndexError, match=f"there is no transition {index}; they go from 0 to 20"):
         items[index]
-    with pytest.raises(TypeError):
-        items[1.5]  # type: ignore[index]
+    for other in (1.5, slice(2), None):
+        with pytest.raises(TypeError, match=r"chosen by one whole number, .*use torch\.utils\.data\.Subset"):
+            items[other]  # type: ignore[index]
+
+
+def test_a_negative_index_counts_from_the_end_and_memory_may_be_text(sharded: Dataset) -> None:
+    items: Any = TransitionDataset(sharded, memory="1MiB")
+    assert items.memory == 2**20
+    for negative, index in ((-1, 20), (-21, 0)):
+        assert all(torch.equal(a, b) for a, b in zip(items[negative], items[index], strict=True))
 
 
 def test_what_cannot_be_given_is_refused(sharded: Dataset, tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def test_a_preset_with_sizes_has_a_folder_of_its_own(tmp_path: Path) -> None:
         (("3d-blocks", "eval", {"preset": "smok"}), UnknownNameError, "did you mean 'smoke'"),
         (("3d-blocks", "eval", {"preset": "smoke", "episodes": 3}), ConfigError, "leave out episodes"),
         (("3d-blocks", "eval", {"episodes": 0}), ConfigError, "episodes: Input should be greater"),
-        (("3d-blocks", "eval", {"episodes": "three"}), ConfigError, "episodes: Input should be a valid"),
+        (
+            ("3d-blocks", "eval", {"episodes": "three"}),
+            ConfigError,
+            "episodes must be a whole number or None",
+        ),
         (("3d-blocks", "eval", {"seed": -1, **SMALL}), ConfigError, "seed must be"),
         (("3d-blocks", "eval", {"workers": 0, **SMALL}), ConfigError, "workers must be at least 1"),
     ],
@@ -79,3 +83,15 @@ def test_another_dataset_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is another dataset, with episodes 4 instead of 5"):
         load("3d-blocks", "eval", data=tmp_path, progress=False, episodes=5, horizon=2)
     assert open_dataset(str(tmp_path / "3d-blocks/eval.zarr")).episodes == 4
+
+
+def test_a_dataset_of_another_size_is_moved_aside_only_by_force(tmp_path: Path) -> None:
+    first = load("2d-shapes", "eval", data=tmp_path, progress=False, **SMALL)
+    other = {**SMALL, "episodes": 3}
+    way_out = (
+        r"episodes 4 instead of 3; choose another data folder, or sb\.load\(\.\.\., force=True\) to move"
+    )
+    with pytest.raises(DatasetError, match=way_out):
+        load("2d-shapes", "eval", data=tmp_path, progress=False, **other)
+    assert load("2d-shapes", "eval", data=tmp_path, progress=False, force=True, **other).episodes == 3
+    assert open_dataset(tmp_path / "2d-shapes/eval.zarr.old-1").content_digest == first.content_digest

@@ -307,7 +307,7 @@ except DatasetError as error:
         refused(store, "action is not encoded as format version 1 says")
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\udcff", "x" * 5000, "a\x1b[31mb"])
+@pytest.mark.parametrize("name", ["\udcff", "x" * 5000, "a\x1b[31mb"])
 def test_names_that_no_dataset_has(tmp_path: Path, name: str) -> None:
     for place in (tmp_path / name, name):
         with pytest.raises(DatasetError, match="there is no dataset at") as error:
