@@ -133,7 +133,7 @@ def load_preset(name_or_path: str) -> Preset:
         if "+" in name:
             raise ConfigError(f"preset {name_or_path}: '+' is for variants; give the file another name")
         return Preset.model_validate({"name": name, **settings})
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"preset {name_or_path}: {setting_problem(Preset, error)}") from error
+    except (ValueError, RecursionError) as error:  # also of numbers too long and lists too deep to be read
+        raise ConfigError(f"preset {name_or_path} is not TOML: {error}") from error

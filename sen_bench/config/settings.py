@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
@@ -14,9 +14,15 @@ Schedule = Literal["constant", "cosine"]
 
 ModelOption = bool | int | float | str | list[bool | int | float | str]
 
-Count = Annotated[int, Field(gt=0, strict=True)]
+# What is larger must be a slip, and would only fail hours later or in a library that counts in 32 bits.
+_LARGEST: Final = 2**31 - 1
 
-BatchSize = Annotated[int, Field(ge=2, strict=True)]
+Count = Annotated[int, Field(gt=0, le=_LARGEST, strict=True)]
+
+BatchSize = Annotated[int, Field(ge=2, le=_LARGEST, strict=True)]
+
+# Not strict, because keys of TOML are text.
+LaterEpoch = Annotated[int, Field(ge=2, le=_LARGEST)]
 
 DEFAULT_HORIZONS = (1, 5, 10)
 """Steps ahead at which grid worlds are scored; the paper's tables show 10."""
@@ -32,6 +38,13 @@ def _distinct(numbers: tuple[int, ...]) -> tuple[int, ...]:
     """Refuses a number that is there twice: each makes a row in the tables of results."""
     if len(set(numbers)) < len(numbers):
         raise ValueError("each may stand there once")
+    return numbers
+
+
+def _listed(numbers: object) -> object:
+    """Refuses a single number where a list is wanted, with how to write one."""
+    if not isinstance(numbers, list | tuple):
+        raise ValueError("write a list such as [1, 5]")  # noqa: TRY004 — which pydantic would not catch
     return numbers
 
 
@@ -61,7 +74,7 @@ class TrainingConfig(_Strict):
 
     epochs: Count = 100
     batch_size: BatchSize = 1024
-    batch_size_from_epoch: dict[Annotated[int, Field(ge=2)], BatchSize] = Field(default_factory=dict)
+    batch_size_from_epoch: dict[LaterEpoch, BatchSize] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
     schedule: Schedule = "constant"
     hinge: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
@@ -83,7 +96,9 @@ class EvaluationConfig(_Strict):
         seed: Draws the random pairs of the distance invariance errors.
     """
 
-    horizons: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct)] = DEFAULT_HORIZONS
+    horizons: Annotated[
+        tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct), BeforeValidator(_listed)
+    ] = DEFAULT_HORIZONS
     seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT, strict=True)] = 0
 
 

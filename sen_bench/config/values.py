@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Final
 
 from pydantic import ByteSize, TypeAdapter
@@ -23,9 +25,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     seeds: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        # No seed has more than 19 digits, and Python reads only so many.
+        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
         if match is None or int(match[2] or match[1]) < int(match[1]):
-            raise ConfigError(f"{part!r} is not a seed or range of seeds; write 0, 0-2 or 0,3,7-9")
+            raise ConfigError(
+                f"{reprlib.repr(part)} is not a seed or range of seeds; write 0, 0-2 or 0,3,7-9"
+            )
         if int(match[2] or match[1]) - int(match[1]) >= _MOST_SEEDS:
             raise ConfigError(f"{part!r} are too many seeds; at most {_MOST_SEEDS} can be asked for")
         seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
@@ -42,10 +47,19 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
         raise ConfigError("no seed is given; write such as 0")
     if len(seeds) > _MOST_SEEDS:
         raise ConfigError(f"{len(seeds)} are too many seeds; at most {_MOST_SEEDS} can be asked for")
-    for seed in seeds:
-        if type(seed) is not int or not 0 <= seed < SEED_LIMIT:
-            raise ConfigError(f"{seed!r} is not a seed; give a whole number from 0 to {SEED_LIMIT - 1}")
-    return tuple(dict.fromkeys(seeds))
+    for given in seeds:
+        if not _is_seed(given):
+            raise ConfigError(
+                f"{reprlib.repr(given)} is not a seed; give a whole number from 0 to {SEED_LIMIT - 1}"
+            )
+    return tuple(dict.fromkeys(map(int, seeds)))
+
+
+def _is_seed(value: object) -> bool:
+    """Whether it is a whole number that can be a seed, of Python or NumPy; a truth value must be a slip."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return 0 <= int(value) < SEED_LIMIT
 
 
 def parse_memory(value: str | int | None) -> int | None:
@@ -58,8 +72,8 @@ def parse_memory(value: str | int | None) -> int | None:
         return None
     if isinstance(value, str):
         # pydantic would also accept a number without a unit, and anything after the unit.
-        if not re.fullmatch(r"\s*\d+(\.\d+)?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
-            raise ConfigError(f"{value!r} is not a size; write 512MiB, 8GiB, 1.5GB or auto")
+        if not re.fullmatch(r"\s*\d{1,18}(\.\d{1,18})?\s*[kmgt]i?b\s*", value, re.IGNORECASE):
+            raise ConfigError(f"{reprlib.repr(value)} is not a size; write 512MiB, 8GiB, 1.5GB or auto")
         return int(TypeAdapter(ByteSize).validate_python(value))
     if type(value) is not int or value < 0:
         raise ConfigError(

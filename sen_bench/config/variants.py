@@ -8,9 +8,12 @@ collides with the runs of a preset, or of another variant.
 from __future__ import annotations
 
 import difflib
+import math
 import re
+import reprlib
 import tomllib
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +29,8 @@ _PARTS: Final = ("training", "evaluation", "models", "data")
 _LONGEST: Final = 80
 _KEY: Final = re.compile(r"[a-z0-9_-]+")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]*")
+# Settings that are tables, given as a whole.
+_TABLES: Final = frozenset({("training", "batch_size_from_epoch")})
 _NO_WORDS: Final = frozenset({"true", "false", "none", "nan", "inf"})
 
 Settings = Mapping[str, Any]
@@ -54,11 +59,11 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key, value
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also of numbers too long and lists too deep to be read
         parsed = {}
     if parsed.keys() != {"value"}:
         raise ConfigError(
-            f"{text!r}: {value!r} is not a value; write for example 3, 0.001, true, [1, 5] or a word"
+            f"{key}: {reprlib.repr(value)} is not a value; write for example 3, 0.001, true, [1, 5] or a word"
         )
     return key, parsed["value"]
 
@@ -71,11 +76,11 @@ def setting_path(name: str) -> _Path:
     """
     try:
         keys = _keys(tomllib.loads(f"{name} = 0"))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         keys = ()
     if not keys:
         raise ConfigError(
-            f"{name!r} is not the name of a setting; write for example training.epochs, or"
+            f"{reprlib.repr(name)} is not the name of a setting; write for example training.epochs, or"
             ' models."module:Class".width in quotes where it has a colon'
         )
     if keys[0] == "seeds":
@@ -119,12 +124,19 @@ def make_variant(preset: Preset, task: str, settings: Settings) -> Preset:
     if preset.is_variant:
         raise ConfigError(f"preset {preset.name} is a variant; give all settings beside the preset itself")
     tree = _tree(own)
-    for name, value in settings.items():
-        _put(tree, setting_path(name), value, name)
+    names: dict[_Path, str] = {}
+    for name in settings:
+        if (path := setting_path(name)) in names:
+            raise ConfigError(f"{name!r} and {names[path]!r} are one setting; give it once")
+        names[path] = name
+    # In alphabetical order a table comes before what is set inside it.
+    for path, name in sorted(names.items()):
+        _put(tree, path, _plain(settings[name], name), name)
     try:
         changed = TaskPreset.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(setting_problem(TaskPreset, error)) from error
+    changed = _in_order(own, changed)
     differences = _differences(own, changed)
     if not differences:
         return preset
@@ -152,6 +164,36 @@ def change_training(preset: TaskPreset, training: Settings) -> TaskPreset:
         return TaskPreset.model_validate({**preset.model_dump(), "training": changed})
     except ValidationError as error:
         raise ConfigError(setting_problem(TaskPreset, error)) from error
+
+
+def _plain(value: Any, name: str) -> Any:  # noqa: ANN401 — checked later
+    """A value with Python's own numbers in place of NumPy's, and keys of text.
+
+    Raises:
+        ConfigError: If a number has more than 64 bits, which no setting can use.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, name) for inner in value]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    if not isinstance(value, Integral):
+        return float(value)
+    number = int(value)
+    if number.bit_length() > 63:
+        raise ConfigError(f"{name}: {reprlib.repr(number)} is too large a number")
+    return number
+
+
+def _in_order(own: TaskPreset, changed: TaskPreset) -> TaskPreset:
+    """Settings with horizons in the preset's order, or else ascending: no score depends on the order."""
+    before, after = own.evaluation.horizons, tuple(sorted(changed.evaluation.horizons))
+    if after == tuple(sorted(before)):
+        after = before
+    return changed.model_copy(
+        update={"evaluation": changed.evaluation.model_copy(update={"horizons": after})}
+    )
 
 
 def _keys(tree: Mapping[str, Any]) -> _Path:
@@ -185,7 +227,10 @@ def _put(tree: dict[str, Any], path: _Path, value: Any, name: str) -> None:  # n
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"{name!r}: {section!r} is a setting and has none inside")
-    if isinstance(value, Mapping) or isinstance(tree.get(last), dict):
+    if path in _TABLES:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name}: write a table such as {{8=1024}}, with numbers of epochs as keys")
+    elif isinstance(value, Mapping) or isinstance(tree.get(last), dict):
         raise ConfigError(f"{name!r} is a section of settings, not a setting; set each by its own name")
     tree[last] = value
 
@@ -222,7 +267,7 @@ def _variant_name(base: str, differences: Mapping[_Path, Any]) -> str:
     if not readable:
         # The digest, which has no "=", tells it from names that are written out.
         digest = digest_of([(path, repr(value)) for path, value in differences.items()])
-        text = f"{re.sub(r'[^A-Za-z0-9_.,+=-]+', '-', text)[:_LONGEST]}+{digest}"
+        text = f"{re.sub(r'[^A-Za-z0-9_.+=-]+', '-', text)[:_LONGEST]}+{digest}"
     return f"{base}+{text}"
 
 
@@ -236,15 +281,18 @@ def _is_readable(value: Any) -> bool:  # noqa: ANN401 — of any setting
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None and value not in _NO_WORDS
     if isinstance(value, list | tuple):
-        # A list is an option of a model, which may have a number instead of a list of one.
-        return len(value) > (1 if isinstance(value, list) else 0) and all(map(_is_readable, value))
+        # A list is an option of a model, which may have a number instead of a list of one. Words, such as
+        # true and inf too, may have the separator in them.
+        return len(value) > (1 if isinstance(value, list) else 0) and all(
+            type(inner) is int or (type(inner) is float and math.isfinite(inner)) for inner in value
+        )
     return True
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 — of any setting
-    """A value as written in names: 3, 0.001, true, cosine, 1,5,10."""
+    """A value as written in names: 3, 0.001, true, cosine, 1_5_10; without commas, which separate names."""
     if isinstance(value, list | tuple):
-        return ",".join(map(_text, value)) if all(map(_is_readable, value)) else repr(list(value))
+        return "_".join(map(_text, value)) if _is_readable(value) else repr(list(value))
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,7 +79,8 @@ class TestNames:
         expected = "smoke+data.train.episodes=50+models.sen.hidden=64+epochs=3"
         for order in itertools.permutations(several.items()):
             assert make_variant(SMOKE, BLOCKS, dict(order)).name == expected
-        assert name_of(evaluation__horizons=[1, 5]) == "smoke+evaluation.horizons=1,5"
+        assert name_of(evaluation__horizons=[1, 5]) == "smoke+evaluation.horizons=1_5"
+        assert name_of(evaluation__horizons=(5, 1)) == "smoke+evaluation.horizons=1_5"
         assert name_of(evaluation__horizons=[5]) == "smoke+evaluation.horizons=5"
         assert name_of(training__schedule="cosine") == "smoke+schedule=cosine"
         assert name_of(training__learning_rate=1e-5) == "smoke+learning_rate=1e-05"
@@ -87,7 +89,7 @@ class TestNames:
         own = SMOKE.for_task(BLOCKS)
         same = {
             "training.epochs": own.training.epochs,
-            "evaluation.horizons": list(own.evaluation.horizons),
+            "evaluation.horizons": list(reversed(own.evaluation.horizons)),
             "models.sen.hidden": own.models["sen"]["hidden"],
             "data.train.episodes": own.data["train"].episodes,
             "training.schedule": "constant",
@@ -97,12 +99,14 @@ class TestNames:
         assert make_variant(SMOKE, BLOCKS, {**same, "training.epochs": 9}).name == "smoke+epochs=9"
 
     def test_values_that_look_alike_have_different_names(self) -> None:
-        alike: list[Any] = [3, 3.5, True, "true", "3", "a", "A", "nan", "a,b", ["a", "b"], [3], [3, 4], "3,4"]
+        alike: list[Any] = [3, 3.5, True, "true", "3", "a", "A", "nan", "a_b", ["a", "b"], [3], [3, 4]]
+        alike += ["3_4", 34, "a,b", "3,4", [1, 5], 1.5, [-1, 5], -1.5, [True, 1], "true_1"]
+        alike += [[float("inf"), 1], "inf_1", [float("nan"), 1], "nan_1", [1e-5, 1], [0.5, 1], [5, 1]]
         alike += ["none", float("inf"), "inf", 1e16, 10**16, "a+epochs=3", "x" * 200, "x" * 201, "é", "[3]"]
         names = [name_of(models__sen__option=value) for value in alike]
         # Of file systems that ignore case, too.
         assert len({name.lower() for name in names}) == len(names)
-        assert all(re.fullmatch(r"smoke\+[A-Za-z0-9_.,+=-]{1,120}", name) for name in names)
+        assert all(re.fullmatch(r"smoke\+[A-Za-z0-9_.+=-]{1,120}", name) for name in names)
         assert not [name for name in names if name.endswith(".")]
 
     def test_keys_that_look_alike_have_different_names(self) -> None:
@@ -115,7 +119,12 @@ class TestNames:
     @given(
         st.dictionaries(
             st.sampled_from(["models.sen.a", "models.sen.b", "models.none.a"]),
-            st.one_of(st.integers(), st.booleans(), st.text(max_size=4), st.floats(allow_nan=False)),
+            st.one_of(
+                st.integers(-(2**63) + 1, 2**63 - 1),
+                st.booleans(),
+                st.text(max_size=4),
+                st.floats(allow_nan=False),
+            ),
             min_size=2,
             max_size=3,
         )
@@ -126,6 +135,33 @@ class TestNames:
         assert Preset.model_validate(variant.model_dump()) == variant
         reverse = dict(reversed(given_settings.items()))
         assert make_variant(SMOKE, BLOCKS, reverse) == variant
+
+    def test_numbers_of_numpy_are_numbers(self) -> None:
+        numbers: dict[str, Any] = {"training.epochs": np.int64(9), "training.learning_rate": np.float64(0.25)}
+        numbers |= {"evaluation.horizons": [np.int32(1)], "models.sen.hidden": np.int64(3)}
+        plain: dict[str, Any] = {"training.epochs": 9, "training.learning_rate": 0.25}
+        plain |= {"evaluation.horizons": [1], "models.sen.hidden": 3}
+        assert make_variant(SMOKE, BLOCKS, numbers) == make_variant(SMOKE, BLOCKS, plain)
+
+    def test_the_table_of_batch_sizes_is_replaced_as_a_whole(self) -> None:
+        cpu, table = load_preset("cpu"), "training.batch_size_from_epoch"
+        own = cpu.for_task(BLOCKS).training.batch_size_from_epoch
+        assert own == {5: 128}
+        for sizes in ({2: 20}, {np.int64(2): np.int64(20)}, parse_setting(f"{table}={{2=20}}")[1]):
+            variant = make_variant(cpu, BLOCKS, {table: sizes})
+            assert variant.for_task(BLOCKS).training.batch_size_from_epoch == {2: 20}
+            assert variant.name == "cpu+batch_size_from_epoch.2=20+batch_size_from_epoch.5=none"
+        cleared = make_variant(cpu, BLOCKS, dict([parse_setting(f"{table}={{}}")]))
+        assert cleared.for_task(BLOCKS).training.batch_size_from_epoch == {}
+        assert make_variant(cpu, BLOCKS, {table: own}) is cpu
+        # Set inside the table, whichever comes first.
+        both = {f"{table}.3": 30, table: {2: 20}}
+        for order in (both, dict(reversed(both.items()))):
+            changed = make_variant(cpu, BLOCKS, order).for_task(BLOCKS)
+            assert changed.training.batch_size_from_epoch == {2: 20, 3: 30}
+
+    def test_names_with_commas_are_still_read(self) -> None:
+        assert Preset(name="smoke+evaluation.horizons=1,5", description="", tasks={}).is_variant
 
     def test_no_file_has_the_name_of_a_variant(self, tmp_path: Path) -> None:
         path = tmp_path / "smoke+epochs=3.toml"
@@ -164,12 +200,38 @@ class TestRefusals:
             ("training.epochs.x", 3, "'training.epochs.x': 'epochs' is a setting and has none inside"),
             ("models.sen", 3, "'models.sen' is a section of settings, not a setting"),
             ("models.sen.hidden", {"a": 1}, "'models.sen.hidden' is a section of settings, not a setting"),
+            ("evaluation.horizons", 1, "evaluation.horizons: write a list such as [1, 5] (got 1)"),
+            ("evaluation.horizons", [2**31], "Input should be less than or equal to 2147483647"),
+            ("training.epochs", 2**31, "training.epochs: Input should be less than or equal to 2147483647"),
+            ("training.batch_size", 2**31, "training.batch_size: Input should be less than or equal to"),
+            ("training.batch_size_from_epoch", {2**31: 2}, "Input should be less than or equal to"),
+            ("training.batch_size_from_epoch", {1: 8}, "training.batch_size_from_epoch.1"),
+            ("training.batch_size_from_epoch", 8, "write a table such as {8=1024}"),
+            ("training.epochs", 10**20, "training.epochs: 100000000000000000000 is too large a number"),
+            ("models.sen.hidden", 10**20, "models.sen.hidden: 100000000000000000000 is too large a number"),
+            ("models.sen.widths", [1, -(10**20)], "is too large a number"),
             ("evaluation.horizons", [1, 1], "evaluation.horizons: each may stand there once"),
         ],
     )
     def test_settings_are_validated_as_a_preset_is(self, key: str, value: object, message: str) -> None:
         with pytest.raises(ConfigError, match=re.escape(message)):
             make_variant(SMOKE, BLOCKS, {key: value})
+
+    @pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000, f"[{'9' * 5000}]", f"{{2={'9' * 5000}}}"])
+    def test_what_python_cannot_read_is_refused_in_one_line(self, value: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"^models\.sen\.hidden: .* is not a value") as caught:
+            parse_setting(f"models.sen.hidden={value}")
+        assert len(str(caught.value)) < 200
+        with pytest.raises(ConfigError, match="is not the name of a setting"):
+            setting_path(f"models.sen = {value}\nx")
+        path = tmp_path / "mine.toml"
+        path.write_text(f'description = "x"\n[tasks.x.models]\nsen.hidden = {value}')
+        with pytest.raises(ConfigError, match="is not TOML"):
+            load_preset(str(path))
+
+    def test_one_setting_in_two_spellings_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="are one setting; give it once"):
+            make_variant(SMOKE, BLOCKS, {"training.epochs": 3, 'training."epochs"': 4})
 
     def test_presets_say_what_may_be_meant_too(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.toml"
@@ -198,7 +260,8 @@ class TestRefusals:
 class TestSeedsAndMemory:
     def test_seeds_of_text(self) -> None:
         assert parse_seeds("7-9,0, 3") == (0, 3, 7, 8, 9)
-        for text in ("", "-1", "2-1", "0-10000", "a", str(2**63), ",".join(map(str, range(10_001)))):
+        many = ",".join(map(str, range(10_001)))
+        for text in ("9" * 5000, "", "-1", "2-1", "0-10000", "a", str(2**63), many):
             with pytest.raises(SenBenchError, match="seed"):
                 parse_seeds(text)
 
@@ -207,9 +270,11 @@ class TestSeedsAndMemory:
         with pytest.raises(ConfigError, match="seed"):
             check_seeds(seeds)
         assert check_seeds([3, 0, 3]) == (3, 0)
+        numbers: list[Any] = [np.int64(3), 0]
+        assert [type(seed) for seed in check_seeds(numbers)] == [int, int]
 
     def test_memory(self) -> None:
         assert [parse_memory(value) for value in (None, "auto", 7, "2KiB")] == [None, None, 7, 2048]
-        for value in (-1, True, "7", 1.5):
+        for value in (-1, True, "7", 1.5, "9" * 5000 + "GiB"):
             with pytest.raises(ConfigError, match=r"size|memory"):
                 parse_memory(value)  # type: ignore[arg-type]
