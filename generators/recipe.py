@@ -62,8 +62,8 @@ class Recipe:
                 and not (name == "task" and is_object_name(value))
             ):
                 raise ConfigError(
-                    f"{name} must be a name of letters, digits, _, . and -, beginning with a letter or digit,"
-                    f" not {value!r}"
+                    f"{name} must be a name of letters, digits, _, . and -, beginning with a letter or digit"
+                    f" and no number, not {value!r}"
                 )
         for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0), ("warmup", 0)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest=smallest))

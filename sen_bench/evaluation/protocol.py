@@ -263,10 +263,8 @@ def _fitting(model: WorldModel, episodes: EvaluationFrames, index: Tensor) -> It
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        frame, action = (
-            episodes.observations(index[:1], 0, twin=False)[0],
-            episodes.actions(index[:1], twin=False),
-        )
+        frame = episodes.observations(index[:1], 0, twin=False)[0]
+        action = episodes.actions(index[:1], twin=False)
         kind = f"{str(action.dtype).removeprefix('torch.')} {list(action.shape[2:])}"
         raise ExtensionError(
             f"{type(model).__name__} cannot take these episodes, with observations {list(frame.shape)} and"

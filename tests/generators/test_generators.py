@@ -20,6 +20,7 @@ from sen_bench.errors import ConfigError, DatasetError, UnknownNameError, WorldE
 from sen_bench.generators import GENERATOR_VERSION, Policy, Recipe, generate
 from sen_bench.generators.episodes import render, roll_out
 from sen_bench.store import Dataset, open_dataset
+from sen_bench.system import is_plain_name
 from tests.support.datasets import BLOCKS, SMALL, TEAPOT, left_behind, tree
 from tests.support.fake_worlds import DRIFT
 from tests.support.recorder import Recorder
@@ -332,10 +333,11 @@ class TestImpossible:
             Recipe.from_json(data)
 
 
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*", fullmatch=True).filter(is_plain_name)
 recipes = st.builds(
     Recipe,
-    task=st.text(min_size=1),
-    split=st.text(min_size=1),
+    task=NAMES,
+    split=NAMES,
     world_id=st.just(DRIFT),
     world_options=st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none())),
     episodes=st.integers(1, 10**9),

@@ -170,7 +170,7 @@ def test_mistakes_of_python_alone_are_refused_in_one_line() -> None:
 
     for given, message in (
         ({"seed": -1}, "-1 is not a seed"),
-        ({"seed": "0"}, "'0' is not a seed"),
+        ({"seed": "0"}, "run: seed must be a whole number, not '0'"),
         ({"data_memory": "8 gigs"}, "'8 gigs' is not a size"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"epochs": 2, "settings": {"training.epochs": 2}}, "training.epochs is given twice"),
