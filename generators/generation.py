@@ -13,7 +13,7 @@ from typing import Final
 
 from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError
-from sen_bench.generators.lock import alone
+from sen_bench.generators.lock import alone, holder_file
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe, differences
 from sen_bench.generators.shards import plan_shards
 from sen_bench.generators.staging import Attempt, Staging
@@ -86,7 +86,8 @@ def generate(
     run = run or functools.partial(run_shards, workers=workers)
     with _one_line_errors(target):
         # Reading needs no lock, which some file systems do not have, and no right to write.
-        unfinished = staging.folder.exists() and os.access(target.parent, os.W_OK)
+        left_behind = staging.folder.exists() or holder_file(target).exists()
+        unfinished = left_behind and os.access(target.parent, os.W_OK)
         if not force and target.exists() and not unfinished:
             return GenerationResult(target, created=False, dataset=equal_dataset(target, recipe))
         target.parent.mkdir(parents=True, exist_ok=True)

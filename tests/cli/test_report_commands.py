@@ -23,7 +23,7 @@ def test_the_command_writes_a_page_and_overwrites_only_pages(
     results = tmp_path / "results"
     append_rows(results / "runs.csv", [make_row()])
     drawn = draw_world(get_task("2d-shapes"))
-    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", lambda _: drawn)
+    monkeypatch.setattr("sen_bench.report.draw_world", lambda _: drawn)
     output = tmp_path / "new" / "page.html"
     command = ["report", "--results", str(results), "--output", str(output), "--quiet"]
     for _ in range(2):
@@ -51,7 +51,7 @@ def test_a_world_that_cannot_be_drawn_costs_its_picture_only(
             raise ImportError("no such wheel")
         return drawn
 
-    monkeypatch.setattr("sen_bench.cli.report_commands.draw_world", draw)
+    monkeypatch.setattr("sen_bench.report.draw_world", draw)
     done = CliRunner().invoke(main, ["report", "--results", str(tmp_path), "--quiet"])
     assert done.exit_code == 0
     assert (

@@ -30,7 +30,8 @@ from typing import Any
 import psutil
 
 from sen_bench.errors import DatasetError
-from sen_bench.generators import Recipe, generate
+from sen_bench.generators import Recipe
+from sen_bench.generators import generate as generate_shown
 from tests.support.datasets import SHARDED
 from tests.support.recorder import Recorder
 
@@ -45,6 +46,9 @@ Disturb = Callable[[str], None]
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CLEARED = "os.remove .a.zarr.partial/journal.jsonl"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
+
+#: Without progress: what is read on stderr are errors.
+generate = functools.partial(generate_shown, progress=False)
 
 
 def fork(work: Callable[[], object]) -> int:
@@ -246,7 +250,7 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
     def report(_done: int, _total: int) -> None:
         os.write(pipe, b".")
 
-    generate(recipe, target, workers=2, progress=Recorder(advanced=report))
+    generate_shown(recipe, target, workers=2, progress=Recorder(advanced=report))
 
 
 def randomly(folder: Path) -> dict[str, Any]:
