@@ -74,6 +74,13 @@ class RunResult:
     model: WorldModel
     scores: pd.DataFrame
 
+    def __repr__(self) -> str:
+        """Short: a notebook would otherwise show the whole network."""
+        rows, columns = self.scores.shape
+        return (
+            f"RunResult({self.name!r}, folder={str(self.folder)!r}, scores: {rows} rows × {columns} columns)"
+        )
+
     @property
     def curve(self) -> pd.DataFrame:
         """Its learning curve, a row for each line of the log; the columns are those of ``metrics.jsonl``."""
@@ -151,6 +158,8 @@ def run(
     of_task = variant.for_task(chosen.name)
     check_preset(chosen, of_task)
     resolved = resolve_model(chosen, name, of_task.models.get(name, {}))
+    for what, folder in (("data", data), ("runs", runs), ("results", results)):
+        _check_folder(what, Path(folder))
     where = resolve_device(device)
     prepare_device(where)
     planned = Run(
@@ -246,6 +255,17 @@ def leaderboard(results: Path | str = "results") -> pd.DataFrame:
         ResultsError: If there is no such table, or it cannot be read.
     """
     return aggregate(read_runs(ResultsFolder(Path(results)).runs_csv), reference_model)
+
+
+def _check_folder(what: str, folder: Path) -> None:
+    """Refuses a place for a folder where none can be, before anything is generated or trained.
+
+    Raises:
+        ConfigError: If it, or what it lies in, is something else than a folder.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise ConfigError(f"{what}={str(folder)!r}: {place} is not a folder; name another one")
 
 
 def _object_name(model: Callable[..., WorldModel]) -> str:

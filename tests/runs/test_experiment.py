@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -55,6 +56,9 @@ def test_one_call_does_all_and_a_second_one_nothing(capsys: pytest.CaptureFixtur
     assert result.scores["horizon"].tolist() == [1, 3]
     assert result.scores["eval_episodes"].tolist() == [5, 5]
     assert set(result.curve["epoch"]) == {1, 2}
+    assert repr(result) == (
+        f"RunResult('{OWN}', folder='runs/{OWN}', scores: 2 rows × {result.scores.shape[1]} columns)"
+    )
     before = (result.folder / "checkpoint.pt").stat().st_mtime_ns
     again = _own()
     assert (result.folder / "checkpoint.pt").stat().st_mtime_ns == before
@@ -91,7 +95,12 @@ def test_settings_beside_the_preset_make_the_variant_of_the_command_line() -> No
 
 
 def test_what_the_preset_says_anyway_is_its_own_run() -> None:
-    assert _run(epochs=2, settings={"models.sen.hidden": 4, "data.eval.episodes": 5}).name == OWN
+    assert (
+        _run(
+            seed=np.int64(0), epochs=np.int64(2), settings={"models.sen.hidden": 4, "data.eval.episodes": 5}
+        ).name
+        == OWN
+    )
 
 
 def test_a_variant_opens_from_its_folder_again() -> None:
@@ -177,6 +186,9 @@ def test_mistakes_of_python_alone_are_refused_in_one_line() -> None:
         ({"model": Local}, "define it at the top level of a module"),
         ({"model": type("Mine", (Mean,), {"__module__": "__main__"})}, IN_MAIN),
         ({"model": "__main__:Mine"}, IN_MAIN),
+        ({"results": "tiny.toml"}, "results='tiny.toml': tiny.toml is not a folder; name another one"),
+        ({"runs": "tiny.toml/runs"}, "runs='tiny.toml/runs': tiny.toml is not a folder"),
+        ({"data": Path("tiny.toml")}, "data='tiny.toml': tiny.toml is not a folder"),
     ):
         with pytest.raises(sb.SenBenchError, match=re.escape(message)):
             _run(**given)
