@@ -188,7 +188,7 @@ class TestCheck:
         settings = (folder / "config.json").read_text()
         for text, message in (
             (settings, "the code of model my_checked:Mine has changed since"),
-            (settings.replace('"batch_size": 4', '"batch_size": 5'), "is of another run: its settings"),
+            (settings.replace('"batch_size": 4', '"batch_size": 5'), "is of another run, with settings"),
             (settings.replace('"batch_size": 4', '"batch_size": 0'), "training.batch_size: "),
             ("{", "cannot be read"),
         ):

@@ -120,7 +120,7 @@ def test_what_is_no_finished_run_is_refused_in_one_line(workspace: Path, command
     settings = json.loads(config.read_text())
     changes = {
         "trained for 2 epochs, the settings say 3; train it to the end first": ("epochs", 3),
-        "is of another run: its settings is": ("learning_rate", 0.1),
+        "is of another run, with settings": ("learning_rate", 0.1),
         "training.batch_size: Input should be": ("batch_size", 0),
     }
     for message, (key, value) in changes.items():

@@ -182,7 +182,7 @@ def test_a_run_goes_on_as_it_was_begun_and_says_so(tmp_path: Path, monkeypatch: 
     for memory in ("1GiB", "7MiB"):
         other = invoke(*run, "--data-memory", memory)
         assert other.exit_code == 2
-        assert "is of another run: its settings" in other.stderr
+        assert "is of another run, with settings" in other.stderr
     assert settings.read_text() == before
     assert invoke(*run, "--data-memory", "1GiB", "--force").exit_code == 0
     assert "training data: all in memory, as in the run that is continued" in invoke("train", *run[1:]).stderr

@@ -48,7 +48,7 @@ class TestOwnModels:
         run_drift("--model", "my_edited:Mean")
         (here / "my_edited.py").write_text(OWN.read_text() + "\n")
         train = ("train", "drift", "--preset", "small.toml", "--device", "cpu", "--model", "my_edited:Mean")
-        assert "is of another run: its settings" in refused(*train)
+        assert "is of another run, with settings" in refused(*train)
         run_drift("--model", "my_edited:Mean", "--force")
         rows = pd.read_csv(here / "results/runs.csv")
         assert len(rows) == 4
