@@ -67,7 +67,7 @@ class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for 
     """Another shard failed, or the user interrupted."""
 
 
-class _Worker:
+class _ShardWorker:
     """What one worker process keeps between tasks."""
 
     def __init__(self, root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
@@ -88,12 +88,12 @@ class _Worker:
             raise _Stopped
 
 
-_worker: _Worker | None = None
+_worker: _ShardWorker | None = None
 
 
 def _start_worker(root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
     global _worker  # noqa: PLW0603 — the only way from a pool's initializer to its tasks
-    _worker = _Worker(root, recipe, stop)
+    _worker = _ShardWorker(root, recipe, stop)
     heed_parent()
 
 

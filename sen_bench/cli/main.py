@@ -45,7 +45,7 @@ from sen_bench.errors import SenBenchError, SenBenchWarning
 from sen_bench.system import shown
 
 
-class _Group(click.Group):
+class _Commands(click.Group):
     """Ends users' mistakes in one line."""
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 — as click declares it
@@ -155,7 +155,9 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise _TerminatedError
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="sen-bench")
 @click.pass_context
 def main(ctx: click.Context) -> None:

@@ -15,7 +15,7 @@ from sen_bench.training import LOSS_TERMS, SEPARATION_SHARE
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AttemptCurve:
     """What was logged between two restarts; steps count on from the attempt before.
 
     Attributes:
@@ -31,7 +31,7 @@ class Attempt:
     collapses: tuple[tuple[int, int], ...]
 
 
-def read_attempts(lines: Sequence[dict[str, Any]]) -> list[Attempt]:
+def read_attempts(lines: Sequence[dict[str, Any]]) -> list[AttemptCurve]:
     """The attempts in the lines of a metrics log."""
     attempts, before = [], 0
     for number in sorted({line["attempt"] for line in lines}):
@@ -43,7 +43,7 @@ def read_attempts(lines: Sequence[dict[str, Any]]) -> list[Attempt]:
         # Only the last collapse of an attempt may have no end.
         spans = zip(starts, [*ends, last][: len(starts)], strict=True)
         attempts.append(
-            Attempt(
+            AttemptCurve(
                 before + np.array([line["step"] for line in rows], dtype=np.float64),
                 {name: np.array([line[name] for line in rows], dtype=np.float64) for name in LOSS_TERMS},
                 tuple(before + line["step"] for line in mine if line["event"] == "epoch"),

@@ -46,7 +46,7 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
         configuration is equal, the most epochs and the precision too, if there is exactly one such row.
         `…_vs_sen` is empty in that row itself, where there is none, or where one of the two has no interval.
     """
-    groups = [_Group(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
+    groups = [_ComparableRuns(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
     names = {task: reference_model(str(task)) for task in runs["task"].unique()}
     table = [group.row(_reference(group, groups, names[group.key["task"]])) for group in groups]
     return pd.DataFrame(table, columns=list(LEADERBOARD_COLUMNS))
@@ -77,7 +77,7 @@ LEADERBOARD_COLUMNS: Final = (
 """Columns of `leaderboard.csv`, in their order."""
 
 
-class _Group:
+class _ComparableRuns:
     """Runs that may be averaged, and the statistics of their scores."""
 
     def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
@@ -92,7 +92,7 @@ class _Group:
             metric.name: summarise(column) for metric, column in zip(AVERAGED, scores, strict=True)
         }
 
-    def row(self, reference: _Group | None) -> dict[str, Any]:
+    def row(self, reference: _ComparableRuns | None) -> dict[str, Any]:
         """The row of the leaderboard, compared with a reference if there is one."""
         runs = self._runs
         row: dict[str, Any] = dict(self.key)
@@ -117,7 +117,9 @@ class _Group:
         return row
 
 
-def _reference(group: _Group, groups: list[_Group], model: str | None) -> _Group | None:
+def _reference(
+    group: _ComparableRuns, groups: list[_ComparableRuns], model: str | None
+) -> _ComparableRuns | None:
     """The group of the reference model that a group is compared with, if there is just one and not itself."""
     found = [other for other in groups if other.peers == group.peers and other.key["model"] == model]
     return found[0] if len(found) == 1 and found[0] is not group else None

@@ -13,7 +13,7 @@ import torch
 from sen_bench.runs import Run, record_run
 from sen_bench.sweep.orders import DataOrder, Queue, RunOrder
 from sen_bench.sweep.outcome import Outcome
-from sen_bench.sweep.worker import Answer, Worker, WorkerExit, last_moment
+from sen_bench.sweep.worker import Answer, RunWorker, WorkerExit, last_moment
 from sen_bench.system import SweepProgress
 
 
@@ -74,7 +74,7 @@ class _Crew:
     ) -> None:
         self._share = share
         self._progress = progress
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, RunWorker] = {}
         self._shown: dict[int, _Shown] = {}
         self._queue = Queue(
             runs, workers=share.workers, jobs=share.jobs, tensorboard=tensorboard, again=force
@@ -109,7 +109,7 @@ class _Crew:
                 return
             if worker is None:
                 devices = self._share.devices
-                worker = Worker(self._share.threads, devices[number % len(devices)])
+                worker = RunWorker(self._share.threads, devices[number % len(devices)])
                 self._workers[number] = worker
             if isinstance(order, RunOrder):
                 order = replace(order, run=replace(order.run, device=worker.device))

@@ -73,7 +73,7 @@ def last_moment() -> float:
     return time.monotonic() + _LAST_SECONDS
 
 
-class Worker:
+class RunWorker:
     """A worker process, as its parent knows it.
 
     Args:

@@ -100,7 +100,7 @@ def train(
         raise ConfigError(
             "training needs at least two transitions; a negative is another sample of the batch"
         )
-    run = _Run(
+    run = _ContrastiveTraining(
         build,
         transitions,
         config,
@@ -118,7 +118,7 @@ def train(
     )
 
 
-class _Run(EpochTraining[WorldModel]):
+class _ContrastiveTraining(EpochTraining[WorldModel]):
     """The training of a world model, which is watched for collapse."""
 
     terms = LOSS_TERMS

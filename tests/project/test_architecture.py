@@ -26,14 +26,6 @@ REACHED_INTO = {("checks/machine.py", "sen_bench.baselines.e2cnn_compat")}
 ENTRY_POINTS = ("sen_bench.baselines.model.WorldModel",)
 """Names that users import from a module: they stay importable there."""
 
-SAME_NAME = {
-    "Attempt": "one at generating, and one at training, of which a learning curve may show several",
-    "Group": "the mathematical one; and, private, a group of commands, and rows that share a mean",
-    "Run": "one model with one seed; and, private, the state of its training",
-    "Worker": "a process that generates, and one that runs",
-}
-"""Classes that several rooms define, and why they may."""
-
 
 def _folder(room: str) -> Path:
     return ROOT / room if room in LINKED else ROOT / "sen_bench" / room
@@ -134,15 +126,13 @@ def test_no_module_has_a_leading_underscore() -> None:
     assert {path.stem for _, path in _modules() if path.stem.startswith("_")} <= allowed
 
 
-def test_no_class_is_defined_in_two_rooms_but_for_known_reasons() -> None:
+def test_no_two_rooms_have_a_class_of_the_same_name() -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for room, path in _modules():
         for node in _tree(path).body:
             if isinstance(node, ast.ClassDef):
                 found[node.name.lstrip("_")].add(room)
-    twice = {name: rooms for name, rooms in found.items() if len(rooms) > 1}
-    assert {name: rooms for name, rooms in twice.items() if name not in SAME_NAME} == {}
-    assert not SAME_NAME.keys() - twice, "an exception that is no longer needed"
+    assert {name: rooms for name, rooms in found.items() if len(rooms) > 1} == {}
 
 
 def test_the_picture_of_the_floors_is_the_contract() -> None:
