@@ -134,12 +134,13 @@ def test_a_failed_save_keeps_the_last_checkpoint(
 
 def test_log_drops_what_comes_after_the_checkpoint_and_a_line_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    lines = [{"attempt": a, "epoch": e, "step": s} for a, e, s in [(0, 3, 9), (1, 1, 1), (1, 2, 2)]]
+    places = [(0, 3, 9), (1, 1, 1), (1, 2, 2)]
+    lines = [{"event": "steps", "attempt": a, "epoch": e, "step": s} for a, e, s in places]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"attempt": 1, "ep')
     with MetricsLog(path, keep=(1, 2)) as log:
-        log.add(attempt=1, epoch=2, step=2, loss=0.5)
+        log.add(event="steps", attempt=1, epoch=2, step=2, loss=0.5)
     kept = [json.loads(line) for line in path.read_text().splitlines()]
-    assert kept == [*lines[:2], {"attempt": 1, "epoch": 2, "step": 2, "loss": 0.5}]
+    assert kept == [*lines[:2], {"event": "steps", "attempt": 1, "epoch": 2, "step": 2, "loss": 0.5}]
 
 
 @pytest.mark.parametrize(
