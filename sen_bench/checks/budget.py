@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from sen_bench.baselines import CheckedModel, WorldModel, parameter_count
 from sen_bench.envs import World
+from sen_bench.system import settings_restored
 
 SAME_BUDGET = 1.1
 """How many times the parameters of the smallest model the largest may have, for equal budgets [ours]."""
@@ -56,7 +56,8 @@ def count_parameters(model: WorldModel, world: World) -> ParameterCounts:
     left = {parameter for parameter in model.parameters() if parameter.requires_grad}
     counts = []
     checked = CheckedModel(model)
-    with torch.enable_grad(), _one_thread():
+    with torch.enable_grad(), settings_restored():
+        torch.set_num_threads(1)  # for a single image, more only wait for each other
         embedding = checked.embed(observation)
         latent = checked.encode(embedding.detach())
         following = checked.transition(latent.detach(), action)
@@ -67,17 +68,6 @@ def count_parameters(model: WorldModel, world: World) -> ParameterCounts:
     model.train(training)
     of_embedding, of_encoder, of_transition = counts
     return ParameterCounts(of_embedding, of_encoder, of_transition, parameter_count(model))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Computes with one thread in the block: for a single image, more only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _leaves(output: Tensor) -> set[Tensor]:

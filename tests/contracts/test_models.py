@@ -156,6 +156,9 @@ class TestEveryModel:
         # Rotations are made of vectors that may be short, and then turn far with little.
         tolerance = 0.05 if narrow.ee_normalised else 0.2
         torch.testing.assert_close(embedding, exact, rtol=0, atol=tolerance * exact.abs().max().item())
+        torch.testing.assert_close(
+            latent, narrow.encode(exact), rtol=0, atol=0.1 if narrow.ee_normalised else 0.2
+        )
 
     def test_it_is_equivariant_as_it_claims_under_every_element(self, task: str, exact: WorldModel) -> None:
         if not exact.equivariant:
