@@ -117,10 +117,11 @@ def check_seeds(samples: WorldSamples) -> str:
         frames = [world.reset(seed=seed)[0]]
         return frames + [world.step(action.copy())[0] for action in samples.actions]
 
-    first = episode(_SEEDS[0])
-    if not np.array_equal(first, episode(_SEEDS[0])):
-        raise FaultError(f"two episodes from reset(seed={_SEEDS[0]}) with equal actions differ")
-    if all(np.array_equal(first, episode(seed)) for seed in _SEEDS):
+    episodes = [episode(seed) for seed in _SEEDS]
+    for seed, once in zip(_SEEDS, episodes, strict=True):
+        if not np.array_equal(once, episode(seed)):
+            raise FaultError(f"two episodes from reset(seed={seed}) with equal actions differ")
+    if all(np.array_equal(episodes[0], other) for other in episodes):
         raise FaultError(f"reset gives the same episode for all seeds from {_SEEDS[0]} to {_SEEDS[-1]}")
     return "equal seeds give equal episodes"
 
