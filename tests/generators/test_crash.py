@@ -72,8 +72,7 @@ def test_a_full_disk_is_one_line_at_any_change_and_with_space_it_goes_on(tmp_pat
 def test_thirty_killed_at_random_moments_end_with_the_same_bytes(tmp_path: Path) -> None:
     found, _ = scenario("random", tmp_path)
     assert found["wrong"] == []
-    assert sum(found["killed"].values()) == 30
-    assert min(found["killed"].values()) >= 5
+    assert found["killed"] == {"parent": 20, "worker": 10}
     assert found["resumed"] >= 10
     assert found["orphans"] == 0
 
