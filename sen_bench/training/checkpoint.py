@@ -14,7 +14,7 @@ from torch import nn
 from sen_bench.errors import CheckpointError, NonFiniteError
 from sen_bench.system import shown, write_atomically
 from sen_bench.training.checkpoint_contents import misfit, optimizer_misfit, problem, unreadable
-from sen_bench.training.sealing import SealedArchive, check_seal
+from sen_bench.training.sealing import check_seal, write_sealed
 
 #: The name of the file, in the folder of a run or of a decoder.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -74,15 +74,16 @@ class Checkpoint:
             )
         if (what := problem(values)) is not None:
             raise NonFiniteError(f"the checkpoint {path} is not written, because it {shown(what)}")
-        # Through memory, because torch hides what the file system says ("no space left") from its caller.
-        with SealedArchive() as archive:
-            torch.save({"format_version": FORMAT_VERSION, **values}, archive)  # type: ignore[arg-type]
-            try:
-                write_atomically(path, archive.write_to)
-            except OSError as error:
-                raise CheckpointError(
-                    f"cannot write the checkpoint {path}: {error.strerror or error}; the last one is kept"
-                ) from error
+        # Through memory, because torch hides what the file system says ("no space left") from its caller. Into
+        # no class of ours: an interrupt in a write of Python's would come out of torch as a RuntimeError.
+        archive = io.BytesIO()
+        torch.save({"format_version": FORMAT_VERSION, **values}, archive)
+        try:
+            write_atomically(path, lambda draft: write_sealed(draft, archive.getbuffer()))
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write the checkpoint {path}: {error.strerror or error}; the last one is kept"
+            ) from error
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> Checkpoint:

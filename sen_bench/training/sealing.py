@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 _MARK = b"sha256:"
 _SEAL_BYTES = len(_MARK) + 64
@@ -24,53 +22,26 @@ _LENGTH_BYTES = 2
 _NO_COMMENT = bytes(_LENGTH_BYTES)
 
 
-class SealedArchive:
-    """What `torch.save` writes an archive into: it is kept in memory, and hashed meanwhile by a thread.
+def write_sealed(path: Path, archive: memoryview) -> None:
+    """Writes an archive and its seal.
 
-    Use it as a context, in which the archive is written.
+    Args:
+        path: The file.
+        archive: What `torch.save` wrote, without a comment.
+
+    Raises:
+        OSError: As the file system raises it.
+        ValueError: The archive does not end as it should.
     """
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._digest = hashlib.sha256()
-        self._hashing = ThreadPoolExecutor(1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hashing.shutdown()
-
-    def write(self, piece: bytes | memoryview) -> int:
-        """Takes the next piece; its memory may change afterwards."""
-        kept = bytes(piece)
-        self._pieces.append(kept)
-        # Hashing lets other threads work meanwhile, such as the one that copies the next tensor.
-        self._hashing.submit(self._digest.update, kept)
-        return len(kept)
-
-    def flush(self) -> None:
-        """Does nothing; `torch.save` asks for it."""
-
-    def write_to(self, path: Path) -> None:
-        """Writes the archive and its seal, when all of it is here.
-
-        Args:
-            path: The file.
-
-        Raises:
-            OSError: As the file system raises it.
-            ValueError: The archive does not end as it should.
-        """
-        end = b"".join(self._pieces[-8:])[-_END_BYTES:]
-        if not end.startswith(_END) or not end.endswith(_NO_COMMENT):
-            raise ValueError("PyTorch wrote something that is not a zip archive")
-        with path.open("wb") as file:
-            file.writelines(self._pieces)
-            file.seek(-_LENGTH_BYTES, os.SEEK_CUR)
-            # After everything that was to be hashed before.
-            seal = _MARK + self._hashing.submit(self._digest.hexdigest).result().encode()
-            file.write(len(seal).to_bytes(_LENGTH_BYTES, "little") + seal)
+    end = bytes(archive[-_END_BYTES:])
+    if not end.startswith(_END) or not end.endswith(_NO_COMMENT):
+        raise ValueError("PyTorch wrote something that is not a zip archive")
+    with path.open("wb") as file, ThreadPoolExecutor(1) as hashing:
+        # Neither hashing nor writing keeps the other from its work.
+        digest = hashing.submit(hashlib.sha256, archive)
+        file.write(archive[:-_LENGTH_BYTES])
+        seal = _MARK + digest.result().hexdigest().encode()
+        file.write(len(seal).to_bytes(_LENGTH_BYTES, "little") + seal)
 
 
 def check_seal(data: bytes) -> None:

@@ -15,7 +15,6 @@ from sen_bench.data.transitions import Transitions
 from sen_bench.errors import CheckpointError
 from sen_bench.training import LOSS_TERMS, Checkpoint, read_metrics
 from sen_bench.training.log import MetricsLog
-from sen_bench.training.sealing import SealedArchive
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, log_of, train_tiny, weights_of
 
@@ -120,11 +119,11 @@ def test_a_failed_save_keeps_the_last_checkpoint(
     train_tiny(tmp_path, transitions, epochs=1)
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
-    def full(_archive: SealedArchive, path: Path) -> None:
+    def full(path: Path, _archive: memoryview) -> None:
         path.write_bytes(bytes(100))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(SealedArchive, "write_to", full)
+    monkeypatch.setattr("sen_bench.training.checkpoint.write_sealed", full)
     with pytest.raises(CheckpointError, match="No space left on device; the last one is kept"):
         train_tiny(tmp_path, transitions, epochs=2)
     monkeypatch.undo()

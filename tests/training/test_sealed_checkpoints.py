@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+import signal
 import sys
+import time
 import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
@@ -231,3 +233,36 @@ def test_an_extra_state_of_plain_values_is_read_back(
     resumed = train_tiny(tmp_path, transitions, lambda: Remembering(None), epochs=2)
     assert isinstance(resumed.model, Remembering)
     assert same(resumed.model.extra, extra)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers to interrupt it")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of files not yet in a block
+def test_an_interrupt_at_any_moment_of_saving_stays_an_interrupt(tmp_path: Path) -> None:
+    """PyTorch's writer turns what is raised in a write of Python's into a RuntimeError, with a traceback."""
+    path = tmp_path / "checkpoint.pt"
+    tensors = {f"layer{number}": torch.full((100, 100), float(number)) for number in range(100)}
+    checkpoint = Checkpoint({}, 1, 0, 1, 1, 1.0, stopped=False, model=tensors, optimizer={})
+    checkpoint.save(path)
+    whole = path.read_bytes()
+    began = time.perf_counter()
+    checkpoint.save(path)
+    length = time.perf_counter() - began
+    chance, interrupted = random.Random(0), 0  # noqa: S311 — moments, not secrets
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, length))
+                checkpoint.save(path)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 40
+    assert path.read_bytes() == whole
