@@ -74,8 +74,8 @@ class Checkpoint:
             )
         if (what := problem(values)) is not None:
             raise NonFiniteError(f"the checkpoint {path} is not written, because it {shown(what)}")
-        # Through memory, because torch hides what the file system says ("no space left") from its caller. Into
-        # no class of ours: an interrupt in a write of Python's would come out of torch as a RuntimeError.
+        # Through memory, because torch hides what the file system says ("no space left") from its caller. And
+        # through no class of ours: an interrupt in Python's write would come out of torch as a RuntimeError.
         archive = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, **values}, archive)
         try:

@@ -256,9 +256,9 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
 def randomly(folder: Path) -> dict[str, Any]:
     """Kills 30 generators with two workers each, or one of the workers, at random moments; resumes each.
 
-    Every third that dies does so of a worker, whatever the speed of the machine: one that had nothing left to do
-    is not missed, and another is tried. The workers of every fifth are started as those of users are, the others
-    forked, which is quicker by far.
+    Every third that dies does so of a worker, whatever the speed of the machine: one that had nothing left to
+    do is not missed, and another is tried. The workers of every fifth are started as those of users are, the
+    others forked, which is quicker by far.
     """
     rng = random.Random(0)  # noqa: S311 — no secret
     recipe, shards = SHARDED, 5
