@@ -110,21 +110,21 @@ class Episodes:
         return pixels.view(len(frames), self.horizon, *pixels.shape[1:])
 
     def repeats(self, index: slice, frame: int) -> Tensor:
-        """Which of the times 1 … T have the same stored state as one of them.
+        """Which of the times 0 … T have the same stored state as one of them.
 
         Args:
             index: Which episodes, from `start` to `stop`.
             frame: That time.
 
         Returns:
-            bool ``[B, T]`` on the device; it is true at that time itself.
+            bool ``[B, T + 1]`` on the device; it is true at that time itself.
 
         Raises:
             DatasetError: If a file of the dataset is gone or damaged.
         """
         # Where several frames are shown at once, a time has the state of the last of them.
         states = self._dataset.read("state", index.start, index.stop)[:, self._stack - 1 :]
-        same = (states[:, 1:] == states[:, frame, None]).reshape(len(states), self.horizon, -1).all(axis=-1)
+        same = (states == states[:, frame, None]).reshape(*states.shape[:2], -1).all(axis=-1)
         return torch.from_numpy(same).to(self.device)
 
     def actions(self, index: Tensor, *, twin: bool) -> Tensor:

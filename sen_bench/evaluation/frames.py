@@ -38,7 +38,7 @@ class EvaluationFrames(Protocol):
         """Frames 1 … T of some episodes, float32 `[B, T, C, H, W]` in [0, 1]."""
 
     def repeats(self, index: slice, frame: int) -> Tensor:
-        """Which of the frames 1 … T have the same stored state as one of them, bool `[B, T]`."""
+        """Which of the frames 0 … T have the same stored state as one of them, bool `[B, T + 1]`."""
 
     @property
     def has_negatives(self) -> bool:

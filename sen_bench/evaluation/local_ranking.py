@@ -4,6 +4,10 @@ H@k ranks predictions of different episodes, and what does not change in an epis
 Rush Hour, suffices to tell most of them apart. Here all candidates are of one episode, so only what moves can
 tell. [ours, after Biza, van der Pol and Kipf 2021, "The Impact of Negative Sampling on Contrastive Structured
 World Models"]
+
+The frame that was predicted from is a candidate too. Predicting no change is at no distance from it, and so
+hits only where the true state is the first one again. Without that candidate it would nearly always hit one
+step ahead, because all other frames are further off.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ def later_latents(
 ) -> Tensor | None:
     """The latents of all frames but the first, of the episodes that are ranked locally.
 
+    Those of the first frames are known by then: predictions start from them.
+
     Args:
         model: In evaluation mode, on the device of the episodes.
         episodes: The evaluation episodes.
@@ -60,7 +66,7 @@ def later_latents(
     return later
 
 
-def rank_in_episode(predicted: Tensor, later: Tensor, repeats: Tensor, *, step: int) -> Ranking:
+def rank_in_episode(predicted: Tensor, frames: Tensor, repeats: Tensor, *, step: int) -> Ranking:
     """Ranks the true latent among those of its own episode by L2 distance to the prediction.
 
     This is the other direction than that of `rank_predictions`: there is one prediction, and the candidates
@@ -68,8 +74,8 @@ def rank_in_episode(predicted: Tensor, later: Tensor, repeats: Tensor, *, step: 
 
     Args:
         predicted: Latents predicted `step` steps ahead, `[N, ...]`.
-        later: True latents of the frames 1 … T of the same episodes, `[N, T, ...]`.
-        repeats: Which of these frames show the same state as the true one, bool `[N, T]`. They are no
+        frames: True latents of the frames 0 … T of the same episodes, `[N, T + 1, ...]`.
+        repeats: Which of these frames show the same state as the true one, bool `[N, T + 1]`. They are no
             candidates, for no model could tell them apart; whether the true frame itself is marked does not
             matter.
         step: Which frame is the true one, 1 … T.
@@ -80,19 +86,19 @@ def rank_in_episode(predicted: Tensor, later: Tensor, repeats: Tensor, *, step: 
     Raises:
         ValueError: The shapes do not fit each other, or there is no such step.
     """
-    frames = later.shape[1]
-    if predicted.shape != (len(later), *later.shape[2:]) or repeats.shape != later.shape[:2]:
+    steps = frames.shape[1] - 1
+    if predicted.shape != (len(frames), *frames.shape[2:]) or repeats.shape != frames.shape[:2]:
         raise ValueError(
-            f"predicted {tuple(predicted.shape)}, later {tuple(later.shape)} and repeats"
+            f"predicted {tuple(predicted.shape)}, frames {tuple(frames.shape)} and repeats"
             f" {tuple(repeats.shape)} do not fit each other"
         )
-    if not 1 <= step <= frames:
-        raise ValueError(f"step {step} of {frames} frames")
-    apart = later.double() - predicted.double().unsqueeze(1)
-    distances = episode_norms(apart.flatten(0, 1)).view(later.shape[:2])
-    own = distances[:, step - 1 : step]
+    if not 1 <= step <= steps:
+        raise ValueError(f"step {step} of {steps} steps")
+    apart = frames.double() - predicted.double().unsqueeze(1)
+    distances = episode_norms(apart.flatten(0, 1)).view(frames.shape[:2])
+    own = distances[:, step : step + 1]
     others = ~repeats
-    others[:, step - 1] = False
+    others[:, step] = False
     ranked = others.any(dim=1)
     nearer = ((distances < own) & others).sum(dim=1)
     tied = ((distances == own) & others).sum(dim=1)

@@ -78,8 +78,8 @@ class HorizonScores:
         no_change_mrr: MRR of predicting that nothing changes.
         no_change_hh_at_1: HH@1 of predicting that nothing changes; NaN where there are no negatives.
         local_hits_at_1: Share of predictions nearer to their true latent than to that of any other frame of
-            their episode (`rank_in_episode`), over the first `LOCAL_EPISODES`; NaN where no episode has
-            another frame to compare with.
+            their episode, the first included (`rank_in_episode`), over the first `LOCAL_EPISODES`; NaN where
+            no episode has another frame to compare with, or episodes have one step.
         local_mrr: Mean reciprocal rank of the true latent among those frames; NaN likewise.
         no_change_local_hits_at_1: The first of the two of predicting that nothing changes.
         no_change_local_mrr: The second of the two of predicting that nothing changes.
@@ -179,7 +179,8 @@ def evaluate(
             ranking = rank_predictions(true, predicted, chunk=rows)
             no_change = rank_predictions(true, original.true[0], chunk=rows)
             local, local_no_change = (
-                _local(episodes, latents, later, horizon) for latents in (predicted, original.true[0])
+                _local(episodes, latents, original.true[0], later, horizon)
+                for latents in (predicted, original.true[0])
             )
             apart = separation(checked.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
@@ -221,13 +222,14 @@ def _share(hits: Tensor | None) -> float:
 
 
 def _local(
-    episodes: EvaluationFrames, predicted: Tensor, later: Tensor | None, horizon: int
+    episodes: EvaluationFrames, predicted: Tensor, first: Tensor, later: Tensor | None, horizon: int
 ) -> tuple[float, float]:
     """Local H@1 and MRR of predictions; NaN where there is nothing to rank."""
     if later is None:
         return math.nan, math.nan
-    first = slice(0, len(later))
-    ranking = rank_in_episode(predicted[first], later, episodes.repeats(first, horizon), step=horizon)
+    ranked = slice(0, len(later))
+    frames = torch.cat([first[ranked].unsqueeze(1), later], dim=1)
+    ranking = rank_in_episode(predicted[ranked], frames, episodes.repeats(ranked, horizon), step=horizon)
     return (ranking.hits_at(1), ranking.mrr()) if len(ranking.nearer) else (math.nan, math.nan)
 
 

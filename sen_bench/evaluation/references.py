@@ -123,15 +123,16 @@ def reference_scores(dataset: Dataset, horizons: Sequence[int] = DEFAULT_HORIZON
     found = []
     for horizon in (horizon for horizon in horizons if horizon <= dataset.horizon):
         first, true = (torch.from_numpy(exact.of(states[:, frame])) for frame in (0, horizon))
-        repeats = _repeats(states[:LOCAL_EPISODES], horizon)
-        later = torch.from_numpy(exact.of(states[:LOCAL_EPISODES, 1:]))
+        ranked = states[:LOCAL_EPISODES] if dataset.horizon > 1 else states[:0]
+        repeats = _repeats(ranked, horizon)
+        frames = torch.from_numpy(exact.of(ranked))
         negatives = _negatives(dataset, exact, horizon)
         found.append(_chance(len(states), repeats, horizon, exact.words))
         predictions: tuple[tuple[ReferenceName, Tensor], ...] = (("no-change", first), ("perfect", true))
         for reference, predicted in predictions:
             ranking = rank_predictions(true, predicted)
-            local = rank_in_episode(predicted[: len(later)], later, repeats, step=horizon)
-            ranked = len(local.nearer) > 0
+            local = rank_in_episode(predicted[: len(frames)], frames, repeats, step=horizon)
+            has_others = len(local.nearer) > 0
             found.append(
                 ReferenceScores(
                     reference=reference,
@@ -144,17 +145,17 @@ def reference_scores(dataset: Dataset, horizons: Sequence[int] = DEFAULT_HORIZON
                     hh_at_1=math.nan
                     if negatives is None
                     else float(hard_hits(predicted, true, negatives).double().mean()),
-                    local_hits_at_1=local.hits_at(1) if ranked else math.nan,
-                    local_mrr=local.mrr() if ranked else math.nan,
+                    local_hits_at_1=local.hits_at(1) if has_others else math.nan,
+                    local_mrr=local.mrr() if has_others else math.nan,
                 )
             )
     return found
 
 
 def _repeats(states: NDArray[Any], step: int) -> Tensor:
-    """Which of the times 1 … T have the same state as one of them, bool ``[N, T]``."""
-    same = (states[:, 1:] == states[:, step, None]).reshape(len(states), states.shape[1] - 1, -1)
-    return torch.from_numpy(same.all(axis=-1))
+    """Which of the times 0 … T have the same state as one of them, bool ``[N, T + 1]``."""
+    same = states == states[:, step, None]
+    return torch.from_numpy(same.all(axis=tuple(range(2, states.ndim))))
 
 
 def _negatives(dataset: Dataset, exact: _Latents, step: int) -> Tensor | None:
@@ -169,7 +170,7 @@ def _negatives(dataset: Dataset, exact: _Latents, step: int) -> Tensor | None:
 def _chance(episodes: int, repeats: Tensor, step: int, words: str) -> ReferenceScores:
     """What candidates in random order score: a rank is then uniform from 1 to their number."""
     others = ~repeats
-    others[:, step - 1] = False
+    others[:, step] = False
     counts = [1 + int(count) for count in others.sum(dim=1) if count]
     means = [_mean_reciprocal(count) for count in counts]
     return ReferenceScores(

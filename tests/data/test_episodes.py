@@ -63,13 +63,14 @@ def _assert_later_frames_are_those_stored(dataset: Dataset) -> int:
     states = dataset.load("state")[index, stack - 1 :]
     later = some.later_observations(index)
     found = 0
-    for episode, time in np.ndindex(len(states), horizon):
-        shown = np.concatenate(frames[episode, time + 1 : time + 1 + stack])
-        np.testing.assert_allclose(later[episode, time].numpy(), shown, rtol=0, atol=1e-7)
+    for episode, time in np.ndindex(len(states), horizon + 1):
+        if time > 0:
+            shown = np.concatenate(frames[episode, time : time + stack])
+            np.testing.assert_allclose(later[episode, time - 1].numpy(), shown, rtol=0, atol=1e-7)
         for other in range(1, horizon + 1):
-            same = np.array_equal(states[episode, time + 1], states[episode, other])
+            same = np.array_equal(states[episode, time], states[episode, other])
             assert bool(some.repeats(index, other)[episode, time]) == same
-            found += same and other != time + 1
+            found += same and other != time
     return found
 
 

@@ -25,7 +25,7 @@ def _walks(episodes: int, frames: int) -> NDArray[np.int64]:
 
 
 def _repeats(states: NDArray[np.int64], step: int) -> Tensor:
-    return torch.from_numpy((states[:, 1:] == states[:, step, None]).all(axis=2))
+    return torch.from_numpy((states == states[:, step, None]).all(axis=2))
 
 
 def brute_force(predicted: NDArray[np.float64], states: NDArray[np.int64], step: int) -> list[float]:
@@ -33,7 +33,7 @@ def brute_force(predicted: NDArray[np.float64], states: NDArray[np.int64], step:
     ranks = []
     for episode, guess in enumerate(predicted):
         true = states[episode, step]
-        others = [state for state in states[episode, 1:] if (state != true).any()]
+        others = [state for state in states[episode] if (state != true).any()]
         distances = [float(np.linalg.norm(state - guess)) for state in others]
         own = float(np.linalg.norm(true - guess))
         if others:
@@ -44,9 +44,10 @@ def brute_force(predicted: NDArray[np.float64], states: NDArray[np.int64], step:
 @pytest.mark.parametrize("step", [1, 4, 7])
 def test_ranks_are_those_of_brute_force(step: int) -> None:
     states = _walks(300, 7)
+    states[:20] = states[:20, :1]  # these never move
     predicted = np.random.default_rng(1).integers(-2, 2, (300, 1)) / 2
     ranking = rank_in_episode(
-        torch.from_numpy(predicted), torch.from_numpy(states[:, 1:]), _repeats(states, step), step=step
+        torch.from_numpy(predicted), torch.from_numpy(states), _repeats(states, step), step=step
     )
     expected = brute_force(predicted, states, step)
     assert ranking.ranks().tolist() == expected
@@ -58,16 +59,29 @@ def test_ranks_are_those_of_brute_force(step: int) -> None:
 
 def test_perfect_predictions_are_first_however_often_states_repeat() -> None:
     states = _walks(300, 7)
-    later = torch.from_numpy(states[:, 1:])
+    frames = torch.from_numpy(states)
     for step in (1, 7):
-        ranking = rank_in_episode(later[:, step - 1], later, _repeats(states, step), step=step)
+        ranking = rank_in_episode(frames[:, step], frames, _repeats(states, step), step=step)
         assert ranking.hits_at(1) == ranking.mrr() == 1
+
+
+def test_predicting_no_change_hits_where_nothing_has_changed_and_nowhere_else() -> None:
+    """It is at no distance from the first frame, which is the nearest unless the true state is the same."""
+    states = _walks(300, 7)
+    frames = torch.from_numpy(states)
+    for step in (1, 4, 7):
+        repeats = _repeats(states, step)
+        ranking = rank_in_episode(frames[:, 0], frames, repeats, step=step)
+        back = (states[:, 0] == states[:, step]).all(axis=1)
+        ranked = (~repeats).any(dim=1).numpy()
+        assert ranking.hits_at(1) == pytest.approx(back[ranked].mean())
+        assert 0.1 < ranking.hits_at(1) < 0.5
 
 
 def test_latents_that_do_not_change_in_an_episode_are_at_the_mean_rank() -> None:
     """As with headings only: every candidate is as near, so that c others give the rank 1 + c / 2."""
     states = _walks(300, 7)
-    headings = torch.arange(300.0).view(300, 1, 1).expand(300, 7, 1)
+    headings = torch.arange(300.0).view(300, 1, 1).expand(300, 8, 1)
     repeats = _repeats(states, 3)
     others = (~repeats).sum(dim=1)
     ranking = rank_in_episode(headings[:, 0], headings, repeats, step=3)
@@ -76,21 +90,23 @@ def test_latents_that_do_not_change_in_an_episode_are_at_the_mean_rank() -> None
 
 
 def test_one_counted_by_hand() -> None:
-    later = torch.tensor([[[1.0], [2.0], [2.0], [4.0]]])
-    none = torch.zeros(1, 4, dtype=torch.bool)
-    ranking = rank_in_episode(torch.tensor([[1.6]]), later, none, step=1)
+    frames = torch.tensor([[[0.0], [1.0], [2.0], [2.0], [4.0]]])
+    none = torch.zeros(1, 5, dtype=torch.bool)
+    ranking = rank_in_episode(torch.tensor([[1.6]]), frames, none, step=1)
     assert ranking.ranks().tolist() == [3.0]  # the two at 2 are nearer
-    ranking = rank_in_episode(torch.tensor([[1.6]]), later, none, step=2)
+    ranking = rank_in_episode(torch.tensor([[0.4]]), frames, none, step=1)
+    assert ranking.ranks().tolist() == [2.0]  # the first frame is nearer
+    ranking = rank_in_episode(torch.tensor([[1.6]]), frames, none, step=2)
     assert ranking.ranks().tolist() == [1.5]  # two are as near
-    twice = torch.tensor([[False, True, True, False]])
-    assert rank_in_episode(torch.tensor([[1.6]]), later, twice, step=2).ranks().tolist() == [1.0]
+    twice = torch.tensor([[False, False, True, True, False]])
+    assert rank_in_episode(torch.tensor([[1.6]]), frames, twice, step=2).ranks().tolist() == [1.0]
 
 
 @pytest.mark.parametrize(
     ("predicted", "repeats", "step", "message"),
     [
-        ((3, 2), (3, 4), 0, "step 0 of 4 frames"),
-        ((3, 2), (3, 4), 5, "step 5 of 4 frames"),
+        ((3, 2), (3, 4), 0, "step 0 of 3 steps"),
+        ((3, 2), (3, 4), 4, "step 4 of 3 steps"),
         ((3, 1), (3, 4), 1, "do not fit"),
         ((3, 2), (3, 5), 1, "do not fit"),
     ],
@@ -116,6 +132,7 @@ def test_a_model_that_knows_the_world_is_perfect_and_one_that_stands_still_is_no
         for mrr in (perfect.no_change_local_mrr, standing.local_mrr):
             assert mrr == pytest.approx((1 / ranks).mean())
         assert standing.local_mrr < 1
+        assert standing.local_hits_at_1 == (states[:, 0] == states[:, perfect.horizon]).all(axis=1).mean()
 
 
 def test_collapsed_latents_are_at_chance() -> None:
@@ -149,7 +166,7 @@ def test_latents_that_are_not_finite_are_refused() -> None:
 
 def test_without_another_state_there_is_nothing_to_rank() -> None:
     episodes = WalkEpisodes(8)
-    episodes.states[False][:, 1:] = episodes.states[False][:, 1:2]
+    episodes.states[False][:] = episodes.states[False][:, :1]
     (scores,) = evaluate(Standing(), episodes, horizons=(1,))
     assert math.isnan(scores.local_hits_at_1)
     assert math.isnan(scores.no_change_local_mrr)

@@ -63,7 +63,7 @@ def _check_local(found: dict[str, ReferenceScores], states: NDArray[np.float64],
     """Chance and no change of the local ranking, an episode at a time."""
     ranks, guesses, reciprocals = [], [], []
     for episode in states.reshape(*states.shape[:2], -1):
-        others = [state for state in episode[1:] if (state != episode[step]).any()]
+        others = [state for state in episode if (state != episode[step]).any()]
         if others:
             apart = [((state - episode[0]) ** 2).sum() for state in others]
             own = ((episode[step] - episode[0]) ** 2).sum()
@@ -72,6 +72,8 @@ def _check_local(found: dict[str, ReferenceScores], states: NDArray[np.float64],
             guesses.append(1 / count)
             reciprocals.append(sum(1 / rank for rank in range(1, count + 1)) / count)
     assert found["no-change"].local_hits_at_1 == pytest.approx(np.mean(np.equal(ranks, 1)))
+    unchanged = (states[:, 0] == states[:, step]).reshape(len(states), -1).all(axis=1)
+    assert found["no-change"].local_hits_at_1 == pytest.approx(unchanged.mean())
     assert found["no-change"].local_mrr == pytest.approx(np.mean(1 / np.array(ranks)))
     assert found["chance"].local_hits_at_1 == pytest.approx(np.mean(guesses))
     assert found["chance"].local_mrr == pytest.approx(np.mean(reciprocals))

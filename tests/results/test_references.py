@@ -40,6 +40,20 @@ def test_references_of_record_are_of_the_data_of_record() -> None:
     assert table.groupby("task")["eval_dataset_digest"].first().to_dict() == expected
 
 
+def test_no_change_hits_locally_as_often_as_nothing_has_changed() -> None:
+    """Counted in the stored states of the first 1,000 episodes, after one, five and ten steps."""
+    unchanged = {
+        "2d-shapes": (0.344, 0.02, 0.005),
+        "3d-blocks": (0.344, 0.02, 0.005),
+        "rush-hour": (0.337, 0.023, 0.006),
+        "reacher": (0.0, 0.0, 0.0),
+    }
+    table = read_references(RECORD).set_index(["task", "reference", "horizon"])["local_hits_at_1"].to_dict()
+    for task, shares in unchanged.items():
+        assert tuple(table[task, "no-change", horizon] for horizon in (1, 5, 10)) == pytest.approx(shares)
+        assert {table[task, "perfect", horizon] for horizon in (1, 5, 10)} == {1}
+
+
 @pytest.mark.parametrize(
     ("task", "metric", "percent"),
     [

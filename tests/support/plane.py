@@ -55,7 +55,7 @@ class WalkEpisodes:
 
     def repeats(self, index: slice, frame: int) -> Tensor:
         states = self.states[False][index]
-        return (states[:, 1:] == states[:, frame, None]).all(dim=2)
+        return (states == states[:, frame, None]).all(dim=2)
 
     def actions(self, index: slice | Tensor, *, twin: bool) -> Tensor:
         return self._actions[twin][index]
