@@ -71,7 +71,8 @@ def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
 
     Returns:
         At most `POINTS` rows: the means in the log if there are no more of them, else means of stretches of
-        the log, weighted by steps. No stretch extends over a restart.
+        the log, weighted by steps. No stretch extends over a restart. Lines that are left over at the end of
+        an attempt join its last stretch: a mean over a few steps would stand out as if training had changed.
     """
     logged = [line for line in lines if line["event"] == "steps"]
     attempts = [
@@ -86,11 +87,13 @@ def curve_of(run: RunRow, lines: Sequence[dict[str, Any]]) -> list[CurveRow]:
 
 
 def _stretches(lines: Sequence[dict[str, Any]], size: int) -> Iterator[dict[str, Any]]:
-    """Means of `size` lines of an attempt at a time."""
+    """Means of `size` lines of an attempt at a time; the last one is of those that are left over, too."""
     ends = np.array([line["step"] for line in lines])
     steps = np.diff(ends, prepend=0)
-    for start in range(0, len(lines), size):
-        part, weights = lines[start : start + size], steps[start : start + size]
+    count = max(len(lines) // size, 1)
+    for number in range(count):
+        stretch = slice(number * size, None if number + 1 == count else (number + 1) * size)
+        part, weights = lines[stretch], steps[stretch]
         means = {name: np.average([line[name] for line in part], weights=weights) for name in _LOSSES}
         yield {
             "attempt": part[-1]["attempt"],

@@ -222,7 +222,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """The steps of one epoch; their losses."""
         steps = math.ceil(self._samples / self.batch_size)
         self.network.train()
-        waiting: list[Tensor] = []
+        waiting: list[tuple[Tensor, int]] = []
         losses: list[float] = []
         batches = self._batches()
         for done in range(1, steps + 1):
@@ -231,7 +231,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
                     batch = next(batches, None)
                 if batch is not None:  # a last batch of one sample is left out
                     self._set_learning_rate((self.epoch + (done - 1) / steps) / self._config.epochs)
-                    waiting.append(self._train_step(*batch))
+                    waiting.append((self._train_step(*batch), len(batch[0])))
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
                     losses += self._take_in(waiting, log)
                     waiting.clear()
@@ -256,13 +256,22 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._session = (self._session[0], self._session[1] + len(index))
         return torch.stack(measured).detach()
 
-    def _take_in(self, waiting: list[Tensor], log: MetricsLog) -> list[float]:
-        """Fetches the terms of the last steps, watches them and logs their means; the losses."""
-        rows = torch.stack(waiting).tolist()
+    def _take_in(self, waiting: list[tuple[Tensor, int]], log: MetricsLog) -> list[float]:
+        """Fetches the terms of the last steps, each with its samples, watches them and logs their means.
+
+        Means are over samples: the last batch of an epoch may be a small one, which must not count as much as
+        a whole one.
+
+        Returns:
+            The loss of each step.
+        """
+        rows = torch.stack([terms for terms, _ in waiting]).tolist()
         for row in rows:
             self.step += 1
             self.watch(row, log)
-        means = np.mean(rows, axis=0).tolist()
+        sizes = np.array([samples for _, samples in waiting])
+        # Of equal batches this is the plain mean, to the bit.
+        means = np.average(rows, axis=0, weights=sizes / sizes.max()).tolist()
         where = {"attempt": self.attempt, "epoch": self.epoch + 1, "step": self.step}
         terms = dict(zip(self.terms, means, strict=True))
         log.add(event="steps", **where, samples=self.samples_seen, **terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,19 @@ def test_long_log_is_thinned_to_its_mean_by_steps(lines: int) -> None:
         assert thinned == pytest.approx(whole, rel=1e-5)
 
 
+def test_no_stretch_is_shorter_than_the_others_because_the_log_ends() -> None:
+    steps = [row.step for row in curve_of(RUN, _log(805, epoch=1000))]
+    assert len(steps) == 89
+    assert {after - before for before, after in itertools.pairwise(steps[:-1])} == {90}
+    assert steps[-1] - steps[-2] == 90 + 40
+
+
 def test_no_stretch_reaches_over_a_restart() -> None:
     rows = curve_of(RUN, [*_log(3, attempt=0), *_log(150, attempt=1)])
     assert len(rows) <= POINTS
     assert [row.attempt for row in rows] == sorted(row.attempt for row in rows)
-    # Lines 1, 2 and 3 of the first attempt, by twos.
-    assert [(row.step, row.loss) for row in rows if row.attempt == 0] == [(20, 1.5), (30, 3.0)]
+    # Lines 1, 2 and 3 of the first attempt, by twos: the third, left over, joins the first two.
+    assert [(row.step, row.loss) for row in rows if row.attempt == 0] == [(30, 2.0)]
     assert next(row for row in rows if row.attempt == 1).loss == 1.5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import ConfigError, NonFiniteError
 from sen_bench.training import contrastive_loss, train
+from sen_bench.training.epochs import EpochTraining
+from sen_bench.training.log import MetricsLog
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, IDENTITY, Affine, log_of, small_sen, train_tiny, weights_of
 
@@ -57,6 +60,24 @@ def test_the_log_names_the_terms_of_the_loss(tmp_path: Path, transitions: Transi
     assert first["event"] == "steps"
     assert {"loss", "positive", "negative", "separation"} <= first.keys()
     assert first["loss"] == pytest.approx(first["positive"] + first["negative"])
+
+
+def test_the_log_counts_a_small_last_batch_by_its_samples(
+    tmp_path: Path, transitions: Transitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    watch = EpochTraining.watch
+
+    def watching(training: EpochTraining[Any], row: list[float], log: MetricsLog) -> None:
+        losses.append(row[0])
+        watch(training, row, log)
+
+    monkeypatch.setattr(EpochTraining, "watch", watching)
+    # Of 42 transitions the second batch has two.
+    train_tiny(tmp_path, transitions, epochs=1, batch_size=40)
+    whole, small = losses
+    assert small != pytest.approx(whole, rel=1e-3)
+    assert log_of(tmp_path)[0]["loss"] == pytest.approx((40 * whole + 2 * small) / 42, rel=1e-6)
 
 
 def test_seeds_decide_the_weights_and_nothing_else_does(tmp_path: Path, transitions: Transitions) -> None:
