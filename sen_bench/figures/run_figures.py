@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 
 from sen_bench.baselines import Decoder, WorldModel
 from sen_bench.data import Transitions, first_frames, shown_frames
-from sen_bench.errors import DatasetError
+from sen_bench.errors import DatasetError, SenBenchWarning
 from sen_bench.figures.choices import DECODER_EPOCHS, DECODER_FRAMES, Format
 from sen_bench.figures.curve import draw_learning_curve
 from sen_bench.figures.irreps import point_group
@@ -67,7 +68,9 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
     model, checkpoint = trained_model(run)
     dataset = run.data.open("eval")
     title = _title(run, checkpoint)
-    lines = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
+    lines, remark = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS, until=checkpoint)
+    if remark:
+        warnings.warn(remark, SenBenchWarning, stacklevel=2)
     with style():
         curve = draw_learning_curve(lines, title=title, hinge=run.config.training.hinge)
         latents = draw_latents(model, dataset, run.device, title=title, narrow=_narrow(run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +21,7 @@ from sen_bench.config import (
     parse_memory,
 )
 from sen_bench.data import Episodes
-from sen_bench.errors import ConfigError, ExtensionError
+from sen_bench.errors import ConfigError, ExtensionError, SenBenchWarning
 from sen_bench.evaluation import HorizonScores, default_memory
 from sen_bench.evaluation import evaluate as score_model
 from sen_bench.results import ResultsFolder, aggregate, read_runs
@@ -50,7 +51,7 @@ from sen_bench.tasks import (
     resolve_model,
     run_config,
 )
-from sen_bench.training import LOSS_TERMS, METRICS_FILE, read_metrics
+from sen_bench.training import CHECKPOINT_FILE, LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics
 
 _SCORES: Final = [
     {"episodes": "eval_episodes"}.get(field.name, field.name) for field in fields(HorizonScores)
@@ -84,7 +85,11 @@ class RunResult:
     @property
     def curve(self) -> pd.DataFrame:
         """Its learning curve, a row for each line of the log; the columns are those of ``metrics.jsonl``."""
-        return pd.DataFrame(read_metrics(self.folder / METRICS_FILE, LOSS_TERMS))
+        checkpoint = Checkpoint.load(self.folder / CHECKPOINT_FILE, torch.device("cpu"))
+        lines, remark = read_metrics(self.folder / METRICS_FILE, LOSS_TERMS, until=checkpoint)
+        if remark:
+            warnings.warn(remark, SenBenchWarning, stacklevel=2)
+        return pd.DataFrame(lines)
 
 
 @plain_values

@@ -187,9 +187,12 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
         CheckpointError: If training has not ended, or was of another run.
         DatasetError: If the data is missing or broken.
     """
-    read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)  # the curve will be recorded beside the scores
     train_dataset = run.data.open(run.config.train_split)
     model, checkpoint = trained_model(run)
+    # The curve will be recorded beside the scores.
+    _, remark = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS, until=checkpoint)
+    if remark:
+        progress.message(remark)
     dataset = run.data.open("eval")
     began = time.perf_counter()
     narrow = run.config.training.precision == "bfloat16"
@@ -333,7 +336,7 @@ def record_run(run: Run, rows: list[RunRow]) -> None:
         ResultsError: If the tables cannot be read or written.
     """
     # The curve first: a run that stands in the table of runs is done, and never recorded again.
-    lines = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
+    lines, _ = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS)
     results = run.workspace.results
     record_curve(results.curves_csv, rows[0], lines)
     append_rows(results.runs_csv, rows)

@@ -165,11 +165,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        read_metrics(
-            self._folder / METRICS_FILE, self.terms
-        )  # what is wrong with it is found before training
-        if self._path.exists():
-            self.restore(Checkpoint.load(self._path, self._device))
+        there = Checkpoint.load(self._path, self._device) if self._path.exists() else None
+        if there is not None:
+            self.restore(there)
+        # What is wrong with the log is found before training.
+        read_metrics(self._folder / METRICS_FILE, self.terms, until=there)
         if not self.finished:
             keep = (self.attempt, self.epoch + 1)
             board = self._folder / "tensorboard" if tensorboard else None
@@ -216,6 +216,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
             seconds=seconds,
             collapsed=self.collapsed,
         )
+        self.save(log)
+
+    def save(self, log: MetricsLog) -> None:
+        """Saves a checkpoint, and the log up to it."""
+        log.sync()
         self.checkpoint().save(self._path)
 
     def _train_batches(self, log: MetricsLog) -> list[float]:

@@ -1,26 +1,30 @@
-"""The metrics log of a run: one JSON object per line, and TensorBoard if asked for."""
+"""The metrics log of a run: one JSON object per line, and TensorBoard if asked for.
+
+The last entry of each line, ``check``, is the beginning of the SHA-256 of the file up to that entry. So a
+line proves itself and all lines before it. It is written by appending alone, and a process may be killed at
+any time.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sen_bench.errors import CheckpointError, ConfigError
 from sen_bench.system import write_atomically
+from sen_bench.training.checkpoint import Checkpoint
+from sen_bench.training.log_lines import check_entry, read_lines
 
 #: The name of the file, in the folder of a run or of a decoder.
 METRICS_FILE = "metrics.jsonl"
-
-# What tables of curves can hold; a loss in float32 is smaller, and one that is not finite ends the training.
-_LARGEST = 1e100
-# Every line says where in the training it was written.
-_PLACE = ("attempt", "epoch", "step")
 
 
 class MetricsLog:
@@ -38,11 +42,15 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, keep: tuple[int, int], tensorboard: Path | None = None) -> None:
-        kept = [line for line in read_metrics(path) if (line["attempt"], line["epoch"]) < keep]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
+        # To the byte, as what follows proves it.
+        kept = list(
+            takewhile(lambda line: (line.values["attempt"], line.values["epoch"]) < keep, read_lines(path))
+        )
+        text = b"".join(line.text for line in kept)
         with writing(path):
-            write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-            self._file = path.open("a", encoding="utf-8")
+            write_atomically(path, lambda temporary: temporary.write_bytes(text))
+            self._file = path.open("ab")
+        self._digest = hashlib.sha256(text)
         self._board: Any = None
         if tensorboard is not None:
             try:
@@ -51,17 +59,25 @@ class MetricsLog:
                 raise ConfigError(
                     "--tensorboard needs the tensorboard package: pip install 'sen-bench[tensorboard]'"
                 ) from None
-            steps = [line["step"] for line in kept]
+            steps = [line.values["step"] for line in kept]
             self._board = SummaryWriter(str(tensorboard), purge_step=max(steps, default=0) + 1)
 
     def add(self, **values: float | str | bool) -> None:
         """Writes one line; ``attempt``, ``epoch`` and ``step`` are among the values."""
-        self._file.write(json.dumps(values) + "\n")
+        text = json.dumps(values).removesuffix("}").encode()
+        self._digest.update(text)
+        rest = check_entry(self._digest.hexdigest()) + b"\n"
+        self._digest.update(rest)
+        self._file.write(text + rest)
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, float):
                     self._board.add_scalar(f"train/{name}", value, values["step"])
+
+    def sync(self) -> None:
+        """Has what was added reach the disk, before a checkpoint says that the log reaches so far."""
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +85,7 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.fsync(self._file.fileno())
+        self.sync()
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -90,51 +106,56 @@ def writing(path: Path) -> Iterator[None]:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_metrics(path: Path, terms: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The whole lines of a log, none if there is no log; a last line cut off by a crash is left out.
+def read_metrics(
+    path: Path, terms: Sequence[str] = (), *, until: Checkpoint | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """Reads a log, and says what of it cannot be proven.
+
+    A last line that was cut off by a crash, and so does not end, is left out.
 
     Args:
-        path: The file.
+        path: The file; there need be none.
         terms: What every line about steps must have, such as `LOSS_TERMS`: finite numbers of at least 0.
+        until: The last checkpoint of the training that wrote the log; it has to reach as far.
+
+    Returns:
+        The lines, without their check values; and one line of text for a person, empty if all is proven.
 
     Raises:
-        CheckpointError: It is not a metrics log, or its steps do not follow each other.
+        CheckpointError: It is not a metrics log, was changed, ends too early, or its steps do not follow each
+            other.
     """
-    if not path.exists():
-        return []
-    lines: list[dict[str, Any]] = []
-    last = (0, 0)  # attempt and step of the last line about steps
-    try:
-        texts = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}; move it away") from error
-    for number, text in enumerate(texts, start=1):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            if number == len(texts):
-                break
-            line = None
-        if not _is_line(line, terms):
-            raise CheckpointError(f"{path}, line {number}, is not one of a metrics log; move the file away")
-        if line["event"] == "steps":
-            place = (line["attempt"], line["step"])
-            if place <= last:
-                raise CheckpointError(
-                    f"{path}, line {number}, is of step {place[1]} in attempt {place[0]}, which does not come"
-                    f" after step {last[1]} in attempt {last[0]}; move the file away"
-                )
-            last = place
-        lines.append(line)
-    return lines
+    lines = read_lines(path, terms)
+    values = [line.values for line in lines]
+    proven = bool(lines) and lines[-1].checked
+    remarks: list[str] = []
+    if not proven and lines:
+        remarks.append(
+            "has no check values, as earlier versions wrote none: a changed digit would not be noticed"
+        )
+    elif unchecked := sum(not line.checked for line in lines):
+        remarks.append(f"has no check values in its first {unchecked} lines, from an earlier version")
+    if lines and (values[0]["attempt"], values[0]["epoch"]) > (0, 1):
+        remarks.append(f"begins in epoch {values[0]['epoch']}: what was measured before is lost")
+    if until is not None and not _reaches(values, until):
+        end = f"does not reach its checkpoint, of epoch {until.epoch}: its end is lost"
+        if proven:
+            raise CheckpointError(f"{path} {end}; move the file away")
+        remarks.append(end if lines else "is missing or empty: there is no learning curve")
+    return values, f"{path} {', and '.join(remarks)}" if remarks else ""
 
 
-def _is_line(line: object, terms: Sequence[str]) -> bool:
-    """Whether something has what every line of a log has, and no number that no training gives."""
-    if not isinstance(line, dict) or not all(type(line.get(name)) is int for name in _PLACE):
-        return False
-    numbers = [value for value in line.values() if type(value) in {int, float}]
-    # Not `math.isfinite`, which integers of any length overflow.
-    if not isinstance(line.get("event"), str) or not all(0 <= number <= _LARGEST for number in numbers):
-        return False
-    return line["event"] != "steps" or all(type(line.get(term)) in {int, float} for term in terms)
+def _reaches(lines: Sequence[dict[str, Any]], checkpoint: Checkpoint) -> bool:
+    """Whether a log has the line after which a checkpoint is saved."""
+    if checkpoint.stopped:
+        wanted = {"event": "collapsed", "attempt": checkpoint.attempt, "step": checkpoint.step}
+    elif checkpoint.epoch:
+        wanted = {
+            "event": "epoch",
+            "attempt": checkpoint.attempt,
+            "epoch": checkpoint.epoch,
+            "step": checkpoint.step,
+        }
+    else:  # begun again after a collapse
+        wanted = {"event": "collapsed", "attempt": checkpoint.attempt - 1}
+    return any(wanted.items() <= line.items() for line in lines)

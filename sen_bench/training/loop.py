@@ -191,7 +191,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
                 self._progress.message(
                     f"restart {self.attempt} of at most {MAX_RESTARTS}, with a derived seed"
                 )
-            self.checkpoint().save(self._path)
+            self.save(log)
 
     def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:
         return self._transitions.order(generator, following=following)

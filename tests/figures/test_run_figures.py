@@ -212,4 +212,4 @@ def test_a_log_that_no_training_wrote_is_refused_before_anything_is_scored(
     for command in ("evaluate", "run"):
         result = invoke(command, "3d-blocks", *options, "--results", "elsewhere")
         assert result.exit_code == 2, result.output
-        assert "which does not come after step" in result.stderr
+        assert "line 5, or one before it was changed" in result.stderr

@@ -82,4 +82,5 @@ def weights_of(result: TrainingResult) -> dict[str, Tensor]:
 def log_of(folder: Path) -> list[dict[str, Any]]:
     """The lines of the metrics log, without what differs from one time to the next."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    differing = {"seconds", "check"}
+    return [{key: value for key, value in line.items() if key not in differing} for line in lines]

@@ -10,7 +10,8 @@ import torch
 
 from sen_bench.baselines.model import WorldModel
 from sen_bench.data.transitions import Transitions
-from sen_bench.training import Checkpoint
+from sen_bench.errors import CheckpointError
+from sen_bench.training import Checkpoint, read_metrics
 from sen_bench.training.collapse import CollapseDetector
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, Affine, log_of, train_tiny, weights_of
@@ -61,6 +62,12 @@ def test_stop_ends_a_collapsed_run_for_good(tmp_path: Path, still_frames: Transi
         assert result.collapsed
         assert result.epochs == 1
         assert result.transitions_seen == 200 * 4
+    path, until = tmp_path / "metrics.jsonl", Checkpoint.load(tmp_path / "checkpoint.pt", CPU)
+    lines, remark = read_metrics(path, until=until)
+    assert (lines[-1]["event"], remark) == ("collapsed", "")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(CheckpointError, match="does not reach its checkpoint"):
+        read_metrics(path, until=until)
 
 
 def test_restart_begins_anew_with_a_derived_seed_and_counts(

@@ -148,7 +148,7 @@ def _assert_same(folder: Path, other: Path) -> None:
     makes whole steps.
     """
     curves = [
-        [line["loss"] for line in read_metrics(each / "metrics.jsonl") if "loss" in line]
+        [line["loss"] for line in read_metrics(each / "metrics.jsonl")[0] if "loss" in line]
         for each in (folder, other)
     ]
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
