@@ -10,6 +10,7 @@ from .envs import register_world as register_world
 from .errors import SenBenchError as SenBenchError
 from .generators import Recipe as Recipe
 from .generators import generate as generate
+from .results import format_leaderboard as format_leaderboard
 from .runs import load as load
 from .runs.experiment import evaluate as evaluate
 from .runs.experiment import leaderboard as leaderboard

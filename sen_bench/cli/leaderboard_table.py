@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
@@ -16,12 +16,10 @@ import sen_bench.system
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
-    from sen_bench.results import Metric
+    from sen_bench.results import Metric, Record
 
 
-def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
+def format_table(leaderboard: Sequence[Record], metrics: Sequence[Metric] = (), *, iqm: bool = False) -> str:
     """The leaderboard as plain text for a terminal: shares in percent, mean ± std if there are several runs.
 
     Beside a score, in brackets, stands what predicting no change scores, where that was recorded; an equals
@@ -31,16 +29,18 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     that are empty in all rows are left out.
 
     Args:
-        leaderboard: Of `aggregate`.
+        leaderboard: Of `read_leaderboard`.
+        metrics: The scores to show; empty: all that are shown by default and that some row has.
         iqm: Whether to show interquartile means, with intervals if there are enough runs, instead of means
             and standard deviations.
 
     Returns:
         Lines without trailing spaces or colour codes.
     """
-    if leaderboard.empty:
+    if not leaderboard:
         return "no results yet"
-    ambiguous = bool(leaderboard.duplicated(["task", "train_split", "preset", "horizon", "model"]).any())
+    names = ("task", "train_split", "preset", "horizon", "model")
+    ambiguous = len({tuple(row[name] for name in names) for row in leaderboard}) < len(leaderboard)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading in ("task", "trained on", "preset", "steps", "model"):
         table.add_column(heading)
@@ -48,26 +48,27 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
         table.add_column("train / eval data / config")
     table.add_column("runs")
     # A column that is undefined in every row (HH@1 of a task without negatives) is left out.
-    shown = [metric for metric in sen_bench.results.SHOWN if leaderboard[f"{metric.name}_mean"].notna().any()]
+    shown = list(metrics) or [
+        metric
+        for metric in sen_bench.results.SHOWN
+        if not all(math.isnan(row[f"{metric.name}_mean"]) for row in leaderboard)
+    ]
     for heading in (*(metric.title for metric in shown), "parameters", "minutes"):
         table.add_column(heading, justify="right")
     # Minutes on a CPU beside minutes on a GPU say nothing about models.
-    several_devices = len(leaderboard["devices"].unique()) > 1
+    several_devices = len({row["devices"] for row in leaderboard if row["devices"] is not None}) > 1
     if several_devices:
         table.add_column("on")
-    for row in leaderboard.to_dict("records"):
-        cells = [str(row[name]) for name in ("task", "train_split", "preset", "horizon", "model")]
+    for row in leaderboard:
+        told = sen_bench.results.is_published(row)
+        cells = [str(row[name]) for name in names]
         if ambiguous:
-            names = ("train_dataset_digest", "eval_dataset_digest", "config_digest")
-            short = " / ".join(str(row[name]).rpartition(":")[2][:6] for name in names)
-            cells.append(f"{short} ({row['eval_episodes']})")
-        cells.append(
-            f"{row['runs']} ({row['collapsed']} collapsed)" if row["collapsed"] else str(row["runs"])
-        )
+            cells.append("-" if told else _digests(row))
+        cells.append("-" if told else _runs(row))
         cells += [_score(row, metric, iqm=iqm) for metric in shown]
-        cells += [f"{row['parameters']:,}", f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"]
+        cells += ["-", "-"] if told else [f"{row['parameters']:,}", _minutes(row)]
         if several_devices:
-            cells.append(str(row["devices"]))
+            cells.append("-" if told else str(row["devices"]))
         table.add_row(*map(sen_bench.system.shown, cells))
     text = io.StringIO()
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
@@ -78,19 +79,38 @@ def format_table(leaderboard: pd.DataFrame, *, iqm: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _notes(leaderboard: pd.DataFrame, shown: Sequence[Metric]) -> list[str]:
+def _digests(row: Record) -> str:
+    """The beginnings of the digests of data and settings, and how many episodes were ranked."""
+    names = ("train_dataset_digest", "eval_dataset_digest", "config_digest")
+    short = " / ".join(str(row[name]).rpartition(":")[2][:6] for name in names)
+    return f"{short} ({row['eval_episodes']})"
+
+
+def _runs(row: Record) -> str:
+    return f"{row['runs']} ({row['collapsed']} collapsed)" if row["collapsed"] else str(row["runs"])
+
+
+def _minutes(row: Record) -> str:
+    return f"{(row['train_seconds'] + row['eval_seconds']) / 60:.1f}"
+
+
+def _notes(leaderboard: Sequence[Record], shown: Sequence[Metric]) -> list[str]:
     """What the marks mean that the table has."""
     notes = []
-    if any(_in_brackets(row, metric) for row in leaderboard.to_dict("records") for metric in shown):
+    if any(_in_brackets(row, metric) for row in leaderboard for metric in shown):
         notes.append("(…) predicting that nothing changes, from the model's own latents")
-    if leaderboard["relative_error_mean"].map(sen_bench.results.no_better_than_no_change).any():
+    if "relative_error" in {metric.name for metric in shown} and any(
+        sen_bench.results.no_better_than_no_change(row["relative_error_mean"]) for row in leaderboard
+    ):
         notes.append(f"= no better than no change: relative error of {sen_bench.results.NO_BETTER:g} or more")
-    if any(leaderboard[f"{metric.name}_vs_sen"].isin(_APART).any() for metric in shown):
+    if any(row.get(f"{metric.name}_vs_sen") in _APART for row in leaderboard for metric in shown):
         notes.append("* interval apart from that of the symmetric embedding network, better or worse")
+    sources = dict.fromkeys(row["source"] for row in leaderboard if sen_bench.results.is_published(row))
+    notes += [f"published: {source}" for source in sources]
     return notes
 
 
-def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
+def _score(row: Record, metric: Metric, *, iqm: bool) -> str:
     """A score with what is known about its spread, and a star if it is apart."""
     name = metric.name
     if math.isnan(row[f"{name}_mean"]):
@@ -101,17 +121,17 @@ def _score(row: dict[Any, Any], metric: Metric, *, iqm: bool) -> str:
     else:
         std = row[f"{name}_std"]
         spread = "" if math.isnan(std) else f" ± {_number(std, metric, digits=2)}"
-    star = " *" if row[f"{name}_vs_sen"] in _APART else ""
+    star = " *" if row.get(f"{name}_vs_sen") in _APART else ""
     beside = _in_brackets(row, metric)
     if name == "relative_error" and sen_bench.results.no_better_than_no_change(row["relative_error_mean"]):
         beside = " ="
     return _number(row[f"{name}_iqm" if iqm else f"{name}_mean"], metric) + spread + beside + star
 
 
-def _in_brackets(row: dict[Any, Any], metric: Metric) -> str:
+def _in_brackets(row: Record, metric: Metric) -> str:
     """What predicting no change scores, or nothing where there is no such score."""
     no_change = sen_bench.results.no_change(metric)
-    value = math.nan if no_change is None else row[f"{no_change.name}_mean"]
+    value = math.nan if no_change is None else row.get(f"{no_change.name}_mean", math.nan)
     return "" if math.isnan(value) else f" ({_number(value, metric)})"
 
 

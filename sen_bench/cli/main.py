@@ -28,16 +28,13 @@ from sen_bench.cli.data_commands import (
 )
 from sen_bench.cli.doctor_commands import doctor_command
 from sen_bench.cli.export_commands import export_command
+from sen_bench.cli.leaderboard_command import leaderboard_command
 from sen_bench.cli.merge_command import merge_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
 from sen_bench.cli.references_command import references_command
 from sen_bench.cli.report_commands import report_command
-from sen_bench.cli.run_commands import (
-    evaluate_command,
-    leaderboard_command,
-    train_command,
-)
+from sen_bench.cli.run_commands import evaluate_command, train_command
 from sen_bench.cli.sweep_command import run_command
 from sen_bench.cli.verify_commands import verify_command
 from sen_bench.cli.world_command import check_world_command

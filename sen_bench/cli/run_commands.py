@@ -1,4 +1,4 @@
-"""The commands that do one step of a run, or print the tables."""
+"""The commands that do one step of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from sen_bench.cli.console import print_result
 from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
     SettingsCommand,
-    results_option,
     run_options,
     settings_of,
     training_options,
@@ -23,13 +22,11 @@ from sen_bench.cli.options import (
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
 from sen_bench.system import Terminal
-from sen_bench.tasks import get_task, reference_model
+from sen_bench.tasks import reference_model
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
-    from sen_bench.results import ResultsFolder
     from sen_bench.runs import Run
     from sen_bench.sweep import Selection
 
@@ -145,43 +142,18 @@ def train_command(
 @click.command("evaluate", cls=SettingsCommand)
 @run_options
 def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
-    """Score trained models and put them into the result tables."""
+    """Score trained models and put them into the result tables.
+
+    \b
+    Examples:
+      sen-bench evaluate 3d-blocks --model sen --preset cpu
+      sen-bench evaluate 3d-blocks --preset paper --seeds 0-2 --device cuda
+      sen-bench evaluate 3d-blocks --train-split train-limited --eval-memory 8GiB
+    """
     terminal = Terminal(quiet=quiet)
     runs = _runs(**selection)
     for run in runs:
         sen_bench.runs.record_run(run, sen_bench.runs.evaluate_run(run, terminal))
-    _print_means(runs[0].workspace.results, {runs[0].task.name})
-
-
-@click.command("leaderboard")
-@results_option
-@click.option("--task", help="Show only this task.")
-@click.option("--iqm", is_flag=True, help="Interquartile means and their 95 % intervals, not mean ± std.")
-def leaderboard_command(results: Path, task: str | None, iqm: bool) -> None:  # noqa: FBT001
-    """Print the leaderboard: means over seeds of everything in runs.csv.
-
-    \b
-    Examples:
-      sen-bench leaderboard --task 3d-blocks
-      sen-bench leaderboard --iqm
-    """
-    tasks = None if task is None else {get_task(task).name}
-    _print_means(sen_bench.results.ResultsFolder(results), tasks, iqm=iqm)
-
-
-def _print_means(results: ResultsFolder, tasks: set[str] | None, *, iqm: bool = False) -> None:
-    means = sen_bench.results.aggregate(sen_bench.results.read_runs(results.runs_csv), reference_model)
-    print_leaderboard(means, tasks, iqm=iqm)
-
-
-def print_leaderboard(leaderboard: pd.DataFrame, tasks: set[str] | None, *, iqm: bool = False) -> None:
-    """Prints means over seeds.
-
-    Args:
-        leaderboard: Of `aggregate`.
-        tasks: Only of these; None: of all.
-        iqm: Whether to show interquartile means with their intervals.
-    """
-    if tasks is not None:
-        leaderboard = leaderboard[leaderboard["task"].isin(tasks)]
-    click.echo(format_table(leaderboard, iqm=iqm))
+    view = sen_bench.results.LeaderboardView(tasks={runs[0].task.name})
+    runs_csv = runs[0].workspace.results.runs_csv
+    click.echo(format_table(sen_bench.results.read_leaderboard(runs_csv, reference_model, view)))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import sen_bench.results
 import sen_bench.sweep
 import sen_bench.system
 from sen_bench.cli.console import EXIT_FAILED
+from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import (
     Names,
     SettingsCommand,
@@ -22,7 +24,7 @@ from sen_bench.cli.options import (
     workers_option,
 )
 from sen_bench.cli.plan_table import format_plan
-from sen_bench.cli.run_commands import print_leaderboard, selection_of
+from sen_bench.cli.run_commands import selection_of
 from sen_bench.cluster import SlurmOptions, connected
 from sen_bench.errors import ConfigError
 from sen_bench.system import Terminal
@@ -122,7 +124,9 @@ def run_command(
         failed = _follow(outcomes, len(plan.to_do), terminal)
     results = selection.workspace.results
     if results.runs_csv.exists():
-        print_leaderboard(results.refresh_leaderboard(reference_model), {run.task.name for run in runs})
+        table = sen_bench.results.leaderboard_records(results.refresh_leaderboard(reference_model))
+        of_these = {run.task.name for run in runs}
+        click.echo(format_table([row for row in table if row["task"] in of_these]))
     if failed:
         _report(failed, len(plan.to_do), terminal, force=force)
         context.exit(EXIT_FAILED)

@@ -2,8 +2,17 @@ from .curves import CURVE_COLUMNS as CURVE_COLUMNS
 from .curves import read_curves as read_curves
 from .curves import record_curve as record_curve
 from .folder import ResultsFolder as ResultsFolder
+from .leaderboard import Record as Record
 from .leaderboard import ReferenceModel as ReferenceModel
 from .leaderboard import aggregate as aggregate
+from .leaderboard_text import format_leaderboard as format_leaderboard
+from .leaderboard_text import render_leaderboard as render_leaderboard
+from .leaderboard_view import LeaderboardView as LeaderboardView
+from .leaderboard_view import find_metric as find_metric
+from .leaderboard_view import is_published as is_published
+from .leaderboard_view import leaderboard_frame as leaderboard_frame
+from .leaderboard_view import leaderboard_records as leaderboard_records
+from .leaderboard_view import read_leaderboard as read_leaderboard
 from .merge import merge_results as merge_results
 from .published import PUBLISHED_CSV as PUBLISHED_CSV
 from .published import read_published as read_published
@@ -21,3 +30,5 @@ from .scores import SHOWN as SHOWN
 from .scores import Metric as Metric
 from .scores import no_better_than_no_change as no_better_than_no_change
 from .scores import no_change as no_change
+from .text_formats import TEXT_FORMATS as TEXT_FORMATS
+from .text_formats import TextFormat as TextFormat

@@ -15,9 +15,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-import pandas as pd
 from filelock import FileLock, Timeout
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
@@ -28,6 +27,9 @@ from sen_bench.results.table_digests import (
     sweep_table_drafts,
     write_with_digest,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOCK_SECONDS: Final = 60.0
 """How long to wait for another process that is writing the same table; a write takes milliseconds."""
@@ -117,6 +119,8 @@ TextIfAny = Annotated[Text | None, BeforeValidator(empty_is_none)]
 
 def frame_of(rows: Iterable[BaseModel], kind: type[BaseModel]) -> pd.DataFrame:
     """The rows of one kind as `pandas.read_csv` would return them."""
+    import pandas as pd  # noqa: PLC0415 — tables are listed without it
+
     records = [{name: _or_nan(value) for name, value in row.model_dump().items()} for row in rows]
     return pd.DataFrame(records, columns=list(kind.model_fields))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from sen_bench.errors import ResultsError
@@ -24,6 +23,9 @@ from sen_bench.results.csv_tables import (
     values,
 )
 from sen_bench.results.rows import RunRow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POINTS: Final = 100
 """The most points that a run has. A longer log is cut into stretches, each the mean of its steps."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import checked_contents, csv_bytes, locked, say, write_table
 from sen_bench.results.leaderboard import ReferenceModel, aggregate
 from sen_bench.results.rows import read_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

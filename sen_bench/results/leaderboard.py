@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from sen_bench.results.rows import GROUP
 from sen_bench.results.scores import AVERAGED, COMPARED, Metric
 from sen_bench.results.statistics import UNKNOWN, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATISTICS: Final = ("mean", "std", "iqm", "iqm_low", "iqm_high")
 """What the leaderboard holds of each score, as `…_mean` and so on."""
@@ -20,6 +22,10 @@ ReferenceModel: TypeAlias = Callable[[str], str | None]
 """Names the model that the others of a task are compared with, its symmetric embedding network; None: none.
 
 It is handed in, so that tables need no tasks. `sen_bench.tasks.reference_model` knows the installed ones."""
+
+Record: TypeAlias = dict[str, Any]
+"""A row of the leaderboard by column. What is undefined is NaN; what does not apply, as the number of runs
+behind a published number, is None."""
 
 _PEERS: Final = tuple(name for name in GROUP if name not in {"model", "config_digest"})
 
@@ -46,14 +52,32 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
         configuration is equal, the most epochs and the precision too, if there is exactly one such row.
         `…_vs_sen` is empty in that row itself, where there is none, or where one of the two has no interval.
     """
-    groups = [_ComparableRuns(key, rows) for key, rows in runs.groupby(list(GROUP), sort=True)]
-    names = {task: reference_model(str(task)) for task in runs["task"].unique()}
-    table = [group.row(_reference(group, groups, names[group.key["task"]])) for group in groups]
-    return pd.DataFrame(table, columns=list(LEADERBOARD_COLUMNS))
+    import pandas as pd  # noqa: PLC0415 — tables are listed without it
+
+    rows: list[dict[str, Any]] = runs.to_dict("records")  # type: ignore[assignment]
+    return pd.DataFrame(aggregate_rows(rows, reference_model), columns=list(LEADERBOARD_COLUMNS))
 
 
-def _columns(metric: Metric) -> list[str]:
-    """The columns of a score."""
+def aggregate_rows(runs: Iterable[Mapping[str, Any]], reference_model: ReferenceModel) -> list[Record]:
+    """Summarises runs over seeds as `aggregate` does, without pandas, which takes half a second to import.
+
+    Args:
+        runs: The columns of each row of the table of runs.
+        reference_model: Names the symmetric embedding network of each task.
+
+    Returns:
+        The rows of `aggregate`.
+    """
+    together: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for run in runs:
+        together.setdefault(tuple(run[name] for name in GROUP), []).append(run)
+    groups = [_ComparableRuns(key, rows) for key, rows in sorted(together.items(), key=lambda item: item[0])]
+    names = {task: reference_model(task) for task in {str(group.key["task"]) for group in groups}}
+    return [group.row(_reference(group, groups, names[group.key["task"]])) for group in groups]
+
+
+def metric_columns(metric: Metric) -> list[str]:
+    """The columns that the leaderboard has for a score."""
     columns = [f"{metric.name}_{statistic}" for statistic in STATISTICS]
     return [*columns, f"{metric.name}_vs_sen"] if metric in COMPARED else columns
 
@@ -64,7 +88,7 @@ LEADERBOARD_COLUMNS: Final = (
     "seeds",
     "collapsed",
     "restarts",
-    *(column for metric in AVERAGED if not metric.appended for column in _columns(metric)),
+    *(column for metric in AVERAGED if not metric.appended for column in metric_columns(metric)),
     "parameters",
     "train_seconds",
     "eval_seconds",
@@ -72,7 +96,7 @@ LEADERBOARD_COLUMNS: Final = (
     "devices",
     "precisions",
     "versions",
-    *(column for metric in AVERAGED if metric.appended for column in _columns(metric)),
+    *(column for metric in AVERAGED if metric.appended for column in metric_columns(metric)),
 )
 """Columns of `leaderboard.csv`, in their order."""
 
@@ -80,26 +104,22 @@ LEADERBOARD_COLUMNS: Final = (
 class _ComparableRuns:
     """Runs that may be averaged, and the statistics of their scores."""
 
-    def __init__(self, key: tuple[Any, ...], runs: pd.DataFrame) -> None:
+    def __init__(self, key: tuple[Any, ...], runs: Sequence[Mapping[str, Any]]) -> None:
         self.key = dict(zip(GROUP, key, strict=True))
         # Presets may change and keep their name; models trained alike have the same epochs and precision.
-        recipe = (runs["epochs"].max(), *sorted(runs["precision"].unique()))
+        recipe = (max(run["epochs"] for run in runs), *sorted({run["precision"] for run in runs}))
         self.peers = (*(self.key[name] for name in _PEERS), *recipe)
         self._runs = runs
-        # All at once: for a few runs, taking out one column takes as long as summing it up.
-        scores = runs[[metric.name for metric in AVERAGED]].to_numpy(dtype=np.float64).T
-        self.summaries = {
-            metric.name: summarise(column) for metric, column in zip(AVERAGED, scores, strict=True)
-        }
+        self.summaries = {metric.name: summarise([run[metric.name] for run in runs]) for metric in AVERAGED}
 
-    def row(self, reference: _ComparableRuns | None) -> dict[str, Any]:
+    def row(self, reference: _ComparableRuns | None) -> Record:
         """The row of the leaderboard, compared with a reference if there is one."""
         runs = self._runs
-        row: dict[str, Any] = dict(self.key)
+        row: Record = dict(self.key)
         row["runs"] = len(runs)
-        row["seeds"] = runs["seed"].nunique()
-        row["collapsed"] = int(runs["collapsed"].sum())
-        row["restarts"] = int(runs["restarts"].sum())
+        row["seeds"] = len({run["seed"] for run in runs})
+        row["collapsed"] = sum(bool(run["collapsed"]) for run in runs)
+        row["restarts"] = sum(int(run["restarts"]) for run in runs)
         for name, summary in self.summaries.items():
             row[f"{name}_mean"], row[f"{name}_std"] = summary.mean, summary.std
             row[f"{name}_iqm"] = summary.iqm
@@ -109,11 +129,11 @@ class _ComparableRuns:
             other = UNKNOWN if reference is None else reference.summaries[metric.name].interval
             relation = mine.relation(other, higher_is_better=bool(metric.higher_is_better))
             row[f"{metric.name}_vs_sen"] = relation or math.nan
-        row["parameters"] = int(runs["parameters"].iloc[0])
+        row["parameters"] = int(runs[0]["parameters"])
         for cost in ("train_seconds", "eval_seconds", "transitions_seen"):
-            row[cost] = float(runs[cost].mean())
+            row[cost] = float(np.mean([float(run[cost]) for run in runs]))
         for name in ("device", "precision", "version"):
-            row[f"{name}s"] = ";".join(sorted(runs[name].unique()))
+            row[f"{name}s"] = ";".join(sorted({run[name] for run in runs}))
         return row
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
-import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from sen_bench.errors import ResultsError
-from sen_bench.results.csv_tables import Amount, Ratio, Text, TextIfAny, empty_is_none, frame_of, read_rows
+from sen_bench.results.csv_tables import (
+    Amount,
+    Ratio,
+    Text,
+    TextIfAny,
+    empty_is_none,
+    frame_of,
+    read_rows,
+    values,
+)
 from sen_bench.results.scores import AVERAGED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLISHED_CSV: Final = Path(__file__).with_name("published.csv")
 """The table that comes with the package; `results/published.csv` of the repository is a link to it."""
@@ -76,10 +87,20 @@ def read_published(path: Path = PUBLISHED_CSV) -> pd.DataFrame:
     Raises:
         ResultsError: There is no such file, it is not such a table, or it holds a number twice.
     """
+    return frame_of(read_published_rows(path), PublishedRow)
+
+
+def read_published_rows(path: Path = PUBLISHED_CSV) -> list[PublishedRow]:
+    """Reads and checks a table of published numbers, as rows.
+
+    Raises:
+        ResultsError: As `read_published` has it.
+    """
     rows = read_rows(path, PublishedRow, "published numbers")
-    table = frame_of(rows, PublishedRow)
-    twice = table[table.duplicated(["task", "train_split", "model", "metric", "horizon", "source"])]
-    if len(twice):
-        first = twice.iloc[0]
-        raise ResultsError(f"{path} has {first['metric']} of {first['model']} on {first['task']} twice")
-    return table
+    seen = set()
+    for row in rows:
+        place = values(row, ("task", "train_split", "model", "metric", "horizon", "source"))
+        if place in seen:
+            raise ResultsError(f"{path} has {row.metric} of {row.model} on {row.task} twice")
+        seen.add(place)
+    return rows

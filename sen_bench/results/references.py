@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from sen_bench.errors import ResultsError
@@ -20,6 +19,9 @@ from sen_bench.results.csv_tables import (
     merge_rows,
     read_rows,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ReferenceRow(BaseModel):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from sen_bench.errors import ResultsError
@@ -24,6 +23,9 @@ from sen_bench.results.csv_tables import (
     values,
 )
 from sen_bench.results.scores import METRICS, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _Identity(BaseModel):

@@ -69,9 +69,14 @@ class Metric:
         return self.column_type in (Share, ShareIfAny)
 
     @property
+    def label(self) -> str:
+        """Its heading; the name of its column where it has none."""
+        return self.heading or self.name
+
+    @property
     def title(self) -> str:
-        """Its heading with the unit in which it is shown: ``MRR %``."""
-        return f"{self.heading} %" if self.is_share else self.heading
+        """Its label with the unit in which it is shown: ``MRR %``."""
+        return f"{self.label} %" if self.is_share else self.label
 
     @property
     def description(self) -> str:

@@ -24,7 +24,13 @@ from sen_bench.data import Episodes
 from sen_bench.errors import ConfigError, ExtensionError, SenBenchWarning
 from sen_bench.evaluation import HorizonScores, default_memory
 from sen_bench.evaluation import evaluate as score_model
-from sen_bench.results import ResultsFolder, aggregate, read_runs
+from sen_bench.results import (
+    LeaderboardView,
+    ResultsFolder,
+    find_metric,
+    leaderboard_frame,
+    read_leaderboard,
+)
 from sen_bench.runs.run import Run
 from sen_bench.runs.steps import complete_run, place_data, recorded_rows, score_columns
 from sen_bench.runs.trained import trained_model
@@ -247,19 +253,44 @@ def evaluate(
 
 
 @plain_values
-def leaderboard(results: Path | str = "results") -> pd.DataFrame:
+def leaderboard(
+    results: Path | str = "results",
+    *,
+    task: str | Sequence[str] = (),
+    horizon: int | Sequence[int] = (),
+    metric: str | Sequence[str] = (),
+    with_published: bool = False,
+) -> pd.DataFrame:
     """The leaderboard of a folder of results: statistics over seeds of everything in its table of runs.
+
+    `format_leaderboard` makes the table of a paper of it.
 
     Args:
         results: The folder, with a ``runs.csv``.
+        task: Only these tasks: a name, or several.
+        horizon: Only these numbers of steps ahead.
+        metric: Only these scores, as columns or headings call them: "hits_at_1" or "H@1".
+        with_published: Whether to have the paper's numbers for the same tasks, splits and horizons too, in
+            rows with the preset "published" and two columns more, "source" and "note". They have means and
+            standard deviations only.
 
     Returns:
         A row for each task, model, preset and horizon, with the columns of ``leaderboard.csv``.
 
     Raises:
         ResultsError: If there is no such table, or it cannot be read.
+        UnknownNameError: If there is no such task or metric.
+        ConfigError: If no run was scored at one of the horizons.
     """
-    return aggregate(read_runs(ResultsFolder(Path(results)).runs_csv), reference_model)
+    tasks, metrics = ([value] if isinstance(value, str) else list(value) for value in (task, metric))
+    view = LeaderboardView(
+        tasks={get_task(name).name for name in tasks} or None,
+        horizons=[horizon] if isinstance(horizon, int) else list(horizon),
+        metrics=tuple(map(find_metric, metrics)),
+        with_published=with_published,
+    )
+    rows = read_leaderboard(ResultsFolder(Path(results)).runs_csv, reference_model, view)
+    return leaderboard_frame(rows, view)
 
 
 def _check_folder(what: str, folder: Path) -> None:

@@ -19,7 +19,7 @@ from sen_bench.system import Terminal, WorkStatus, plugins
 from tests.support.commands import done, refused
 from tests.support.fake_worlds import DRIFT
 from tests.support.plugins import TASK, forget, install
-from tests.support.rows import leaderboard_of, make_seed
+from tests.support.rows import leaderboard_rows, make_seed
 
 # Sets the title, clears the screen, writes in red; and forges a line and hides the rest of one.
 ORDERS = "\x1b]0;owned\x07\x1b[2J\x1b[31m"
@@ -124,9 +124,9 @@ def test_findings_about_a_world() -> None:
 
 
 def test_free_text_of_tables() -> None:
-    leaderboard = leaderboard_of([make_seed(0), make_seed(1, model="none")])
-    leaderboard["devices"] = [ORDERS, FORGED]
-    leaderboard["model"] = FORGED
+    leaderboard = leaderboard_rows([make_seed(0), make_seed(1, model="none")])
+    for row, device in zip(leaderboard, (ORDERS, FORGED), strict=True):
+        row |= {"devices": device, "model": FORGED}
     harmless(format_table(leaderboard, iqm=False))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sen_bench.results.csv_tables import frame_of
-from sen_bench.results.leaderboard import aggregate
+from sen_bench.results.leaderboard import Record, aggregate, aggregate_rows
 from sen_bench.results.rows import RunRow
 
 DEFAULTS: dict[str, Any] = {
@@ -86,3 +86,7 @@ def make_rivals(**sen: Any) -> list[RunRow]:
 
 def leaderboard_of(rows: Sequence[RunRow]) -> pd.DataFrame:
     return aggregate(frame_of(rows, RunRow), reference_model)
+
+
+def leaderboard_rows(rows: Sequence[RunRow]) -> list[Record]:
+    return aggregate_rows((row.model_dump() for row in rows), reference_model)
