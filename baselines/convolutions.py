@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines.model import full_precision
 from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.products import Convolution
 
 
 def convolution(
@@ -20,7 +21,7 @@ def convolution(
     stride: int = 1,
     padding: int = 1,
     dilation: int = 1,
-) -> nn.Conv2d:
+) -> Convolution:
     """A convolution with Xavier-uniform weights and biases 0 (paper, section 3).
 
     Args:
@@ -31,7 +32,7 @@ def convolution(
         padding: Zeros on every side.
         dilation: Pixels from one point of the kernel to the next.
     """
-    layer = nn.Conv2d(
+    layer = Convolution(
         in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation
     )
     nn.init.xavier_uniform_(layer.weight)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sen_bench.baselines import e2cnn_compat
 from sen_bench.baselines.model import default_dtype, full_precision
 from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.products import convolve
 from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Group
 
@@ -196,9 +197,7 @@ class SteerableConvolution(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             kernel = self._kernel().contiguous(memory_format=torch.channels_last)
             bias = torch.outer(self.bias_basis, self.bias).flatten()
-        return nn.functional.conv2d(
-            x, kernel, bias, stride=self.stride, padding=self.padding, dilation=self.dilation
-        )
+        return convolve(x, kernel, bias, stride=self.stride, padding=self.padding, dilation=self.dilation)
 
     def _kernel(self) -> Tensor:
         """The kernel as a sum over the basis, `[channels out, channels in, k, k]`."""

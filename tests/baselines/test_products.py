@@ -1,0 +1,93 @@
+"""Convolutions done as products: the numbers of PyTorch's convolution, and chosen where meant to be."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sen_bench.baselines.products import KERNEL_PER_OUTPUT, Convolution, convolve
+
+
+def both(
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    **geometry: int,
+) -> list[list[Tensor]]:
+    """Result and gradients as a product and as a convolution, float64."""
+    results = []
+    for threshold in (0, 10**9):
+        torch.manual_seed(0)
+        sizes = (shape, kernel_shape, kernel_shape[:1])
+        x, kernel, bias = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes)
+        with monkeypatch.context() as patch:
+            patch.setattr("sen_bench.baselines.products.KERNEL_PER_OUTPUT", threshold)
+            result = convolve(x, kernel, bias, **geometry)
+        results.append([result, *torch.autograd.grad(result.square().sum(), (x, kernel, bias))])
+    return results
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "stride", "padding", "dilation"),
+    [
+        case
+        for case in itertools.product((2, 5, 9), (1, 3), (1, 2), (0, 1, 2), (1, 2))
+        if case[0] + 2 * case[3] >= case[4] * (case[1] - 1) + 1
+    ],
+)
+def test_a_product_is_the_convolution(
+    monkeypatch: pytest.MonkeyPatch, side: int, size: int, stride: int, padding: int, dilation: int
+) -> None:
+    product, convolution = both(
+        monkeypatch,
+        (3, 4, side, side + 1),
+        (5, 4, size, size),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+    )
+    for mine, theirs in zip(product, convolution, strict=True):
+        assert mine.shape == theirs.shape
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def products_seen(layer: nn.Module, x: Tensor) -> bool:
+    """Whether a layer multiplies matrices, by what the profiler sees."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        layer(x)
+    names = {event.key for event in profile.key_averages()}
+    assert ("aten::conv2d" in names) != ("aten::linear" in names)
+    return "aten::linear" in names
+
+
+def test_a_product_is_chosen_where_weights_outnumber_positions() -> None:
+    layer = Convolution(16, 64, 3, padding=1)
+    most = layer.weight.numel() // KERNEL_PER_OUTPUT
+    assert products_seen(layer, torch.zeros(most, 16, 1, 1))
+    assert not products_seen(layer, torch.zeros(most + 1, 16, 1, 1))
+    # A stride leaves fewer positions.
+    assert not products_seen(layer, torch.zeros(1, 16, 3, 4))
+    assert products_seen(Convolution(16, 64, 3, padding=1, stride=2), torch.zeros(1, 16, 3, 4))
+
+
+def test_under_autocast_it_is_as_narrow_as_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Convolution(8, 16, 3, padding=1)
+    x = torch.randn(2, 8, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16), monkeypatch.context() as patch:
+        theirs = layer(x)
+        patch.setattr("sen_bench.baselines.products.KERNEL_PER_OUTPUT", 0)
+        mine = layer(x)
+    assert mine.dtype == theirs.dtype == torch.bfloat16
+    assert mine.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02)
+
+
+def test_without_bias() -> None:
+    x, kernel = torch.randn(1, 3, 2, 2), torch.randn(400, 3, 3, 3)
+    assert kernel.numel() > KERNEL_PER_OUTPUT * 4
+    torch.testing.assert_close(
+        convolve(x, kernel, None, padding=1), nn.functional.conv2d(x, kernel, padding=1)
+    )
