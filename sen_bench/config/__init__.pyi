@@ -7,8 +7,11 @@ from .problems import setting_problem as setting_problem
 from .settings import DEFAULT_HORIZONS as DEFAULT_HORIZONS
 from .settings import SEED_LIMIT as SEED_LIMIT
 from .settings import EvaluationConfig as EvaluationConfig
+from .settings import LossForm as LossForm
 from .settings import ModelOption as ModelOption
 from .settings import ModelOptions as ModelOptions
+from .settings import Negatives as Negatives
+from .settings import RateFactors as RateFactors
 from .settings import RunConfig as RunConfig
 from .settings import Schedule as Schedule
 from .settings import TrainingConfig as TrainingConfig

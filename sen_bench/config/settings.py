@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
 Schedule = Literal["constant", "cosine"]
+LossForm = Literal["public", "text"]
 
 ModelOption = bool | int | float | str | list[bool | int | float | str]
 
@@ -23,6 +25,11 @@ BatchSize = Annotated[int, Field(ge=2, le=_LARGEST, strict=True)]
 
 # Not strict, because keys of TOML are text.
 LaterEpoch = Annotated[int, Field(ge=2, le=_LARGEST)]
+
+Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+# A larger factor must be a slip.
+RateFactor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 DEFAULT_HORIZONS = (1, 5, 10)
 """Steps ahead at which grid worlds are scored; the paper's tables show 10."""
@@ -54,6 +61,55 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Negatives(_Strict):
+    """What the negative term of the loss compares with. The defaults are the paper's.
+
+    Attributes:
+        same_episode: The share of the negatives in a batch that are other frames of the sample's own episode,
+            drawn from all but the two frames of its transition [ours, after Biza, van der Pol and Kipf 2021].
+            The others are other samples of the batch.
+        margin_other: The margin of those others; that of negatives of the same episode is the ``hinge`` of
+            the training. None: the same.
+    """
+
+    same_episode: Annotated[float, Field(ge=0, le=1)] = 0.0
+    margin_other: Margin | None = None
+
+    @model_validator(mode="after")
+    def _margin_is_used(self) -> Self:
+        if self.margin_other is not None and not 0 < self.same_episode < 1:
+            raise ValueError(
+                "margin_other needs a same_episode between 0 and 1; where all negatives are of one kind,"
+                " hinge is their margin"
+            )
+        return self
+
+    def count_in(self, batch: int) -> int:
+        """How many negatives of a batch of this size are of the same episode."""
+        return round(self.same_episode * batch)
+
+
+class RateFactors(_Strict):
+    """What the learning rate is multiplied by in the parts of a model [ours]; T always has the rate itself.
+
+    Attributes:
+        embedding: In the embedding network S, the part of the model that is called ``embedding``.
+        encoder: In the encoder E, the part that is called ``encoder``.
+    """
+
+    embedding: RateFactor = 1.0
+    encoder: RateFactor = 1.0
+
+
+_SettingT = TypeVar("_SettingT")
+
+
+def _in_epoch(epoch: int, first: _SettingT, later: Mapping[int, _SettingT]) -> _SettingT:
+    """A setting in an epoch, counted from 1, of its first value and those that begin with later epochs."""
+    begun = [number for number in later if number <= epoch]
+    return later[max(begun)] if begun else first
+
+
 class TrainingConfig(_Strict):
     """How a model is trained. The defaults are the paper's.
 
@@ -64,7 +120,13 @@ class TrainingConfig(_Strict):
         learning_rate: The learning rate of Adam at the start.
         schedule: What becomes of the learning rate: ``constant``, as in the paper, or ``cosine``, half a wave
             down to 0 at the end of the last epoch [ours].
+        learning_rate_of: What the learning rate is multiplied by in parts of the model [ours].
+        learning_rate_of_from_epoch: The same from an epoch on, by the number of that epoch [ours].
         hinge: Margin of the negative term of the loss.
+        loss: What the negative term compares negatives with: ``public``, the latent z of the observation, as
+            in the public code; ``text``, the prediction z + T(z, a), as in the paper's text.
+        negatives: What is compared.
+        negatives_from_epoch: The same from an epoch on, by the number of that epoch [ours].
         shuffle_buffer: Transitions that are in memory and shuffled at a time, in whole blocks of the stored
             dataset and at least one of them, where the data is streamed [ours]. None: all of it is in memory
             and shuffled as a whole, as in the paper.
@@ -77,15 +139,58 @@ class TrainingConfig(_Strict):
     batch_size_from_epoch: dict[LaterEpoch, BatchSize] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-4
     schedule: Schedule = "constant"
-    hinge: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    learning_rate_of: RateFactors = RateFactors()
+    learning_rate_of_from_epoch: dict[LaterEpoch, RateFactors] = Field(default_factory=dict)
+    hinge: Margin = 1.0
+    loss: LossForm = "public"
+    negatives: Negatives = Negatives()
+    negatives_from_epoch: dict[LaterEpoch, Negatives] = Field(default_factory=dict)
     shuffle_buffer: Count | None = None
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
 
     def batch_size_in(self, epoch: int) -> int:
         """Samples in a batch of an epoch, counted from 1."""
-        begun = [first for first in self.batch_size_from_epoch if first <= epoch]
-        return self.batch_size_from_epoch[max(begun)] if begun else self.batch_size
+        return _in_epoch(epoch, self.batch_size, self.batch_size_from_epoch)
+
+    def rate_factors_in(self, epoch: int) -> RateFactors:
+        """The factors of the learning rate in an epoch, counted from 1."""
+        return _in_epoch(epoch, self.learning_rate_of, self.learning_rate_of_from_epoch)
+
+    def negatives_in(self, epoch: int) -> Negatives:
+        """The negatives of an epoch, counted from 1."""
+        return _in_epoch(epoch, self.negatives, self.negatives_from_epoch)
+
+    def resting_loss_in(self, epoch: int) -> float:
+        """The loss of equal latents in an epoch, counted from 1: the mean margin of its negatives."""
+        negatives = self.negatives_in(epoch)
+        if negatives.margin_other is None:
+            return self.hinge
+        return negatives.same_episode * self.hinge + (1 - negatives.same_episode) * negatives.margin_other
+
+    @property
+    def parts_with_rates(self) -> tuple[str, ...]:
+        """The parts of the model that have a learning rate of their own in some epoch."""
+        factors = (self.learning_rate_of, *self.learning_rate_of_from_epoch.values())
+        return tuple(part for part in RateFactors.model_fields if any(getattr(f, part) != 1 for f in factors))
+
+    @property
+    def has_same_episode_negatives(self) -> bool:
+        """Whether there are negatives of the same episode in some epoch."""
+        return any(n.same_episode > 0 for n in (self.negatives, *self.negatives_from_epoch.values()))
+
+
+_YOUNGER: Final = (
+    "batch_size_from_epoch",
+    "learning_rate_of",
+    "learning_rate_of_from_epoch",
+    "loss",
+    "negatives",
+    "negatives_from_epoch",
+    "schedule",
+    "shuffle_buffer",
+)
+"""Settings of training that the first result rows did not have."""
 
 
 class EvaluationConfig(_Strict):
@@ -144,12 +249,10 @@ class RunConfig(_Strict):
     def _settings(self) -> dict[str, Any]:
         """All settings as JSON; those younger than the first result rows only if they differ from then."""
         settings = self.model_dump(mode="json")
-        if self.training.schedule == "constant":
-            del settings["training"]["schedule"]
-        if not self.training.batch_size_from_epoch:
-            del settings["training"]["batch_size_from_epoch"]
-        if self.training.shuffle_buffer is None:
-            del settings["training"]["shuffle_buffer"]
+        defaults = TrainingConfig()
+        for name in _YOUNGER:
+            if getattr(self.training, name) == getattr(defaults, name):
+                del settings["training"][name]
         if self.model_code is None:
             del settings["model_code"]
         return settings

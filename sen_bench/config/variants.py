@@ -29,8 +29,14 @@ _PARTS: Final = ("training", "evaluation", "models", "data")
 _LONGEST: Final = 80
 _KEY: Final = re.compile(r"[a-z0-9_-]+")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]*")
-# Settings that are tables, given as a whole.
-_TABLES: Final = frozenset({("training", "batch_size_from_epoch")})
+# Settings that are tables, which may be given as a whole, and how one is written.
+_TABLES: Final = {
+    ("training", "batch_size_from_epoch"): "{8=1024}, with numbers of epochs as keys",
+    ("training", "learning_rate_of"): "{embedding=0.3, encoder=0.3}",
+    ("training", "learning_rate_of_from_epoch"): "{8={embedding=0.3}}, with numbers of epochs as keys",
+    ("training", "negatives"): "{same_episode=0.5, margin_other=8}",
+    ("training", "negatives_from_epoch"): "{8={same_episode=0.5}}, with numbers of epochs as keys",
+}
 _NO_WORDS: Final = frozenset({"true", "false", "none", "nan", "inf"})
 
 Settings = Mapping[str, Any]
@@ -229,7 +235,7 @@ def _put(tree: dict[str, Any], path: _Path, value: Any, name: str) -> None:  # n
             raise ConfigError(f"{name!r}: {section!r} is a setting and has none inside")
     if path in _TABLES:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{name}: write a table such as {{8=1024}}, with numbers of epochs as keys")
+            raise ConfigError(f"{name}: write a table such as {_TABLES[path]}")
     elif isinstance(value, Mapping) or isinstance(tree.get(last), dict):
         raise ConfigError(f"{name!r} is a section of settings, not a setting; set each by its own name")
     tree[last] = value

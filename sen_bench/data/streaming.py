@@ -71,10 +71,10 @@ class StreamedTransitions:
         self.device = device
         self._dataset = dataset
         array = dataset.array(_FRAMES)
-        self._episodes, self._steps = dataset.episodes, dataset.horizon
+        self._episodes, self.steps = dataset.episodes, dataset.horizon
         self._rows = dataset.block_rows(_FRAMES)
         self._blocks = -(-self._episodes // self._rows)
-        self._window_blocks = min(max(1, buffer // (self._rows * self._steps)), self._blocks)
+        self._window_blocks = min(max(1, buffer // (self._rows * self.steps)), self._blocks)
         self._actions = torch.from_numpy(dataset.load("action")).to(device)
         rows = min(self._window_blocks * self._rows, self._episodes)
         self._slots = [
@@ -98,7 +98,7 @@ class StreamedTransitions:
 
     def __len__(self) -> int:
         """How many transitions there are: episodes × steps."""
-        return self._episodes * self._steps
+        return self._episodes * self.steps
 
     def order(self, generator: torch.Generator, *, following: torch.Generator | None = None) -> Tensor:
         """Draws the order of an epoch, which :meth:`batch` must follow from now on.
@@ -136,21 +136,42 @@ class StreamedTransitions:
             DatasetError: If a file is gone or damaged.
             ValueError: If they come before those asked for last.
         """
-        block = torch.div(index, self._rows * self._steps, rounding_mode="floor")
+        return self._gathered(index, None)
+
+    def batch_with_negatives(self, index: Tensor, later: Tensor) -> Batch:
+        """Gathers transitions, and other observations of the episodes of the first of them.
+
+        Args:
+            index: int64 ``[B]`` on the CPU, as for :meth:`batch`.
+            later: int64 ``[n]`` on the CPU; see `Transitions.observations`.
+
+        Raises:
+            DatasetError: If a file is gone or damaged.
+            ValueError: If they come before those asked for last.
+        """
+        return self._gathered(index, later)
+
+    def _gathered(self, index: Tensor, later: Tensor | None) -> Batch:
+        """Transitions of any number of windows; whole episodes are in one, and so are their negatives."""
+        block = torch.div(index, self._rows * self.steps, rounding_mode="floor")
         numbers, counts = torch.unique_consecutive(self._window_of[block], return_counts=True)
-        sizes = counts.tolist()
-        parts = [
-            self._window(int(number)).batch(self._on_device(own + self._shift[of]))
-            for number, own, of in zip(
-                numbers, torch.split(index, sizes), torch.split(block, sizes), strict=True
-            )
-        ]
+        places = index + self._shift[block]
+        parts, begin = [], 0
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            window, place = self._window(number), self._on_device(places[begin : begin + count])
+            if later is None:
+                parts.append(window.batch(place))
+            else:
+                steps = self._on_device(later[begin : begin + count])
+                parts.append(window.batch_with_negatives(place, steps))
+            begin += count
         if len(parts) == 1:
             return parts[0]
         return Batch(
             torch.cat([part.observation for part in parts]),
             torch.cat([part.action for part in parts]),
             torch.cat([part.next_observation for part in parts]),
+            None if later is None else torch.cat([p.negative for p in parts if p.negative is not None]),
         )
 
     def _on_device(self, index: Tensor) -> Tensor:
@@ -188,7 +209,7 @@ class StreamedTransitions:
         parts = []
         for block in window:
             episodes = self._episodes_of(block)
-            parts.append(torch.arange(episodes.start * self._steps, episodes.stop * self._steps))
+            parts.append(torch.arange(episodes.start * self.steps, episodes.stop * self.steps))
         index = torch.cat(parts)
         return index[torch.randperm(len(index), generator=generator)]
 
@@ -200,8 +221,8 @@ class StreamedTransitions:
             for block in window:
                 episodes = self._episodes_of(block)
                 window_of[block] = number
-                shift[block] = place - episodes.start * self._steps
-                place += len(episodes) * self._steps
+                shift[block] = place - episodes.start * self.steps
+                place += len(episodes) * self.steps
         return window_of, shift
 
     def _window(self, number: int) -> Transitions:

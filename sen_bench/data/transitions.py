@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +21,14 @@ class Batch:
         observation: float32 ``[B, C, H, W]`` in [0, 1].
         action: ``[B, …]`` as stored.
         next_observation: float32 ``[B, C, H, W]``.
+        negative: float32 ``[n, C, H, W]``, of each of the first n transitions what was observed at another
+            time of its episode, where the loss wants that; otherwise None.
     """
 
     observation: Tensor
     action: Tensor
     next_observation: Tensor
+    negative: Tensor | None = None
 
 
 class TrainingData(Protocol):
@@ -34,6 +37,10 @@ class TrainingData(Protocol):
     @property
     def device(self) -> torch.device:
         """Where batches are given."""
+
+    @property
+    def steps(self) -> int:
+        """How many transitions an episode has."""
 
     def __len__(self) -> int:
         """How many transitions there are."""
@@ -56,6 +63,15 @@ class TrainingData(Protocol):
 
         Args:
             index: int64 ``[B]``, the next ones of the order.
+        """
+
+    def batch_with_negatives(self, index: Tensor, later: Tensor) -> Batch:
+        """Gathers transitions, and other observations of the episodes of the first of them.
+
+        Args:
+            index: int64 ``[B]``, the next ones of the order.
+            later: int64 ``[n]`` on the same device, n ≤ B; how many steps after the observation of a
+                transition its negative was observed, or before it if less than 0.
         """
 
 
@@ -109,6 +125,11 @@ class Transitions:
         return self._actions.shape[0] * self._actions.shape[1]
 
     @property
+    def steps(self) -> int:
+        """How many transitions an episode has."""
+        return self._actions.shape[1]
+
+    @property
     def device(self) -> torch.device:
         """Where the transitions are."""
         return self._frames.device
@@ -137,18 +158,29 @@ class Transitions:
             self.observations(index, later=1),
         )
 
-    def observations(self, index: Tensor, *, later: int = 0) -> Tensor:
-        """What a model is shown before a transition, or, with ``later`` = 1, one step later.
+    def batch_with_negatives(self, index: Tensor, later: Tensor) -> Batch:
+        """Gathers transitions, and other observations of the episodes of the first of them.
 
         Args:
             index: int64 ``[B]``, as for :meth:`batch`.
-            later: 0 or 1.
+            later: int64 ``[n]``, as for :meth:`observations`.
+        """
+        return replace(self.batch(index), negative=self.observations(index[: len(later)], later=later))
+
+    def observations(self, index: Tensor, *, later: int | Tensor = 0) -> Tensor:
+        """What a model is shown before a transition, or some steps of its episode later.
+
+        Args:
+            index: int64 ``[B]``, as for :meth:`batch`.
+            later: How many steps later; for each its own, int64 ``[B]``. Less than 0: earlier.
 
         Returns:
             float32 ``[B, C, H, W]`` in [0, 1].
         """
         index = index.to(self.device)
-        episode = torch.div(index, self._actions.shape[1], rounding_mode="floor")
+        if isinstance(later, Tensor):
+            later = later.to(self.device)
+        episode = torch.div(index, self.steps, rounding_mode="floor")
         first = index + self._stack * episode + later
         return _pixels(_stacked(self._frames.flatten(0, 1), first, self._stack))
 

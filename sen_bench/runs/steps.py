@@ -77,7 +77,8 @@ def check_run(run: Run) -> None:
     """Refuses a run that cannot be done, before anything is done for it.
 
     Raises:
-        ConfigError: If there is too little data to train on, or to score on.
+        ConfigError: If there is too little data to train on, or to score on, or its episodes are too short
+            for what is asked of their negatives.
         DatasetError: If something else lies where its data belongs.
     """
     trained, scored = (run.data.recipe(split) for split in run.splits)
@@ -86,6 +87,11 @@ def check_run(run: Run) -> None:
         raise ConfigError(
             f"{asked} one transition in data.{run.config.train_split}; training needs at least 2, as a"
             " negative is another sample of the batch"
+        )
+    if run.config.training.has_same_episode_negatives and trained.horizon < 2:
+        raise ConfigError(
+            f"{asked} negatives of the same episode, but episodes of {run.config.train_split} have one step"
+            " and no frames but the two of their transition; set training.negatives.same_episode to 0"
         )
     if scored.episodes < 2:
         raise ConfigError(f"{asked} one episode in data.eval; ranking its predictions needs at least 2")

@@ -18,7 +18,8 @@ class CollapseDetector:
     """Watches the loss of every step.
 
     Args:
-        hinge: The margin of the loss.
+        hinge: The margin of the loss, which is what the loss of equal latents rests at; the mean one where
+            negatives have several.
         patience: How many collapsed steps in a row make a collapse.
         streak: Collapsed steps in a row so far (kept in checkpoints).
         collapsed: Whether the model is collapsed now (kept in checkpoints).

@@ -20,11 +20,12 @@ from sen_bench.system import Progress, Status, seeded
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog, read_metrics, writing
 from sen_bench.training.profile import Stages
+from sen_bench.training.rates import parameter_groups, set_learning_rates
 
 #: Losses are fetched from the device once every so many steps, because fetching waits for it.
 FETCH_EVERY = 10
 
-_INIT, _ORDER, _MODEL = 0, 1, 2
+_INIT, _ORDER, _MODEL, _NEGATIVES = 0, 1, 2, 3
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -116,9 +117,8 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self.step = 0
         self.stopped = False
         self.network = build_seeded(self._build, self._device, seed=self._seed, attempt=attempt)
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=self._config.learning_rate, fused=True
-        )
+        groups = parameter_groups(self.network, self._config.parts_with_rates)
+        self.optimizer = torch.optim.Adam(groups, lr=self._config.learning_rate, fused=True)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes back to a checkpoint.
@@ -195,6 +195,11 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """What the order of an epoch of this attempt is drawn from, and then its permutations."""
         return torch.Generator().manual_seed(_derive(self._seed, self.attempt, _ORDER, epoch))
 
+    @property
+    def negatives_generator(self) -> torch.Generator:
+        """What is drawn from for the negatives of the epoch that is next or under way."""
+        return torch.Generator().manual_seed(_derive(self._seed, self.attempt, _NEGATIVES, self.epoch))
+
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint."""
         started = time.perf_counter()
@@ -235,19 +240,14 @@ class EpochTraining(ABC, Generic[NetworkT]):
                 with self._stages.stage("data"):
                     batch = next(batches, None)
                 if batch is not None:  # a last batch of one sample is left out
-                    self._set_learning_rate((self.epoch + (done - 1) / steps) / self._config.epochs)
+                    share = (self.epoch + (done - 1) / steps) / self._config.epochs
+                    set_learning_rates(self.optimizer, self._config, epoch=self.epoch + 1, share=share)
                     waiting.append((self._train_step(*batch), len(batch[0])))
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
                     losses += self._take_in(waiting, log)
                     waiting.clear()
                     self._progress.status(self._status(done, steps, losses[-FETCH_EVERY:]))
         return losses
-
-    def _set_learning_rate(self, share: float) -> None:
-        """Sets the learning rate for a step, from the share of all steps that lie before it."""
-        if self._config.schedule == "cosine":
-            for group in self.optimizer.param_groups:
-                group["lr"] = self._config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
     def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
         """One optimiser step; its terms, ``[len(terms)]``, still on the device."""

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sen_bench.baselines import WorldModel
-from sen_bench.config import TrainingConfig
-from sen_bench.data import TrainingData
+from sen_bench.config import Negatives, TrainingConfig
+from sen_bench.data import Batch, TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.system import QUIET, Progress, seeded
 from sen_bench.training.checkpoint import Checkpoint
@@ -22,6 +23,7 @@ from sen_bench.training.compilation import compile_errors, compiled_loss
 from sen_bench.training.epochs import EpochTraining
 from sen_bench.training.log import MetricsLog
 from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
+from sen_bench.training.negatives import other_steps
 from sen_bench.training.profile import Stages
 
 #: How often training is restarted at most with ``on_collapse = "restart"``.
@@ -90,7 +92,8 @@ def train(
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
         CompileError: If the loss of this model cannot be compiled, or nothing can on this machine.
-        ConfigError: If there are fewer than two transitions, or TensorBoard is missing.
+        ConfigError: If there are fewer than two transitions, TensorBoard is missing, the model lacks a part
+            that is to have a learning rate of its own, or episodes are too short for negatives of their own.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
         ExtensionError: If the model gives tensors of other shapes or types than it should, or its transition
             changes latents in place.
@@ -99,6 +102,11 @@ def train(
     if len(transitions) < 2:
         raise ConfigError(
             "training needs at least two transitions; a negative is another sample of the batch"
+        )
+    if config.has_same_episode_negatives and transitions.steps < 2:
+        raise ConfigError(
+            "training.negatives: episodes of one step have no frames but the two of their transition, so no"
+            " negatives of the same episode; set same_episode to 0"
         )
     run = _ContrastiveTraining(
         build,
@@ -161,7 +169,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
-        self._compiled_loss: tuple[int, LossFunction] | None = None
+        self._compiled_loss: tuple[tuple[int, Negatives], LossFunction] | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -180,6 +188,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint; or, after a collapse, does what the settings say."""
+        self._detector.hinge = self._config.resting_loss_in(self.epoch + 1)
         try:
             super().train_epoch(log)
         except _Collapsed:
@@ -194,27 +203,45 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
             self.save(log)
 
     def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:
-        return self._transitions.order(generator, following=following)
+        order = self._transitions.order(generator, following=following)
+        if self._negatives.same_episode:
+            steps = other_steps(len(order), self._transitions.steps, self.negatives_generator)
+            self._later = steps.to(order.device)
+        return order
+
+    @property
+    def _negatives(self) -> Negatives:
+        """What the negatives are in the epoch that is next or under way."""
+        return self._config.negatives_in(self.epoch + 1)
+
+    def _batch(self, index: Tensor) -> Batch:
+        """The transitions of a batch, with other frames of the episodes of the first ones, if it has any."""
+        if not self._negatives.same_episode:
+            return self._transitions.batch(index)
+        later = self._later[index[: self._negatives.count_in(len(index))]]
+        return self._transitions.batch_with_negatives(index, later)
 
     def measure(self, index: Tensor, permutation: Tensor) -> LossTerms:
         with self._stages.stage("data"):
-            batch = self._transitions.batch(index)
-        hinge, dtype = self._config.hinge, _DTYPES[self._config.precision]
+            batch = self._batch(index)
+        of_loss: dict[str, Any] = {
+            "hinge": self._config.hinge,
+            "dtype": _DTYPES[self._config.precision],
+            "form": self._config.loss,
+            "margin_other": self._negatives.margin_other,
+        }
         # The last batch of an epoch may be smaller; compiling for it would cost more than it saves.
         if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
-            if self._compiled_loss is None or self._compiled_loss[0] != len(index):
+            form = len(index), self._negatives
+            if self._compiled_loss is None or self._compiled_loss[0] != form:
                 # Compiled code counts no changes in place, and hides what is wrong with a model's tensors.
                 with torch.no_grad(), seeded(0, self._device):
-                    contrastive_loss(
-                        copy.deepcopy(self.network), batch, permutation, hinge=hinge, dtype=dtype
-                    )
+                    contrastive_loss(copy.deepcopy(self.network), batch, permutation, **of_loss)
                 self._progress.message("compiling; the first step takes about a minute")
-                self._compiled_loss = len(index), compiled_loss()
+                self._compiled_loss = form, compiled_loss()
             with self._stages.stage("forward"):
-                return self._compiled_loss[1](self.network, batch, permutation, hinge=hinge, dtype=dtype)
-        return contrastive_loss(
-            self.network, batch, permutation, hinge=hinge, dtype=dtype, stage=self._stages.stage
-        )
+                return self._compiled_loss[1](self.network, batch, permutation, **of_loss)
+        return contrastive_loss(self.network, batch, permutation, **of_loss, stage=self._stages.stage)
 
     def watch(self, row: list[float], log: MetricsLog) -> None:
         super().watch(row, log)
@@ -231,7 +258,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
             return
         self._progress.message(
             f"COLLAPSED at step {self.step} (epoch {self.epoch + 1}): all latents are equal"
-            f" and the loss rests at the margin {self._config.hinge:g}"
+            f" and the loss rests at the margin {self._detector.hinge:g}"
         )
         action = self._config.on_collapse
         if action == "stop" or (action == "restart" and self.attempt < MAX_RESTARTS):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines import CheckedModel, WorldModel
+from sen_bench.config import LossForm
 from sen_bench.data import Batch
 from sen_bench.errors import ExtensionError
 
@@ -20,8 +21,8 @@ class LossTerms(NamedTuple):
     Attributes:
         total: What is minimised: ``positive`` + ``negative``.
         positive: Mean energy between the predicted and the true next latent.
-        negative: Mean amount by which the energy to a random other latent falls short of the margin.
-        separation: Mean energy to a random other latent; 0 when all latents are equal.
+        negative: Mean amount by which the energy to a negative falls short of its margin.
+        separation: Mean energy of a latent to that of its negative; 0 when all latents are equal.
     """
 
     total: Tensor
@@ -38,7 +39,15 @@ class LossFunction(Protocol):
     """`contrastive_loss`, as it is or compiled."""
 
     def __call__(
-        self, model: WorldModel, batch: Batch, permutation: Tensor, *, hinge: float, dtype: torch.dtype
+        self,
+        model: WorldModel,
+        batch: Batch,
+        permutation: Tensor,
+        *,
+        hinge: float,
+        dtype: torch.dtype,
+        form: LossForm = "public",
+        margin_other: float | None = None,
     ) -> LossTerms:
         """The loss of a batch."""
 
@@ -54,6 +63,8 @@ def contrastive_loss(
     *,
     hinge: float,
     dtype: torch.dtype,
+    form: LossForm = "public",
+    margin_other: float | None = None,
     stage: Callable[[str], AbstractContextManager[object]] = _unwatched,
 ) -> LossTerms:
     """``mean d(z + T(z, a), z') + mean max(0, hinge − d(z, z̃))`` (Kipf et al. 2020, eq. 4; Park et al. 2022).
@@ -61,12 +72,16 @@ def contrastive_loss(
     The energies d are computed in the precision of the latents, which models keep at float32.
 
     Args:
-        model: The model; observation and next observation are embedded in two passes, as in the public code,
-            so that batch normalisation sees each by itself.
-        batch: B transitions.
-        permutation: int64 ``[B]``; the negative of sample i is the latent of sample ``permutation[i]``.
+        model: The model. Observation and next observation are embedded in two passes, as in the public code,
+            so that batch normalisation sees each by itself. Where the batch brings negatives, all three are
+            embedded in one: in a pass of their own, the statistics of the batch would tell them apart.
+        batch: B transitions. If it brings n negatives, these are compared with its first n samples.
+        permutation: int64 ``[B]``; the negative of any other sample i is the latent of sample
+            ``permutation[i]``.
         hinge: The margin.
         dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are.
+        form: "text" replaces d(z, z̃) by d(z + T(z, a), z̃), as the paper's text has it.
+        margin_other: The margin of negatives that are other samples; None: ``hinge``.
         stage: Is told what is being computed, "embed", "encode", "transition" or "loss".
 
     Raises:
@@ -75,13 +90,7 @@ def contrastive_loss(
     """
     checked = CheckedModel(model)
     with torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        with stage("embed"):
-            embedding = checked.embed(batch.observation)
-            next_embedding = checked.embed(batch.next_observation)
-        with stage("encode"):
-            latent = checked.encode(embedding)
-            changes = _changes(latent)
-            next_latent = checked.encode(next_embedding)
+        latent, next_latent, drawn, changes = _latents(checked, batch, stage)
         with stage("transition"):
             predicted = checked.transition(latent, batch.action)
     with stage("loss"):
@@ -92,9 +101,37 @@ def contrastive_loss(
                 " likely in `transition` (z += …, or a layer with inplace=True on its input); let it make new"
                 " tensors, as the loss compares the latents as they were"
             )
-        energy = checked.distance(latent, latent[permutation])
-        negative = (hinge - energy).clamp(min=0).mean()
-        return LossTerms(positive + negative, positive, negative, energy.mean())
+        count = 0 if drawn is None else len(drawn)
+        others = latent[permutation[count:]]
+        negatives = others if drawn is None else torch.cat([drawn, others])
+        energy = checked.distance(latent if form == "public" else predicted, negatives)
+        shortfall = ((hinge if margin_other is None else margin_other) - energy[count:]).clamp(min=0)
+        if count:
+            shortfall = torch.cat([(hinge - energy[:count]).clamp(min=0), shortfall])
+        negative = shortfall.mean()
+        separation = energy if form == "public" else checked.distance(latent, negatives)
+        return LossTerms(positive + negative, positive, negative, separation.mean())
+
+
+def _latents(
+    model: CheckedModel, batch: Batch, stage: Callable[[str], AbstractContextManager[object]]
+) -> tuple[Tensor, Tensor, Tensor | None, int]:
+    """The latents of observations, next observations and negatives, and `_changes` of the first."""
+    if batch.negative is None:
+        with stage("embed"):
+            embedding = model.embed(batch.observation)
+            next_embedding = model.embed(batch.next_observation)
+        with stage("encode"):
+            latent = model.encode(embedding)
+            changes = _changes(latent)
+            return latent, model.encode(next_embedding), None, changes
+    with stage("embed"):
+        embedding = model.embed(torch.cat([batch.observation, batch.next_observation, batch.negative]))
+    with stage("encode"):
+        latents = model.encode(embedding)
+        size = len(batch.observation)
+        latent, next_latent, drawn = latents[:size], latents[size : 2 * size], latents[2 * size :]
+        return latent, next_latent, drawn, _changes(latent)
 
 
 def _changes(tensor: Tensor) -> int:

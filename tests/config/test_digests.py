@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from sen_bench.config import load_preset
+import pytest
+
+from sen_bench.config import RunConfig, TaskPreset, TrainingConfig, load_preset
 from tests.paths import ROOT
 from tests.support.configs import config_of
 
@@ -25,6 +28,30 @@ def test_configurations_of_record_have_their_digests() -> None:
         for preset, of_preset in golden.items()
     }
     assert now == golden
+
+
+@pytest.mark.parametrize(
+    ("setting", "default", "changed"),
+    [
+        ("loss", "public", "text"),
+        ("negatives", {}, {"same_episode": 0.5}),
+        ("negatives", {"same_episode": 0}, {"same_episode": 0.5, "margin_other": 8}),
+        ("negatives_from_epoch", {}, {2: {"same_episode": 0.5}}),
+        ("learning_rate_of", {"encoder": 1}, {"encoder": 0.3}),
+        ("learning_rate_of_from_epoch", {}, {2: {"embedding": 0.3}}),
+    ],
+)
+def test_settings_of_negatives_and_of_rates_count_where_they_differ_from_the_paper(
+    setting: str, default: Any, changed: Any
+) -> None:
+    plain, same, other = (
+        config_of("rush-hour", "sen", "train", TaskPreset(training=TrainingConfig(epochs=2, **settings)))
+        for settings in ({}, {setting: default}, {setting: changed})
+    )
+    assert (same.digest, same.weights_digest) == (plain.digest, plain.weights_digest)
+    assert other.digest != plain.digest
+    assert other.weights_digest != plain.weights_digest
+    assert RunConfig.model_validate_json(other.model_dump_json()).digest == other.digest
 
 
 def _digests(preset: str, task: str, split: str, model: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sen_bench.config.presets import Preset, TaskPreset, load_preset
-from sen_bench.config.settings import TrainingConfig
+from sen_bench.config.settings import Negatives, TrainingConfig
 from sen_bench.config.values import check_seeds, parse_memory, parse_seeds
 from sen_bench.config.variants import change_training, make_variant, parse_setting, setting_path
 from sen_bench.errors import ConfigError, SenBenchError
@@ -160,6 +160,24 @@ class TestNames:
             changed = make_variant(cpu, BLOCKS, order).for_task(BLOCKS)
             assert changed.training.batch_size_from_epoch == {2: 20, 3: 30}
 
+    def test_tables_within_tables_too(self) -> None:
+        smoke, name = load_preset("smoke"), "training.negatives_from_epoch"
+        expected = "smoke+negatives_from_epoch.2.margin_other=8.0+negatives_from_epoch.2.same_episode=0.5"
+        table = {2: {"same_episode": 0.5, "margin_other": 8}}
+        for changes in (
+            {name: table},
+            dict([parse_setting(f"{name}={{2={{same_episode=0.5, margin_other=8}}}}")]),
+            {f"{name}.2.same_episode": 0.5, f"{name}.2.margin_other": 8},
+        ):
+            variant = make_variant(smoke, BLOCKS, changes)
+            assert variant.name == expected
+            training = variant.for_task(BLOCKS).training
+            assert training.negatives_in(1) == Negatives()
+            assert training.negatives_in(2) == Negatives(same_episode=0.5, margin_other=8)
+        rates = {"training.learning_rate_of": {"embedding": 0.3}}
+        assert make_variant(smoke, BLOCKS, rates).name == "smoke+learning_rate_of.embedding=0.3"
+        assert make_variant(smoke, BLOCKS, {"training.negatives": {"same_episode": 0}}) is smoke
+
     def test_names_with_commas_are_still_read(self) -> None:
         assert Preset(name="smoke+evaluation.horizons=1,5", description="", tasks={}).is_variant
 
@@ -207,6 +225,18 @@ class TestRefusals:
             ("training.batch_size_from_epoch", {2**31: 2}, "Input should be less than or equal to"),
             ("training.batch_size_from_epoch", {1: 8}, "training.batch_size_from_epoch.1"),
             ("training.batch_size_from_epoch", 8, "write a table such as {8=1024}"),
+            ("training.negatives", 0.5, "write a table such as {same_episode=0.5, margin_other=8}"),
+            ("training.negatives", {"same": 1}, "training.negatives: unknown setting 'same'; did you mean"),
+            ("training.negatives.same_episode", 1.5, "negatives.same_episode: Input should be less than or"),
+            ("training.negatives", {"margin_other": 8}, "margin_other needs a same_episode between 0 and 1"),
+            ("training.negatives_from_epoch", {1: {}}, "training.negatives_from_epoch.1"),
+            (
+                "training.learning_rate_of",
+                {"embedding": -1},
+                "learning_rate_of.embedding: Input should be gr",
+            ),
+            ("training.learning_rate_of", {"transition": 1}, "unknown setting 'transition'"),
+            ("training.loss", "mse", "training.loss: Input should be 'public' or 'text'"),
             ("training.epochs", 10**20, "training.epochs: 100000000000000000000 is too large a number"),
             ("models.sen.hidden", 10**20, "models.sen.hidden: 100000000000000000000 is too large a number"),
             ("models.sen.widths", [1, -(10**20)], "is too large a number"),

@@ -105,6 +105,27 @@ def test_batches_are_those_of_resident_data_and_each_transition_comes_once_an_ep
     assert orders[0] != orders[1]
 
 
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.mark.parametrize(("buffer", "batch_size", "count"), [(1, 5, 5), (1, 40, 20), (1000, 11, 0)])
+def test_other_frames_of_an_episode_are_streamed_with_it(
+    dataset: Dataset, buffer: int, batch_size: int, count: int, device: torch.device
+) -> None:
+    """Also where a batch reaches across windows, and its negatives end in one of them."""
+    resident = Transitions.from_dataset(dataset, device)
+    with StreamedTransitions(dataset, device, buffer=buffer) as stream:
+        assert stream.steps == resident.steps == STEPS
+        for index in torch.split(stream.order(_generator(0)), batch_size):
+            later = 2 - 3 * (index[:count] % STEPS == 2).long()  # 2 steps later, or 1 earlier
+            batch, expected = (data.batch_with_negatives(index, later) for data in (stream, resident))
+            assert batch.negative is not None
+            assert expected.negative is not None
+            assert torch.equal(batch.negative, expected.negative)
+            assert torch.equal(batch.observation, expected.observation)
+            episode, time = index[:count] // STEPS, index[:count] % STEPS + later
+            true = (STEPS + 1) * episode + time  # as `_write` fills frames
+            assert torch.equal((batch.negative[:, 0, 0, 0] * 255).round().long().cpu(), true)
+
+
 def test_frames_shown_together_are_streamed_too(tmp_path: Path) -> None:
     dataset = _write(tmp_path / "train.zarr", EPISODES, 4, frames=STEPS + 2)
     resident = Transitions.from_dataset(dataset, torch.device("cpu"))

@@ -130,6 +130,11 @@ class TestImpossible:
                 "data.train = { episodes = 1, horizon = 1 }",
                 "one transition in data.train; training needs at least 2",
             ),
+            (
+                TWO_TASKS[TWO_TASKS.index("horizon = 5") : TWO_TASKS.index("batch_size")],
+                "horizon = 1 }\ntraining = { negatives_from_epoch.2.same_episode = 0.5, epochs = 3, ",
+                "negatives of the same episode, but episodes of train have one step",
+            ),
         ],
     )
     def test_too_little_data(
