@@ -170,7 +170,7 @@ class Manifest:
                 f" {FORMAT}, version {FORMAT_VERSION}"
             )
         # Absent from datasets of development versions.
-        if content.get("files_digest", manifest.files_digest) != manifest.files_digest:
+        if "files_digest" in content and content["files_digest"] != manifest.files_digest:
             raise DatasetError(f"{where} is damaged: it contradicts itself; generate it again")
         return manifest
 

@@ -80,7 +80,7 @@ def open_dataset(place: Path | str, *, progress: Progress = QUIET) -> Dataset:
         raise DatasetError(f"{path}: the manifest belongs to another dataset; generate it again")
     _check_metadata(path, manifest, data, whole=copy is None)
     _check_attributes(path, attributes)
-    dataset = Dataset(path, attributes, manifest, copy)
+    dataset = Dataset(path, data, attributes, manifest, copy)
     try:
         _check_nodes(path, metadata)
         listed = Counter(name.rpartition("/c/")[0] for name in manifest.files)
@@ -216,21 +216,22 @@ def _check_array(path: Path, name: str, array: zarr.Array[Any], manifest: Manife
     Raises:
         DatasetError: It does not.
     """
-    grid = array.shards or array.chunks
-    chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
+    shape, chunk = array.shape, array.chunks
+    grid = array.shards or chunk
+    chunk_bytes = math.prod(chunk) * array.dtype.itemsize
     if (
         array.dtype.kind not in "buif"
         or not 0 < chunk_bytes <= _MOST_CHUNK_BYTES
-        or any(length != step for length, step in zip(array.shape[1:], grid[1:], strict=True))
+        or any(length != step for length, step in zip(shape[1:], grid[1:], strict=True))
     ):
         raise DatasetError(f"{path / name} has chunks as no dataset of this format has; generate it again")
-    count = -(-array.shape[0] // grid[0])
+    count = -(-shape[0] // grid[0])
     # A file is as large as what it holds, and a little more where that does not compress.
-    chunks = grid[0] // array.chunks[0]
+    chunks = grid[0] // chunk[0]
     most = chunks * (chunk_bytes + chunk_bytes // 128 + _CHUNK_OVERHEAD) + _FILE_OVERHEAD
     # No more are named than the manifest lists: the shape is whatever somebody wrote.
     for number in range(min(count, listed + 1)):
-        if (file := block_file(name, number, array.ndim)) not in manifest.files:
+        if (file := block_file(name, number, len(shape))) not in manifest.files:
             raise DatasetError(f"{path}: the manifest does not list {file}; generate it again")
         if manifest.files[file].size > most:
             raise DatasetError(f"{path / file} is larger than what it holds can be; generate it again")

@@ -34,15 +34,22 @@ class Dataset:
 
     Args:
         path: The folder.
-        attributes: The root attributes.
+        root: The contents of its ``zarr.json``, which are proven.
+        attributes: The root attributes that they say.
         manifest: The manifest.
         copy: What fetches its files into the folder, if it lies behind a URL.
     """
 
     def __init__(
-        self, path: Path, attributes: Mapping[str, Any], manifest: Manifest, copy: RemoteCopy | None = None
+        self,
+        path: Path,
+        root: bytes,
+        attributes: Mapping[str, Any],
+        manifest: Manifest,
+        copy: RemoteCopy | None = None,
     ) -> None:
         self.path = path
+        self._root = root
         self.attributes = attributes
         self.manifest = manifest
         self._copy = copy
@@ -138,7 +145,9 @@ class Dataset:
         """
         local = zarr.storage.LocalStore(self.path, read_only=True)
         store = WholeStore(FetchingStore(self._copy) if self._copy else local)
-        group = zarr.open_group(store, mode="r")
+        store.root = self._root
+        # Of one format, as others are looked for in files of their own.
+        group = zarr.open_group(store, mode="r", zarr_format=3)
         arrays = {
             name: node for name, node in sorted(group.members(max_depth=None)) if isinstance(node, zarr.Array)
         }

@@ -47,10 +47,12 @@ class WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
     """A store all of whose chunks are there: Zarr takes a missing one for zeros, this one for damage.
 
     Attributes:
+        root: The contents of the root's ``zarr.json``, as they were proven: that file is not read again.
         layouts: Array -> its layout; empty until the arrays are known.
         remedy: What to do where a file is damaged.
     """
 
+    root: bytes | None = None
     layouts: Mapping[str, ChunkLayout] = {}
     remedy = "generate the dataset again"
 
@@ -62,6 +64,8 @@ class WholeStore(zarr.storage.WrapperStore[zarr.storage.LocalStore]):
         Raises:
             DatasetError: A chunk is missing, or decodes to another number of bytes than it should.
         """
+        if key == "zarr.json" and self.root is not None:
+            return prototype.buffer.from_bytes(self.root)
         value = await super().get(key, prototype, byte_range)
         if value is None:
             if not key.endswith(_METADATA):

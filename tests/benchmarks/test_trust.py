@@ -63,10 +63,8 @@ def test_opening(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], No
     )
 
 
-def test_saving(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], None], tmp_path: Path) -> None:
-    """A checkpoint of 24 MB; beside it what SHA-256 alone takes, which is not to be had for less."""
-    tensors = {f"layer{number}": torch.randn(500, 1000) for number in range(12)}
-    checkpoint = Checkpoint(
+def checkpoint_of(tensors: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(
         identity={},
         epoch=1,
         attempt=0,
@@ -77,6 +75,17 @@ def test_saving(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], Non
         model=tensors,
         optimizer={},
     )
+
+
+def large_tensors() -> dict[str, Any]:
+    """24 MB."""
+    return {f"layer{number}": torch.randn(500, 1000) for number in range(12)}
+
+
+def test_saving(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], None], tmp_path: Path) -> None:
+    """A checkpoint of 24 MB; beside it what SHA-256 alone takes, which is not to be had for less."""
+    tensors = large_tensors()
+    checkpoint = checkpoint_of(tensors)
 
     def save_plain() -> None:
         buffer = io.BytesIO()
@@ -94,3 +103,19 @@ def test_saving(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], Non
     for what, least in (("saving a checkpoint", mine), ("the same, less SHA-256", mine - digest)):
         detail = f"{least * 1e3:.1f} against {plain * 1e3:.1f} ms; SHA-256 {digest * 1e3:.1f} ms"
         report_ratio(Ratio(what, plain / least, AIM, detail))
+
+
+def test_loading(benchmark: BenchmarkFixture, report_ratio: Callable[[Ratio], None], tmp_path: Path) -> None:
+    """The same checkpoint: proven before anything is read of it, as damage may crash PyTorch."""
+    path, device = tmp_path / "checkpoint.pt", torch.device("cpu")
+    checkpoint_of(large_tensors()).save(path)
+    data = path.read_bytes()
+    mine, plain, digest = compared(
+        benchmark,
+        lambda: Checkpoint.load(path, device),
+        lambda: torch.load(path, weights_only=True),
+        lambda: hashlib.sha256(data).digest(),
+    )
+    benchmark.extra_info |= {"ratio": plain / mine, "without_sha256": plain / (mine - digest)}
+    detail = f"{mine * 1e3:.1f} against {plain * 1e3:.1f} ms; SHA-256 {digest * 1e3:.1f} ms"
+    report_ratio(Ratio("loading a checkpoint", plain / mine, AIM, detail))
