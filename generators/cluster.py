@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sen_bench.cluster import SlurmOptions, Token, connected, new_token
+from sen_bench.cluster import SlurmOptions, TlsFiles, Token, connected, new_token
 from sen_bench.envs import make_world
 from sen_bench.errors import ClusterError
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe
@@ -40,13 +40,16 @@ def on_cluster(
     where: str,
     options: SlurmOptions | None = None,
     progress: Progress = QUIET,
+    *,
+    tls: TlsFiles | None = None,
 ) -> Iterator[RunShards]:
     """Connects to a cluster, and disconnects from it.
 
     Args:
-        where: The address of a Dask scheduler, "tcp://host:8786", or "slurm".
+        where: The address of a Dask scheduler, "tls://host:8786", or "slurm".
         options: What to ask SLURM for.
         progress: Is told that there is no worker yet.
+        tls: The certificates for a "tls://" address. None: those of Dask's own configuration.
 
     Yields:
         What `generate` takes as its `run`.
@@ -55,7 +58,7 @@ def on_cluster(
         ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
         MissingExtraError: Dask is not installed.
     """
-    with connected(where, options, progress.message, work="generation") as client:
+    with connected(where, options, progress.message, work="generation", tls=tls) as client:
         yield shards_on(client)
 
 

@@ -16,7 +16,7 @@ import sen_bench.runs
 import sen_bench.store
 from sen_bench.cli.describe import describe_dataset, describe_tasks
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
-from sen_bench.cluster import SlurmOptions
+from sen_bench.cluster import SlurmOptions, TlsFiles
 from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.system import Progress, Terminal
@@ -66,6 +66,7 @@ def generate_command(
     out: Path,
     where: str | None,
     slurm: Path | None,
+    tls: TlsFiles | None,
     *,
     everything: bool,
     force: bool,
@@ -82,7 +83,8 @@ def generate_command(
       sen-bench generate 3d-blocks
       sen-bench generate 2d-shapes 3d-blocks --split train-limited
       sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
-      sen-bench generate 3d-blocks --cluster tcp://10.0.0.1:8786
+      sen-bench generate 3d-blocks --cluster tls://10.0.0.1:8786 \\
+        --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
       sen-bench generate --all --cluster slurm --cluster-options slurm.toml
     """
     terminal = Terminal(quiet=quiet)
@@ -93,7 +95,7 @@ def generate_command(
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
     ]
-    with _runner(where, slurm, terminal) as run:
+    with _runner(where, slurm, tls, terminal) as run:
         for task, recipe in recipes:
             path = sen_bench.runs.dataset_path(out, task, recipe.split)
             result = sen_bench.generators.generate(
@@ -112,7 +114,9 @@ def generate_command(
 
 
 @contextmanager
-def _runner(where: str | None, options: Path | None, progress: Progress) -> Iterator[RunShards | None]:
+def _runner(
+    where: str | None, options: Path | None, tls: TlsFiles | None, progress: Progress
+) -> Iterator[RunShards | None]:
     """What makes the shards; None: worker processes on this machine."""
     if where is None:
         if options is not None:
@@ -120,7 +124,7 @@ def _runner(where: str | None, options: Path | None, progress: Progress) -> Iter
         yield None
         return
     with sen_bench.generators.on_cluster(
-        where, SlurmOptions.read(options) if options else None, progress
+        where, SlurmOptions.read(options) if options else None, progress, tls=tls
     ) as run:
         yield run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+import sen_bench.cluster
 import sen_bench.store
 from sen_bench.config import (
     EvaluationConfig,
@@ -270,7 +272,8 @@ def settings_options(command: Command) -> Command:
 
 
 def cluster_options(command: Command) -> Command:
-    """Where else the work can be done."""
+    """Where else the work can be done. The command takes ``where``, ``slurm`` and ``tls``."""
+    command = _with_tls_files(command)
     for option in reversed(
         (
             click.option(
@@ -286,10 +289,40 @@ def cluster_options(command: Command) -> Command:
                 metavar="FILE.toml",
                 help="What to ask SLURM for: jobs, cores, memory, ….",
             ),
+            *(
+                click.option(
+                    f"--tls-{name}",
+                    type=click.Path(dir_okay=False, path_type=Path),
+                    metavar="FILE.pem",
+                    help=f"For a cluster at tls://…: {what}.",
+                )
+                for name, what in (
+                    ("ca", "the certificate that has signed the scheduler's"),
+                    ("cert", "the certificate that this command shows"),
+                    ("key", "its private key"),
+                )
+            ),
         )
     ):
         command = option(command)
     return command
+
+
+def _with_tls_files(command: Command) -> Command:
+    """Hands a command one value for the three files of TLS: ``tls``, a `TlsFiles` or None."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *positional: Any,  # noqa: ANN401
+        tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        **named: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        tls = sen_bench.cluster.TlsFiles.given(named["where"], tls_ca, tls_cert, tls_key)
+        return command(*positional, tls=tls, **named)
+
+    return wrapped  # type: ignore[return-value]
 
 
 def picture_options(command: Command) -> Command:

@@ -25,7 +25,7 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import selection_of
-from sen_bench.cluster import SlurmOptions, connected
+from sen_bench.cluster import SlurmOptions, TlsFiles, connected
 from sen_bench.errors import ConfigError
 from sen_bench.system import Terminal
 from sen_bench.tasks import reference_model, task_names
@@ -67,6 +67,7 @@ def run_command(
     device: str,
     where: str | None,
     slurm: Path | None,
+    tls: TlsFiles | None,
     workers: int,
     jobs: int,
     *,
@@ -90,7 +91,8 @@ def run_command(
       sen-bench run --tasks 2d-shapes,3d-blocks --models sen,none --train-split train-limited
       sen-bench run 3d-blocks --models sen,none --seeds 0-2 --preset paper --device cuda
       sen-bench run 3d-blocks --preset smoke --set training.epochs=8 --set models.sen.hidden=64
-      sen-bench run --all --preset paper --device cuda --cluster tcp://10.0.0.1:8786
+      sen-bench run --all --preset paper --device cuda --cluster tls://10.0.0.1:8786 \\
+        --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
     """
     terminal = Terminal(quiet=quiet)
     if slurm is not None and where is None:
@@ -120,7 +122,7 @@ def run_command(
     for run in plan.done:
         terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
     how = {"alone": len(runs) == 1, "tensorboard": tensorboard, "force": force}
-    with _outcomes(plan.to_do, device, where, slurm, workers, jobs, terminal, **how) as outcomes:
+    with _outcomes(plan.to_do, device, where, slurm, tls, workers, jobs, terminal, **how) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
     results = selection.workspace.results
     if results.runs_csv.exists():
@@ -169,6 +171,7 @@ def _outcomes(
     device: str,
     where: str | None,
     slurm: Path | None,
+    tls: TlsFiles | None,
     workers: int,
     jobs: int,
     terminal: Terminal,
@@ -185,7 +188,7 @@ def _outcomes(
         options = SlurmOptions.read(slurm) if slurm else None
         # Closed whatever happens to its consumer: only then are jobs stopped, while there is a client.
         with (
-            connected(where, options, terminal.message, work="a sweep") as client,
+            connected(where, options, terminal.message, work="a sweep", tls=tls) as client,
             closing(sen_bench.sweep.on_workers(runs, client, progress=terminal, **how)) as outcomes,
         ):
             yield outcomes

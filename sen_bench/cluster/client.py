@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sen_bench._version import __version__
 from sen_bench.cluster.slurm import SlurmOptions, start_slurm
+from sen_bench.cluster.tls import TLS, TlsFiles
 from sen_bench.errors import ClusterError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SLURM = "slurm"
 # Seconds to wait for an answer from the scheduler.
 _CONNECT = 15
 # Addresses that only those can reach who are meant to.
-_SAFE = ("tls://", "inproc://")
+_SAFE = (TLS, "inproc://")
 
 
 @contextmanager
@@ -30,15 +31,17 @@ def connected(
     notice: Callable[[str], None] = lambda _line: None,
     *,
     work: str,
+    tls: TlsFiles | None = None,
 ) -> Iterator[distributed.Client]:
     """Connects to a cluster, and disconnects from it.
 
     Args:
-        where: The address of a Dask scheduler, "tls://host:8786", or "slurm". For "tls://" the certificates
-            are those of Dask's own configuration, ``distributed.comm.tls``.
+        where: The address of a Dask scheduler, "tls://host:8786", or "slurm".
         options: What to ask SLURM for.
         notice: Called with lines that a person should read, such as that there is no worker yet.
         work: What the cluster is for, as the beginning of a sentence.
+        tls: The certificates for a "tls://" address. None: those of Dask's own configuration,
+            ``distributed.comm.tls``.
 
     Raises:
         ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
@@ -64,9 +67,20 @@ def connected(
                 " can run code as you; use tls:// (see docs/clusters.md)"
             )
         try:
-            client = stack.enter_context(distributed.Client(address, timeout=_CONNECT, set_as_default=False))
-        # TypeError: of tls:// without certificates.
-        except (OSError, ValueError, TypeError) as error:
+            client = stack.enter_context(
+                distributed.Client(
+                    address,
+                    timeout=_CONNECT,
+                    set_as_default=False,
+                    security=None if tls is None else tls.security(),
+                )
+            )
+        except TypeError as error:  # no certificates
+            raise ClusterError(
+                f"{where} needs certificates: give --tls-ca, --tls-cert and --tls-key, or name them in the"
+                " configuration of Dask (see docs/clusters.md)"
+            ) from error
+        except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ClusterError(f"no Dask scheduler answers at {where} ({reason})") from error
         _check_versions(client)
