@@ -40,7 +40,8 @@ _ALL_DATASETS = 2_000_000_000
 
 _PACKAGES = (
     "torch", "numpy", "zarr", "numcodecs", "numba", "gymnasium", "mujoco", "e2cnn", "e3nn", "pandas",
-    "matplotlib", "fsspec", "h5py", "distributed", "dask-jobqueue", "aiohttp", "pybullet", "tensorboard",
+    "matplotlib", "fsspec", "h5py", "distributed", "dask-jobqueue", "aiohttp", "pybullet", "huggingface-hub",
+    "tensorboard", "wandb", "trackio", "mlflow-skinny",
 )  # fmt: skip
 
 
@@ -313,6 +314,26 @@ def _try_tensorboard() -> str:
     return "events can be written"
 
 
+def _try_wandb() -> str:
+    importlib.import_module("wandb")
+    return "runs can be logged"
+
+
+def _try_trackio() -> str:
+    importlib.import_module("trackio")
+    return "runs can be logged"
+
+
+def _try_mlflow() -> str:
+    importlib.import_module("mlflow.tracking")
+    return "runs can be logged"
+
+
+def _try_hub() -> str:
+    version = importlib.import_module("huggingface_hub").__version__
+    return f"huggingface_hub {version} can upload what is published"
+
+
 def _extra(name: str) -> str:
     return f"pip install 'sen-bench[{name}]'"
 
@@ -335,4 +356,8 @@ TRIALS: tuple[Trial, ...] = (
     Trial("optional", "HDF5 export", _try_hdf5, _extra("hdf5"), ("h5py",)),
     Trial("optional", "remote datasets", _try_remote, _extra("remote"), ("aiohttp",)),
     Trial("optional", "TensorBoard", _try_tensorboard, _extra("tensorboard"), ("tensorboard",)),
+    Trial("optional", "wandb", _try_wandb, _extra("wandb"), ("wandb",)),
+    Trial("optional", "Trackio", _try_trackio, _extra("trackio"), ("trackio",)),
+    Trial("optional", "MLflow", _try_mlflow, _extra("mlflow"), ("mlflow", "sqlalchemy", "alembic")),
+    Trial("optional", "Hugging Face Hub", _try_hub, _extra("hub"), ("huggingface_hub",)),
 )

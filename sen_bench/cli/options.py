@@ -12,6 +12,7 @@ import click
 
 import sen_bench.cluster
 import sen_bench.store
+import sen_bench.trackers
 from sen_bench.config import (
     EvaluationConfig,
     TrainingConfig,
@@ -353,8 +354,14 @@ def training_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--tensorboard", is_flag=True, help="Also write TensorBoard events into the run's folder."
+                "--log-to",
+                type=Names(),
+                multiple=True,
+                metavar="TRACKER,...",
+                help="Also log to tensorboard, wandb, trackio, mlflow, or a tracker of a plugin; each needs"
+                " the extra of its name. Nothing leaves this machine unless its own settings say so.",
             ),
+            click.option("--tensorboard", is_flag=True, help="Short for --log-to tensorboard."),
             click.option("--force", is_flag=True, help="Move an existing run aside and train again."),
             click.option(
                 "--compile/--no-compile",
@@ -368,3 +375,17 @@ def training_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def trackers_of(names: tuple[tuple[str, ...], ...], *, tensorboard: bool) -> tuple[str, ...]:
+    """The trackers that the options ask for, which can be used.
+
+    Args:
+        names: Their names, a tuple for each time that the option was given.
+        tensorboard: Whether TensorBoard is asked for by its own option.
+
+    Raises:
+        SenBenchError: If there is none of a name, or it is not installed.
+    """
+    given = [name for some in names for name in some]
+    return sen_bench.trackers.check_trackers([*given, *(["tensorboard"] if tensorboard else [])])

@@ -17,6 +17,7 @@ from sen_bench.cli.options import (
     SettingsCommand,
     run_options,
     settings_of,
+    trackers_of,
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
@@ -111,6 +112,7 @@ def _runs(task: str, device: str, **settings: Any) -> list[Run]:  # noqa: ANN401
 )
 def train_command(
     *,
+    log_to: tuple[tuple[str, ...], ...],
     tensorboard: bool,
     force: bool,
     profile: bool,
@@ -124,14 +126,16 @@ def train_command(
       sen-bench train 3d-blocks --model sen --preset cpu
       sen-bench train 3d-blocks --model sen --preset paper --device cuda --compile
       sen-bench train 3d-blocks --model sen --preset smoke --profile
+      sen-bench train 3d-blocks --model sen --preset smoke --log-to mlflow
       sen-bench train 3d-blocks --model sen --preset smoke --set training.epochs=8
     """
     terminal = Terminal(quiet=quiet)
+    trackers = trackers_of(log_to, tensorboard=tensorboard)
     for run in _runs(anew=force, **selection):
         result = sen_bench.runs.train_run(
             run,
             terminal,
-            tensorboard=tensorboard,
+            log_to=trackers,
             force=force,
             profiled=(lambda made: print_result(terminal, format_profile(made))) if profile else None,
         )

@@ -20,6 +20,7 @@ from sen_bench.cli.options import (
     available_cores,
     cluster_options,
     settings_options,
+    trackers_of,
     training_options,
     workers_option,
 )
@@ -73,6 +74,7 @@ def run_command(
     *,
     everything: bool,
     dry_run: bool,
+    log_to: tuple[tuple[str, ...], ...],
     tensorboard: bool,
     force: bool,
     quiet: bool,
@@ -93,8 +95,10 @@ def run_command(
       sen-bench run 3d-blocks --preset smoke --set training.epochs=8 --set models.sen.hidden=64
       sen-bench run --all --preset paper --device cuda --cluster tls://10.0.0.1:8786 \\
         --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
+      sen-bench run 3d-blocks --preset smoke --log-to tensorboard,wandb
     """
     terminal = Terminal(quiet=quiet)
+    trackers = trackers_of(log_to, tensorboard=tensorboard)
     if slurm is not None and where is None:
         raise ConfigError("--cluster-options needs --cluster slurm")
     if where is not None and jobs > 1:
@@ -121,7 +125,7 @@ def run_command(
         terminal.message(line)
     for run in plan.done:
         terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
-    how = {"alone": len(runs) == 1, "tensorboard": tensorboard, "force": force}
+    how: dict[str, Any] = {"alone": len(runs) == 1, "log_to": trackers, "force": force}
     with _outcomes(plan.to_do, device, where, slurm, tls, workers, jobs, terminal, **how) as outcomes:
         failed = _follow(outcomes, len(plan.to_do), terminal)
     results = selection.workspace.results
@@ -177,11 +181,11 @@ def _outcomes(
     terminal: Terminal,
     *,
     alone: bool,
-    tensorboard: bool,
+    log_to: tuple[str, ...],
     force: bool,
 ) -> Iterator[Iterator[Outcome]]:
     """What does the runs: this process, several, or a cluster."""
-    how = {"tensorboard": tensorboard, "force": force}
+    how: dict[str, Any] = {"log_to": log_to, "force": force}
     if not runs:
         yield iter(())
     elif where is not None:

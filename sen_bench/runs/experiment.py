@@ -57,6 +57,7 @@ from sen_bench.tasks import (
     resolve_model,
     run_config,
 )
+from sen_bench.trackers import check_trackers
 from sen_bench.training import CHECKPOINT_FILE, LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics
 
 _SCORES: Final = [
@@ -116,6 +117,7 @@ def run(
     data_memory: int | str | None = None,
     eval_memory: int | str | None = None,
     force: bool = False,
+    log_to: Sequence[str] = (),
     progress: Progress | bool = True,
     **training: object,
 ) -> RunResult:
@@ -144,6 +146,8 @@ def run(
         data_memory: Memory on the device for training data, in bytes or as "8GiB"; larger data is streamed.
         eval_memory: Memory on the device for evaluation.
         force: Whether to move an existing run aside and start afresh.
+        log_to: Trackers that losses go to as well: "tensorboard", "wandb", "trackio", "mlflow", or one of a
+            plugin.
         progress: True shows on stderr how it goes, False shows nothing.
         **training: Training settings in addition to the preset: ``epochs=2, learning_rate=1e-3``. Like
             `settings`.
@@ -157,6 +161,7 @@ def run(
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, not {workers}")
+    trackers = check_trackers(log_to)
     chosen = task if isinstance(task, Task) else get_task(task)
     name = model if isinstance(model, str) else _object_name(model)
     choose_models(chosen, [name])
@@ -184,7 +189,7 @@ def run(
         eval_memory=parse_memory(eval_memory),
     )
     placed = place_data(planned, parse_memory(data_memory), anew=force)
-    complete_run(placed, as_progress(progress), workers=workers, force=force)
+    complete_run(placed, as_progress(progress), workers=workers, log_to=trackers, force=force)
     rows = recorded_rows(placed).sort_values("horizon")
     with settings_restored():
         trained, _ = trained_model(placed)

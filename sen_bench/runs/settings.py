@@ -74,8 +74,14 @@ class Settings:
         Raises:
             CheckpointError: If the system refuses.
         """
+        text = json.dumps(self.contents(), indent=2) + "\n"
+        with one_line(f"cannot write {folder / CONFIG_FILE}"):
+            write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def contents(self) -> dict[str, Any]:
+        """What is written, as JSON has it."""
         sizes = self.preset.for_task(self.config.task).data
-        settings = {
+        return {
             "preset": self.preset.name,
             **({"data_name": self.preset.data_name} if self.preset.data_name else {}),
             "seed": self.seed,
@@ -83,9 +89,6 @@ class Settings:
             "data": {split: size.model_dump(mode="json") for split, size in sizes.items()},
             **self.config.model_dump(mode="json"),
         }
-        text = json.dumps(settings, indent=2) + "\n"
-        with one_line(f"cannot write {folder / CONFIG_FILE}"):
-            write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 _REMEDY = "`sen-bench train` with the settings of the run writes it anew"

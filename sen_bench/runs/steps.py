@@ -25,6 +25,7 @@ from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
 from sen_bench.system import Progress, device_name, precision_notice, settings_restored
 from sen_bench.tasks import reference_model
+from sen_bench.trackers import TrackedRun, Tracking
 from sen_bench.training import (
     LOSS_TERMS,
     METRICS_FILE,
@@ -103,7 +104,7 @@ def train_run(
     run: Run,
     progress: Progress,
     *,
-    tensorboard: bool = False,
+    log_to: tuple[str, ...] = (),
     force: bool = False,
     profiled: Callable[[Profile], None] | None = None,
 ) -> TrainingResult:
@@ -114,7 +115,7 @@ def train_run(
     Args:
         run: The run, whose training data is there.
         progress: Shows how it goes; messages are kept in the run's log too.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         force: Whether to move an existing run aside and start afresh.
         profiled: Called with a profile of a few steps, whose trace is in the folder of the run.
 
@@ -128,7 +129,7 @@ def train_run(
         run.place.begin_anew(progress)
     run.place.make()
     with RunLog(run.log, progress) as log, settings_restored():
-        return _train(run, dataset, log, tensorboard=tensorboard, profiled=profiled)
+        return _train(run, dataset, log, log_to=log_to, profiled=profiled)
 
 
 def _train(
@@ -136,7 +137,7 @@ def _train(
     dataset: Dataset,
     progress: Progress,
     *,
-    tensorboard: bool,
+    log_to: tuple[str, ...],
     profiled: Callable[[Profile], None] | None,
 ) -> TrainingResult:
     """Trains the model on a dataset, in the folder that is there."""
@@ -150,7 +151,10 @@ def _train(
         if run.begun:  # refused before the settings of the existing run are overwritten
             there = Checkpoint.load(run.checkpoint, torch.device("cpu"))
             there.check_identity(identity, run.checkpoint, remedy=OTHER_RUN)
-        Settings(run.preset, run.config, run.seed).write(run.folder)
+        settings = Settings(run.preset, run.config, run.seed)
+        settings.write(run.folder)
+        followed = TrackedRun(run.name, run.folder, run.workspace.runs, settings.contents())
+        tracking = Tracking(log_to, followed) if log_to else None
         placement = "" if run.placement is None else run.placement.reason
         for notice in (placement, precision_notice(run.device, run.config.training.precision)):
             if notice:
@@ -163,7 +167,7 @@ def _train(
             folder=run.folder,
             identity=identity,
             progress=progress,
-            tensorboard=tensorboard,
+            tracking=tracking,
             compiled=run.compiled,
             stages=profiler,
         )
@@ -285,7 +289,7 @@ def is_scored(run: Run) -> bool:
 
 
 def complete_run(
-    run: Run, progress: Progress, *, workers: int, tensorboard: bool = False, force: bool = False
+    run: Run, progress: Progress, *, workers: int, log_to: tuple[str, ...] = (), force: bool = False
 ) -> bool:
     """Does what is still to be done for a run: data, training, scores, its rows in the tables.
 
@@ -293,7 +297,7 @@ def complete_run(
         run: The run.
         progress: Shows how it goes.
         workers: Processes that generate data.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         force: Whether to train again what is already trained; the old run is moved aside.
 
     Returns:
@@ -308,21 +312,21 @@ def complete_run(
         run.data.ensure(split, workers=workers, progress=progress)
     if force:
         run.place.begin_anew(progress)
-    rows = missing_rows(run, progress, tensorboard=tensorboard, again=force)
+    rows = missing_rows(run, progress, log_to=log_to, again=force)
     if rows:
         record_run(run, rows)
     return bool(rows)
 
 
 def missing_rows(
-    run: Run, progress: Progress, *, tensorboard: bool = False, again: bool = False
+    run: Run, progress: Progress, *, log_to: tuple[str, ...] = (), again: bool = False
 ) -> list[RunRow]:
     """Trains and scores the model of a run on data that is there; leaves the tables to the caller.
 
     Args:
         run: The run.
         progress: Shows how it goes; messages are kept in the run's log too.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         again: Whether to do so even if the table of runs has its rows.
 
     Returns:
@@ -330,7 +334,7 @@ def missing_rows(
     """
     if not again and is_scored(run):
         return []
-    train_run(run, progress, tensorboard=tensorboard)
+    train_run(run, progress, log_to=log_to)
     with RunLog(run.log, progress) as log:
         return evaluate_run(run, log)
 

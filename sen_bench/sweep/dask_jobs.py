@@ -28,7 +28,12 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def on_workers(
-    runs: Sequence[Run], client: distributed.Client, *, progress: Progress, tensorboard: bool, force: bool
+    runs: Sequence[Run],
+    client: distributed.Client,
+    *,
+    progress: Progress,
+    log_to: tuple[str, ...],
+    force: bool,
 ) -> Generator[Outcome, None, None]:
     """Does runs on a cluster, and generates what they need there; writes the rows of each as it ends.
 
@@ -40,7 +45,7 @@ def on_workers(
             devices as workers know them.
         client: The connection.
         progress: Shows how it goes.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         force: Whether to train again what is already trained.
 
     Raises:
@@ -78,7 +83,7 @@ def on_workers(
                 _complete,
                 run,
                 token,
-                tensorboard=tensorboard,
+                log_to=log_to,
                 again=force,
                 key=f"sen-bench-{token.text}-{run.name}",
                 resources={"GPU": 1} if run.device.type == "cuda" else {},
@@ -162,7 +167,7 @@ class _Watched:
         yield lambda _done, _total: self._look()
 
 
-def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list[RunRow]:
+def _complete(run: Run, token: Token, *, log_to: tuple[str, ...], again: bool) -> list[RunRow]:
     """The task: trains and scores a model on a worker.
 
     Raises:
@@ -182,4 +187,4 @@ def _complete(run: Run, token: Token, *, tensorboard: bool, again: bool) -> list
         placed = replace(run, device=device)
         if placed.placement is None:
             placed = place_data(placed, None)
-        return missing_rows(placed, _Watched(token), tensorboard=tensorboard, again=again)
+        return missing_rows(placed, _Watched(token), log_to=log_to, again=again)

@@ -35,7 +35,7 @@ class MachineShare:
 
 
 def side_by_side(
-    runs: Sequence[Run], share: MachineShare, *, progress: SweepProgress, tensorboard: bool, force: bool
+    runs: Sequence[Run], share: MachineShare, *, progress: SweepProgress, log_to: tuple[str, ...], force: bool
 ) -> Generator[Outcome, None, None]:
     """Does runs in worker processes, and what they need; writes the rows of each as it ends.
 
@@ -46,13 +46,13 @@ def side_by_side(
         runs: What is to be done, the longest first.
         share: How much of the machine may be used.
         progress: Shows how it goes.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         force: Whether to train again what is already trained.
 
     Raises:
         ResultsError: If the tables cannot be written.
     """
-    crew = _Crew(runs, share, progress, tensorboard=tensorboard, force=force)
+    crew = _Crew(runs, share, progress, log_to=log_to, force=force)
     try:
         yield from crew.outcomes()
         crew.dismiss()
@@ -69,16 +69,14 @@ class _Crew:
         share: MachineShare,
         progress: SweepProgress,
         *,
-        tensorboard: bool,
+        log_to: tuple[str, ...],
         force: bool,
     ) -> None:
         self._share = share
         self._progress = progress
         self._workers: dict[int, RunWorker] = {}
         self._shown: dict[int, _Shown] = {}
-        self._queue = Queue(
-            runs, workers=share.workers, jobs=share.jobs, tensorboard=tensorboard, again=force
-        )
+        self._queue = Queue(runs, workers=share.workers, jobs=share.jobs, log_to=log_to, again=force)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Gets everything done."""

@@ -36,12 +36,12 @@ class RunOrder:
 
     Attributes:
         run: The run; its datasets are there.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         again: Whether to do so even if the table of runs has its rows.
     """
 
     run: Run
-    tensorboard: bool
+    log_to: tuple[str, ...]
     again: bool
 
 
@@ -55,15 +55,15 @@ class Queue:
         runs: What is to be done, the most urgent first.
         workers: Processes that generate data at the same time, about.
         jobs: Orders that are carried out at the same time.
-        tensorboard: As in `RunOrder`.
+        log_to: As in `RunOrder`.
         again: As in `RunOrder`.
     """
 
     def __init__(
-        self, runs: Sequence[Run], *, workers: int, jobs: int, tensorboard: bool, again: bool
+        self, runs: Sequence[Run], *, workers: int, jobs: int, log_to: tuple[str, ...], again: bool
     ) -> None:
         self._runs = list(runs)
-        self._tensorboard, self._again = tensorboard, again
+        self._log_to, self._again = log_to, again
         paths = {run.data.path(split) for run in runs for split in run.splits}
         # Rounded up: where jobs outnumber what there is to generate, or end early, no core is left idle.
         self._workers = math.ceil(workers / max(1, min(jobs, len(paths))))
@@ -80,7 +80,7 @@ class Queue:
                     return DataOrder(run, split, self._workers)
             if self._made.issuperset(paths):
                 self._runs.remove(run)
-                return RunOrder(run, self._tensorboard, self._again)
+                return RunOrder(run, self._log_to, self._again)
         return None
 
     def made(self, path: Path) -> None:

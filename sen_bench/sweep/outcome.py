@@ -26,7 +26,13 @@ class Outcome:
 
 
 def one_by_one(
-    runs: Sequence[Run], *, progress: Progress, workers: int, tensorboard: bool, force: bool, alone: bool
+    runs: Sequence[Run],
+    *,
+    progress: Progress,
+    workers: int,
+    log_to: tuple[str, ...],
+    force: bool,
+    alone: bool,
 ) -> Generator[Outcome, None, None]:
     """Does each run in this process. A run that fails does not stop the others.
 
@@ -34,7 +40,7 @@ def one_by_one(
         runs: What is to be done.
         progress: Shows how it goes.
         workers: Processes that generate data.
-        tensorboard: Whether to write TensorBoard events too.
+        log_to: The trackers that losses go to as well, by their names.
         force: Whether to train again what is already trained.
         alone: Whether no other run was asked for.
 
@@ -44,7 +50,7 @@ def one_by_one(
     """
     for run in runs:
         try:
-            new = complete_run(run, progress, workers=workers, tensorboard=tensorboard, force=force)
+            new = complete_run(run, progress, workers=workers, log_to=log_to, force=force)
             yield Outcome(run, new)
         except ResultsError:
             raise

@@ -212,7 +212,7 @@ def _carry_out(order: Order, connection: Connection) -> Answer:
                 order.run.place.begin_anew(relay)
             order.run.place.make()
             stack.enter_context(_output_to(order.run.log))
-            rows = missing_rows(order.run, relay, tensorboard=order.tensorboard, again=order.again)
+            rows = missing_rows(order.run, relay, log_to=order.log_to, again=order.again)
             return Answer(tuple(rows))
     except SenBenchError as error:
         return Answer(error=first_line(error))

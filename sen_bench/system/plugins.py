@@ -24,6 +24,9 @@ TASKS = "sen_bench.tasks"
 MODELS = "sen_bench.models"
 """Group of entry points, each a builder of a model; the entry point's name is TASK.MODEL."""
 
+TRACKERS = "sen_bench.trackers"
+"""Group of entry points, each what makes a tracker for a run; the entry point's name is the tracker's."""
+
 _OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -65,7 +68,7 @@ def plugin_names(group: str) -> list[str]:
     """The names under which installed distributions offer something, sorted; nothing is imported.
 
     Args:
-        group: `TASKS` or `MODELS`.
+        group: `TASKS`, `MODELS` or `TRACKERS`.
     """
     return sorted({point.name for point in _entry_points(group, tuple(sys.path))})
 
@@ -79,7 +82,7 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the en
     """Imports what an installed distribution offers.
 
     Args:
-        group: `TASKS` or `MODELS`.
+        group: `TASKS`, `MODELS` or `TRACKERS`.
         name: A name of `plugin_names`.
 
     Raises:
@@ -92,7 +95,7 @@ def load_plugin(group: str, name: str) -> Any:  # noqa: ANN401 - whatever the en
         raise ExtensionError(f"{name!r} is offered by {origins}; uninstall all but one")
     parts = name.split(".") if group == MODELS else [name]
     if len(parts) != (2 if group == MODELS else 1) or not all(map(_is_name, parts)):
-        form = "TASK.MODEL" if group == MODELS else "TASK"
+        form = {TASKS: "TASK", MODELS: "TASK.MODEL", TRACKERS: "TRACKER"}[group]
         raise ExtensionError(
             f"{_origin(points[0])} offers {name!r} in the entry points {group}: a name there has the form"
             f" {form}, of lower-case letters, digits, - and _"
@@ -138,7 +141,7 @@ def source_digest(thing: Callable[..., Any]) -> str | None:
     return f"sha256:{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 
-@functools.lru_cache(maxsize=2)  # the two groups
+@functools.lru_cache(maxsize=3)  # the three groups
 def _entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
     """The entry points of what is installed; looked for again only when Python's path is another."""
     del path  # it tells what was found from what would be found

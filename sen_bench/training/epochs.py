@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sen_bench.config import TrainingConfig
 from sen_bench.errors import NonFiniteError
 from sen_bench.system import Progress, Status, seeded
+from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog, read_metrics, writing
 from sen_bench.training.profile import Stages
@@ -156,7 +157,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         """Whether there is nothing left to train."""
         return self.stopped or self.epoch >= self._config.epochs
 
-    def run(self, *, tensorboard: bool = False) -> None:
+    def run(self, tracking: Tracking | None = None) -> None:
         """Trains from the last checkpoint, if there is one, to the last epoch.
 
         Raises:
@@ -172,9 +173,10 @@ class EpochTraining(ABC, Generic[NetworkT]):
         read_metrics(self._folder / METRICS_FILE, self.terms, until=there)
         if not self.finished:
             keep = (self.attempt, self.epoch + 1)
-            board = self._folder / "tensorboard" if tensorboard else None
             with (
-                MetricsLog(self._folder / METRICS_FILE, keep=keep, tensorboard=board) as log,
+                MetricsLog(
+                    self._folder / METRICS_FILE, keep=keep, tracking=tracking, progress=self._progress
+                ) as log,
                 closing(self._stages),
             ):
                 while not self.finished:

@@ -1,4 +1,4 @@
-"""The metrics log of a run: one JSON object per line, and TensorBoard if asked for.
+"""The metrics log of a run: one JSON object per line, also passed on to trackers if asked for.
 
 The last entry of each line, ``check``, is the beginning of the SHA-256 of the file up to that entry. So a
 line proves itself and all lines before it. It is written by appending alone, and a process may be killed at
@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sen_bench.errors import CheckpointError, ConfigError
-from sen_bench.system import write_atomically
+from sen_bench.errors import CheckpointError
+from sen_bench.system import QUIET, Progress, write_atomically
+from sen_bench.trackers import Tracking, TrackingSession
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.log_lines import check_entry, read_lines
 
@@ -34,14 +35,24 @@ class MetricsLog:
         path: The file.
         keep: Lines of an interrupted epoch are dropped when a run resumes: a line is kept while
             ``(attempt, epoch) < keep``; epochs count from 1, an event belongs to the epoch it happened in.
-        tensorboard: A folder to write TensorBoard events to as well.
+        tracking: The trackers that the measurements go to as well.
+        progress: Is told when one of them fails.
 
     Raises:
         CheckpointError: If the existing file is not a metrics log, or cannot be written.
-        ConfigError: If TensorBoard is asked for and not installed.
+        MissingExtraError: If packages of a tracker are not installed.
+        UnknownNameError: If there is no such tracker.
+        ExtensionError: If the plugin with a tracker cannot be imported.
     """
 
-    def __init__(self, path: Path, *, keep: tuple[int, int], tensorboard: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep: tuple[int, int],
+        tracking: Tracking | None = None,
+        progress: Progress = QUIET,
+    ) -> None:
         # To the byte, as what follows proves it.
         kept = list(
             takewhile(lambda line: (line.values["attempt"], line.values["epoch"]) < keep, read_lines(path))
@@ -51,16 +62,14 @@ class MetricsLog:
             write_atomically(path, lambda temporary: temporary.write_bytes(text))
             self._file = path.open("ab")
         self._digest = hashlib.sha256(text)
-        self._board: Any = None
-        if tensorboard is not None:
+        self._trackers: TrackingSession | None = None
+        if tracking is not None:
+            last = max((line.values["step"] for line in kept), default=0)
             try:
-                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 — an optional extra
-            except ImportError:
-                raise ConfigError(
-                    "--tensorboard needs the tensorboard package: pip install 'sen-bench[tensorboard]'"
-                ) from None
-            steps = [line.values["step"] for line in kept]
-            self._board = SummaryWriter(str(tensorboard), purge_step=max(steps, default=0) + 1)
+                self._trackers = tracking.begin(last, progress)
+            except BaseException:
+                self._file.close()
+                raise
 
     def add(self, **values: float | str | bool) -> None:
         """Writes one line; ``attempt``, ``epoch`` and ``step`` are among the values."""
@@ -70,10 +79,9 @@ class MetricsLog:
         self._digest.update(rest)
         self._file.write(text + rest)
         self._file.flush()
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, float):
-                    self._board.add_scalar(f"train/{name}", value, values["step"])
+        if self._trackers is not None:
+            measured = {f"train/{name}": value for name, value in values.items() if isinstance(value, float)}
+            self._trackers.log(measured, int(values["step"]))
 
     def sync(self) -> None:
         """Has what was added reach the disk, before a checkpoint says that the log reaches so far."""
@@ -87,8 +95,9 @@ class MetricsLog:
     ) -> None:
         self.sync()
         self._file.close()
-        if self._board is not None:
-            self._board.close()
+        if self._trackers is not None:
+            failed = isinstance(value, Exception)
+            self._trackers.close("finished" if kind is None else "failed" if failed else "interrupted")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sen_bench.config import Negatives, TrainingConfig
 from sen_bench.data import Batch, TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.system import QUIET, Progress, seeded
+from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
 from sen_bench.training.compilation import compile_errors, compiled_loss
@@ -67,7 +68,7 @@ def train(
     folder: Path,
     identity: dict[str, str],
     progress: Progress = QUIET,
-    tensorboard: bool = False,
+    tracking: Tracking | None = None,
     compiled: bool = False,
     stages: Stages | None = None,
 ) -> TrainingResult:
@@ -84,7 +85,7 @@ def train(
         folder: Where ``checkpoint.pt`` and ``metrics.jsonl`` are kept.
         identity: What the run is; a checkpoint with another identity is refused.
         progress: Shows how it goes.
-        tensorboard: Whether to write TensorBoard events to ``folder/tensorboard`` too.
+        tracking: The trackers that losses go to as well.
         compiled: Whether the loss and its gradient are compiled (torch.compile). The weights are then equal
             up to rounding; a run may go on either way.
         stages: Is told which step and stage is under way, such as a `StepProfiler`.
@@ -92,7 +93,7 @@ def train(
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
         CompileError: If the loss of this model cannot be compiled, or nothing can on this machine.
-        ConfigError: If there are fewer than two transitions, TensorBoard is missing, the model lacks a part
+        ConfigError: If there are fewer than two transitions, the model lacks a part
             that is to have a learning rate of its own, or episodes are too short for negatives of their own.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
         ExtensionError: If the model gives tensors of other shapes or types than it should, or its transition
@@ -120,7 +121,7 @@ def train(
         stages=stages or Stages(),
     )
     with compile_errors() if compiled else nullcontext():
-        run.run(tensorboard=tensorboard)
+        run.run(tracking)
     return TrainingResult(
         run.network.eval(), run.epoch, run.attempt, run.collapsed, run.samples_seen, run.seconds
     )

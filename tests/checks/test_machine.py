@@ -62,7 +62,17 @@ def test_what_is_not_there() -> None:
 
 def test_every_extra_is_tried() -> None:
     text = " ".join(trial.remedy for trial in doctor.TRIALS)
-    for extra in ("cluster", "hdf5", "remote", "pybullet", "tensorboard"):
+    for extra in (
+        "cluster",
+        "hdf5",
+        "remote",
+        "pybullet",
+        "tensorboard",
+        "wandb",
+        "trackio",
+        "mlflow",
+        "hub",
+    ):
         assert f"pip install 'sen-bench[{extra}]'" in text
 
 

@@ -15,6 +15,7 @@ from sen_bench.baselines.objects import build_object_model
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.envs.blocks3d import Blocks3D
+from sen_bench.trackers import Tracking
 from sen_bench.training import TrainingResult, train
 from tests.support.recorder import Recorder
 
@@ -60,6 +61,7 @@ def train_tiny(
     *,
     seed: int = 0,
     identity: dict[str, str] = IDENTITY,
+    tracking: Tracking | None = None,
     **settings: Any,
 ) -> TrainingResult:
     """Trains for three epochs in batches of 8, unless the settings say otherwise."""
@@ -72,6 +74,7 @@ def train_tiny(
         folder=folder,
         identity=identity,
         progress=progress or Recorder(),
+        tracking=tracking,
     )
 
 

@@ -10,7 +10,7 @@ from tests.support.sweeps import selection
 class TestQueue:
     def test_data_comes_before_what_needs_it_and_nothing_twice(self) -> None:
         runs = select_runs(selection(tasks=("2d-shapes", "rush-hour"), models=("sen", "none")))
-        queue = Queue(runs, workers=8, jobs=3, tensorboard=False, again=False)
+        queue = Queue(runs, workers=8, jobs=3, log_to=(), again=False)
         made, asked, done = set(), [], []
         waiting: list[DataOrder] = []
         while (order := queue.next()) or waiting:
@@ -31,7 +31,7 @@ class TestQueue:
 
     def test_what_needs_data_that_cannot_be_made_is_given_up(self) -> None:
         runs = select_runs(selection(tasks=("2d-shapes",), models=("sen",)))
-        queue = Queue(runs, workers=1, jobs=1, tensorboard=False, again=False)
+        queue = Queue(runs, workers=1, jobs=1, log_to=(), again=False)
         first = queue.next()
         assert isinstance(first, DataOrder)
         assert first.path.name == "train.zarr"

@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import ConfigError, NonFiniteError
-from sen_bench.training import contrastive_loss, train
+from sen_bench.training import contrastive_loss
 from sen_bench.training.epochs import EpochTraining
 from sen_bench.training.log import MetricsLog
 from tests.support.recorder import Recorder
-from tests.support.trainings import CPU, IDENTITY, Affine, log_of, small_sen, train_tiny, weights_of
+from tests.support.trainings import CPU, Affine, log_of, small_sen, train_tiny, weights_of
 
 
 def test_transitions_are_neighbouring_frames_of_one_episode(transitions: Transitions) -> None:
@@ -154,18 +153,3 @@ def test_training_refuses_a_single_transition(tmp_path: Path, transitions: Trans
     one = Transitions(transitions._frames[:1, :2], transitions._actions[:1, :1], CPU)
     with pytest.raises(ConfigError, match="at least two"):
         train_tiny(tmp_path, one)
-
-
-def test_tensorboard_events_are_written(tmp_path: Path, transitions: Transitions) -> None:
-    config = TrainingConfig(epochs=1, batch_size=8)
-    train(
-        small_sen,
-        transitions,
-        config,
-        seed=0,
-        folder=tmp_path,
-        identity=IDENTITY,
-        progress=Recorder(),
-        tensorboard=True,
-    )
-    assert any("tfevents" in path.name for path in (tmp_path / "tensorboard").iterdir())
