@@ -7,9 +7,19 @@ they are in light and in dark, and every colour goes with a mark and a dash of i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from sen_bench.report.scales import (
+    Scale,
+    decades,
+    length,
+    round_factors,
+    round_steps,
+    scale_of,
+    short_number,
+)
 
 WIDTH: Final = 340
 """Width of every chart: as much as a narrow phone shows without making its text smaller."""
@@ -18,13 +28,14 @@ _LEFT, _RIGHT, _TOP, _PLOT_HEIGHT, _BELOW = 44, 14, 10, 150, 38
 _ROW, _LABEL, _TEXT = 24, 80, 98
 _LABEL_LETTERS: Final = 13
 
+STRIP_WIDTH, STRIP_HEIGHT, STRIP_MARGIN = 150, 26, 8
+"""The size of a strip, and how far from its sides its axis begins and ends."""
+
 MARKS: Final = ("circle", "square", "triangle", "diamond", "plus")
 """The marks of colours 0, 1, …; there are as many colours as marks."""
 
 DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "12 4")
 """The dashes of lines of colours 0, 1, …"""
-
-Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -172,6 +183,7 @@ class DotChart:
         summary: The same in words.
         height: Of the drawing.
         bottom: Where the axis is.
+        reference: Where the line of what predicting no change scores is, or None.
     """
 
     x_label: str
@@ -183,34 +195,36 @@ class DotChart:
     width: int = WIDTH
     left: int = _LABEL
     right: int = WIDTH - _TEXT
+    reference: float | None = None
 
 
 def mark_path(colour: int, x: float, y: float, size: float = 4) -> str:
     """The mark of a colour, around a point."""
     r = size
-    at = f"M{_n(x)} {_n(y)}"
+    at = f"M{length(x)} {length(y)}"
     match MARKS[colour]:
         case "circle":
-            return f"{at}m{_n(-r)} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
+            return f"{at}m{length(-r)} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
         case "square":
             s = round(0.9 * r, 2)
             return f"{at}m{-s} {-s}h{2 * s}v{2 * s}h{-2 * s}z"
         case "triangle":
-            return f"{at}m0 {_n(-1.2 * r)}l{_n(1.15 * r)} {_n(2 * r)}h{_n(-2.3 * r)}z"
+            return f"{at}m0 {length(-1.2 * r)}l{length(1.15 * r)} {length(2 * r)}h{length(-2.3 * r)}z"
         case "diamond":
             return diamond_path(x, y, size)
         case _:
             t = round(r / 3, 2)
+            out, back = length(r - t), length(t - r)
             return (
-                f"{at}m{-t} {-r}h{2 * t}v{_n(r - t)}h{_n(r - t)}v{2 * t}h{_n(t - r)}v{_n(r - t)}h{-2 * t}"
-                f"v{_n(t - r)}h{_n(t - r)}v{-2 * t}h{_n(r - t)}z"
+                f"{at}m{-t} {-r}h{2 * t}v{out}h{out}v{2 * t}h{back}v{out}h{-2 * t}"
+                f"v{back}h{back}v{-2 * t}h{out}z"
             )
 
 
 def diamond_path(x: float, y: float, size: float = 5) -> str:
     """A diamond around a point: published numbers are hollow ones."""
-    r = _n(1.2 * size)
-    return f"M{_n(x)} {_n(y)}m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z"
+    r = length(1.2 * size)
+    return f"M{length(x)} {length(y)}m0 -{r}l{r} {r}l-{r} {r}l-{r} -{r}z"
 
 
 def line_chart(
@@ -239,16 +253,16 @@ def line_chart(
     xs = sorted({x for line in lines for x in line.x})
     ys = [y for line in lines for y in line.y if math.isfinite(y) and (y > 0 or not logarithmic)]
     low, high = y_limits or (min(ys, default=0.1), max(ys, default=1))
-    y_values = _round_factors(low, high) if logarithmic else _round_steps(low, high)
+    y_values = round_factors(low, high) if logarithmic else round_steps(low, high)
     begin = xs[0] if marked else 0.0
-    x_scale = _scale(begin, max(xs[-1], begin + 1e-9), _LEFT + 4, right - 4)
-    y_scale = _scale(low, high, bottom, _TOP, logarithmic=logarithmic)
-    x_values = xs if marked and len(xs) <= 6 else _round_steps(begin, xs[-1])
+    x_scale = scale_of(begin, max(xs[-1], begin + 1e-9), _LEFT + 4, right - 4)
+    y_scale = scale_of(low, high, bottom, _TOP, logarithmic=logarithmic)
+    x_values = xs if marked and len(xs) <= 6 else round_steps(begin, xs[-1])
     return LineChart(
         x_label=x_label,
         y_label=y_label,
-        x_ticks=tuple(Tick(x_scale(x), _short(x)) for x in x_values),
-        y_ticks=tuple(Tick(y_scale(y), _short(y)) for y in y_values),
+        x_ticks=tuple(Tick(x_scale(x), short_number(x)) for x in x_values),
+        y_ticks=tuple(Tick(y_scale(y), short_number(y)) for y in y_values),
         lines=tuple(
             _line(points, x_scale, y_scale, logarithmic=logarithmic, marked=marked) for points in lines
         ),
@@ -263,12 +277,12 @@ def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, 
         if not math.isfinite(y) or (logarithmic and y <= 0):
             pen = "M"
             continue
-        path += f"{pen}{_n(x_scale(x))} {_n(y_scale(y))}"
+        path += f"{pen}{length(x_scale(x))} {length(y_scale(y))}"
         pen = "L"
         if marked:
             marks.append(Mark(mark_path(colour, x_scale(x), y_scale(y)), colour))
     whiskers = "".join(
-        f"M{_n(x_scale(x))} {_n(y_scale(low))}V{_n(y_scale(high))}"
+        f"M{length(x_scale(x))} {length(y_scale(low))}V{length(y_scale(high))}"
         for x, low, high in zip(points.x, points.low, points.high, strict=False)
         if math.isfinite(low) and math.isfinite(high)
     )
@@ -276,7 +290,12 @@ def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, 
 
 
 def dot_chart(
-    rows: Sequence[Row], *, x_label: str, summary: str, limits: tuple[float, float] | None = None
+    rows: Sequence[Row],
+    *,
+    x_label: str,
+    summary: str,
+    limits: tuple[float, float] | None = None,
+    reference: float = math.nan,
 ) -> DotChart:
     """Draws a dot for each row.
 
@@ -285,25 +304,45 @@ def dot_chart(
         x_label: What goes to the right.
         summary: The chart in words.
         limits: Ends of the axis; without them it is logarithmic and as long as the numbers need.
+        reference: What predicting no change scores; NaN if that is not to be shown.
     """
     right = WIDTH - _TEXT
     bottom = 8 + _ROW * len(rows)
     if limits is None:
         placed = ((row.value, row.low, row.high, row.other, row.published) for row in rows)
         numbers = [number for row in placed for number in row if number > 0]
-        values = _decades(min(numbers, default=0.1), max(numbers, default=1))
-        scale = _scale(values[0], values[-1], _LABEL + 6, right - 6, logarithmic=True)
+        values = decades(min(numbers, default=0.1), max(numbers, default=1))
+        scale = scale_of(values[0], values[-1], _LABEL + 6, right - 6, logarithmic=True)
     else:
         values = [limits[0], (limits[0] + limits[1]) / 2, limits[1]]
-        scale = _scale(*limits, _LABEL + 6, right - 6)
+        scale = scale_of(*limits, _LABEL + 6, right - 6)
     return DotChart(
         x_label=x_label,
-        ticks=tuple(Tick(scale(x), _short(x)) for x in values),
+        ticks=tuple(Tick(scale(x), short_number(x)) for x in values),
         rows=tuple(_placed(row, 8 + _ROW * (k + 0.5), scale) for k, row in enumerate(rows)),
         summary=summary,
         height=bottom + 36,
         bottom=bottom,
+        reference=scale(reference) if math.isfinite(reference) else None,
     )
+
+
+def strip(row: Row, limits: tuple[float, float]) -> PlacedRow:
+    """Draws the marks of a row alone, to stand in a cell of a table.
+
+    Args:
+        row: What is shown.
+        limits: Ends of the axis.
+
+    Returns:
+        Where its parts are, in a drawing of `STRIP_WIDTH` by `STRIP_HEIGHT`.
+    """
+    return _placed(row, STRIP_HEIGHT / 2, strip_scale(limits))
+
+
+def strip_scale(limits: tuple[float, float]) -> Scale:
+    """Where numbers are placed along a strip."""
+    return scale_of(*limits, STRIP_MARGIN, STRIP_WIDTH - STRIP_MARGIN)
 
 
 def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
@@ -311,9 +350,9 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
     marks = []
     whisker = ""
     if math.isfinite(row.low) and math.isfinite(row.high):
-        whisker += f"M{_n(scale(row.low))} {_n(y)}H{_n(scale(row.high))}"
+        whisker += f"M{length(scale(row.low))} {length(y)}H{length(scale(row.high))}"
     if math.isfinite(row.value) and math.isfinite(row.other):
-        whisker += f"M{_n(scale(row.value))} {_n(y)}H{_n(scale(row.other))}"
+        whisker += f"M{length(scale(row.value))} {length(y)}H{length(scale(row.other))}"
     if math.isfinite(row.other):
         marks.append(Mark(mark_path(colour, scale(row.other), y, 5), colour, hollow=True))
     if math.isfinite(row.value):
@@ -324,58 +363,3 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
         # The end tells models apart: package.module:Class (2).
         label = f"…{label[1 - _LABEL_LETTERS :]}"
     return PlacedRow(label, row.text, y, colour, row.heading, tuple(marks), whisker, published)
-
-
-def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Scale:
-    """Maps numbers to places; numbers beyond an end of the axis are placed at that end."""
-    if logarithmic:
-        inner = _scale(math.log10(low), math.log10(high), start, end)
-        return lambda value: inner(math.log10(max(value, low)))
-
-    def place(value: float) -> float:
-        share = (value - low) / (high - low) if high > low else 0.5
-        return start + min(max(share, 0.0), 1.0) * (end - start)
-
-    return place
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten around two positive numbers: two or more, and not more than five."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    last = max(last, first + 1)
-    step = math.ceil((last - first) / 4)
-    last = first + step * math.ceil((last - first) / step)
-    return [10.0**power for power in range(first, last + 1, step)]
-
-
-def _round_factors(low: float, high: float) -> list[float]:
-    """Powers of ten between two positive numbers, with twice and five times each if they are few."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1.0,), (1.0, 2.0, 5.0)):
-        between = [k * 10.0**power for power in powers for k in factors if low <= k * 10.0**power <= high]
-        if len(between) > 1:
-            return between[:: math.ceil(len(between) / 6)]
-    return [low, high] if high > low else [low]
-
-
-def _round_steps(low: float, high: float) -> list[float]:
-    """Three to six round numbers between two."""
-    span = (high - low) or 1.0
-    unit = 10.0 ** math.floor(math.log10(span / 3))
-    step = next(k * unit for k in (1, 2, 5, 10) if span / (k * unit) <= 5)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [k * step for k in range(first, last + 1)]
-
-
-def _short(value: float) -> str:
-    """A number beside an axis."""
-    for factor, unit in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{value / factor:g}{unit}"
-    return f"{value:.4g}"
-
-
-def _n(value: float) -> str:
-    """A length, to a tenth."""
-    return f"{value:.1f}".removesuffix(".0")

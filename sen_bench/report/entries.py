@@ -14,7 +14,7 @@ from sen_bench.errors import ExtensionError
 from sen_bench.report.formatting import column_title, score_text
 from sen_bench.report.page_data import PageData
 from sen_bench.results import GROUP, SHOWN, Metric, no_better_than_no_change, no_change
-from sen_bench.tasks import Task, get_task, task_names
+from sen_bench.tasks import Task, get_task, reference_model, task_names
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Score:
         versus: How it compares with the symmetric embedding network, in words, or an empty text.
         published: What the paper reports for the same task, split, model and horizon.
         no_change: What predicting that nothing changes scores on the same latents.
+        exact_no_change: What it scores on exact latents of the same evaluation data.
     """
 
     mean: float = math.nan
@@ -60,6 +61,7 @@ class Score:
     versus: str = ""
     published: Published | None = None
     no_change: float = math.nan
+    exact_no_change: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Entry:
         known: The task itself; None if its plugin is missing or broken here.
         split: The split trained on.
         model: The model.
-        colour: The number of the model among those of its task: its place, and its colour in charts.
+        colour: The number of the model: its place, and its colour in charts. A model has the same on the
+            whole page, and 0 are those that others are compared with, the symmetric embedding networks.
         preset: The preset; empty if nothing was run for the task and split.
         horizon: Steps ahead.
         variant: What tells it apart from rows that differ only in data or settings, or an empty text.
@@ -151,14 +154,19 @@ def usable_tasks() -> list[Task]:
 
 
 def entries(tables: PageData) -> list[Entry]:
-    """All rows: every task that is known or was run, with every model of each split, run or not."""
+    """All rows: every task that is known or was run, with every model of each split, run or not.
+
+    Returns:
+        In the order of tasks, splits and presets; of each the longest horizon first.
+    """
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
-    made = _run_entries(tables, published, tasks)
-    made += [entry for task in tasks.values() for entry in _missing(task, made, published)]
+    colours = _colours(tables.runs, tasks)
+    made = _run_entries(tables, published, tasks, colours)
+    made += [entry for task in tasks.values() for entry in _missing(task, made, published, colours)]
     order = [*tasks, *sorted({entry.task for entry in made} - set(tasks))]
     return sorted(
-        made, key=lambda e: (order.index(e.task), e.split, e.preset, e.horizon, e.colour, e.variant)
+        made, key=lambda e: (order.index(e.task), e.split, e.preset, -e.horizon, e.colour, e.variant)
     )
 
 
@@ -170,6 +178,17 @@ def headline(task: Task | None, horizon: int) -> Metric:
 
 
 _METRIC: Final = {metric.name: metric for metric in SHOWN}
+
+
+def _colours(runs: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[tuple[str, str], int]:
+    """The colour of each model of each task, by the names of both."""
+    known = [(task.name, model) for task in tasks.values() for model in task.models]
+    ran = sorted(set(zip(runs["task"], runs["model"], strict=True)))
+    numbers: dict[str, int] = {}
+    return {
+        (task, model): 0 if model == reference_model(task) else numbers.setdefault(model, len(numbers) + 1)
+        for task, model in dict.fromkeys([*known, *ran])
+    }
 
 
 Place = tuple[str, str, str, int, str]
@@ -191,12 +210,16 @@ def _text_or_nothing(value: object) -> str:
 
 
 def _run_entries(
-    tables: PageData, published: Mapping[Place, Published], tasks: Mapping[str, Task]
+    tables: PageData,
+    published: Mapping[Place, Published],
+    tasks: Mapping[str, Task],
+    colours: Mapping[tuple[str, str], int],
 ) -> list[Entry]:
     """A row for each of the leaderboard."""
-    models = {
-        task: list(dict.fromkeys([*(tasks[task].models if task in tasks else ()), *sorted(set(ran))]))
-        for task, ran in ((str(name), ran) for name, ran in tables.runs.groupby("task")["model"])
+    references = {
+        (row["task"], row["horizon"], row["eval_dataset_digest"]): row
+        for row in tables.references.to_dict("records")
+        if row["reference"] == "no-change"
     }
     rows = tables.leaderboard.to_dict("records")
     groups = dict(iter(tables.runs.groupby(list(GROUP), sort=False)))
@@ -208,17 +231,18 @@ def _run_entries(
         runs = groups[tuple(row[name] for name in GROUP)]
         among = sorted(variants[_same_name(row)])
         place = (row["task"], row["train_split"], row["model"], int(row["horizon"]))
+        exact = references.get((row["task"], row["horizon"], row["eval_dataset_digest"]), {})
         made.append(
             Entry(
                 task=row["task"],
                 known=tasks.get(row["task"]),
                 split=row["train_split"],
                 model=row["model"],
-                colour=models[row["task"]].index(row["model"]),
+                colour=colours[row["task"], row["model"]],
                 preset=row["preset"],
                 horizon=int(row["horizon"]),
                 variant=f"({among.index(_digests(row)) + 1})" if len(among) > 1 else "",
-                scores={m.name: _score(row, m, published.get((*place, m.name))) for m in SHOWN},
+                scores={m.name: _score(row, m, published.get((*place, m.name)), exact) for m in SHOWN},
                 runs=tuple(_facts(run) for run in runs.to_dict("records")),
                 devices=tuple(sorted(set(runs["device"]))),
                 parameters=int(row["parameters"]),
@@ -240,7 +264,9 @@ def _digests(row: Mapping[Any, Any]) -> tuple[Any, ...]:
 _VERSUS: Final = {"better": "better than SEN", "worse": "worse than SEN", "overlap": "not apart"}
 
 
-def _score(row: Mapping[Any, Any], metric: Metric, published: Published | None) -> Score:
+def _score(
+    row: Mapping[Any, Any], metric: Metric, published: Published | None, exact: Mapping[Any, Any]
+) -> Score:
     name, beside = metric.name, no_change(metric)
     return Score(
         float(row[f"{name}_mean"]),
@@ -250,6 +276,7 @@ def _score(row: Mapping[Any, Any], metric: Metric, published: Published | None) 
         _VERSUS.get(row[f"{name}_vs_sen"], ""),
         published,
         math.nan if beside is None else float(row[f"{beside.name}_mean"]),
+        float(exact.get(name, math.nan)),
     )
 
 
@@ -296,13 +323,18 @@ def _fact(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Published]) -> Iterable[Entry]:
+def _missing(
+    task: Task,
+    made: Sequence[Entry],
+    published: Mapping[Place, Published],
+    colours: Mapping[tuple[str, str], int],
+) -> Iterable[Entry]:
     """What was not run: models that are missing beside others of their split and preset, or all of them."""
     for split in task.train_splits:
         mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
         for preset in sorted({entry.preset for entry in mine}) or [""]:
             longest = max((e.horizon for e in mine if e.preset == preset), default=_usual_horizon(task))
-            for colour, model in enumerate(task.models):
+            for model in task.models:
                 ran = {e.horizon for e in mine if (e.preset, e.model) == (preset, model)}
                 told = {h for t, s, m, h, _ in published if (t, s, m) == (task.name, split, model)}
                 for horizon in sorted(told - ran if ran or told else {longest}):
@@ -310,6 +342,7 @@ def _missing(task: Task, made: Sequence[Entry], published: Mapping[Place, Publis
                         m.name: Score(published=published.get((task.name, split, model, horizon, m.name)))
                         for m in SHOWN
                     }
+                    colour = colours[task.name, model]
                     yield Entry(task.name, task, split, model, colour, preset, horizon, "", scores)
 
 

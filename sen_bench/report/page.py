@@ -13,6 +13,7 @@ import pandas as pd
 
 from sen_bench import __version__
 from sen_bench.config import Preset, load_preset, preset_names
+from sen_bench.report.cards import Card, cards
 from sen_bench.report.entries import Entry, entries
 from sen_bench.report.page_data import PageData
 from sen_bench.report.panels import (
@@ -30,15 +31,18 @@ OWN_PRESET: Final = "a preset of one's own; config.json in the folder of a run h
 
 
 @dataclass(frozen=True)
-class TaskTable:
-    """The leaderboard of a task.
+class TaskResults:
+    """What is shown of a task, besides its charts.
 
     Attributes:
         task: Its name.
         title: Its title.
         splits: The training splits except the plain one, each with what it is for.
-        metrics: The columns: the metrics that are known for at least one row.
-        entries: The rows.
+        metrics: The columns of its leaderboard: the metrics that are known for at least one row, what it is
+            judged by first.
+        entries: The rows of its leaderboard.
+        cards: What to read first, for each split and preset.
+        world: Pictures, or None where none could be drawn.
     """
 
     task: str
@@ -46,6 +50,8 @@ class TaskTable:
     splits: tuple[tuple[str, str], ...]
     metrics: tuple[Metric, ...]
     entries: tuple[Entry, ...]
+    cards: tuple[Card, ...]
+    world: WorldPictures | None
 
 
 @dataclass(frozen=True)
@@ -110,13 +116,13 @@ class Page:
         combinations: How many there are.
         hours: Of all runs, in words.
         choices: The filters.
-        glance: The most important chart of each task and split.
-        tables: The leaderboard of each task.
+        glance: The most important chart of each task, split and preset.
+        headlines: Those of them that are shown first.
+        tasks: What is shown of each task.
         limited: Generalisation from limited actions.
         horizons: H@k against horizons.
         equivariance: Equivariance errors.
         curves: Learning curves.
-        worlds: Pictures.
         presets: What presets mean.
         devices: Where the runs were made.
         missing: What was not run.
@@ -131,12 +137,12 @@ class Page:
     hours: str
     choices: tuple[Choice, ...]
     glance: tuple[Panel, ...]
-    tables: tuple[TaskTable, ...]
+    headlines: tuple[Panel, ...]
+    tasks: tuple[TaskResults, ...]
     limited: tuple[Panel, ...]
     horizons: tuple[Panel, ...]
     equivariance: tuple[Panel, ...]
     curves: tuple[Panel, ...]
-    worlds: tuple[WorldPictures, ...]
     presets: tuple[PresetFacts, ...]
     devices: tuple[Device, ...]
     missing: tuple[str, ...]
@@ -149,13 +155,14 @@ def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
 
     Args:
         tables: From `read_page_data`.
-        worlds: From `draw_world`, in the order in which they are to be shown.
+        worlds: From `draw_world`.
     """
     rows = entries(tables)
     combinations = {(entry.task, entry.split, entry.model) for entry in rows}
     ran = {(entry.task, entry.split, entry.model) for entry in rows if entry.runs}
     once = tables.runs.drop_duplicates(["run_id", "config_digest", "train_dataset_digest"])
     titles = {entry.task: entry.title for entry in rows}
+    glance = tuple(glance_panels(rows))
     return Page(
         version=__version__,
         runs=len(once),
@@ -163,13 +170,13 @@ def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
         combinations=len(combinations),
         hours=_hours(float((once["train_seconds"] + once["eval_seconds"]).sum())),
         choices=_choices(rows),
-        glance=tuple(glance_panels(rows)),
-        tables=tuple(_task_tables(rows)),
+        glance=glance,
+        headlines=headlines(glance),
+        tasks=tuple(_task_results(rows, worlds)),
         limited=tuple(limited_panels(rows)),
         horizons=tuple(horizon_panels(rows)),
         equivariance=tuple(equivariance_panels(rows)),
         curves=tuple(curve_panels(rows, tables.curves)),
-        worlds=tuple(worlds),
         presets=tuple(
             _preset(name, titles, once[once["preset"] == name])
             for name in dict.fromkeys([*sorted(once["preset"].unique()), *preset_names()])
@@ -199,23 +206,50 @@ def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
     )
 
 
-def _task_tables(rows: Sequence[Entry]) -> list[TaskTable]:
-    tables = []
+HEADLINES: Final = (("2d-shapes", "train-limited"), ("3d-blocks", "train-limited"), ("teapot-large", "train"))
+"""The results that carry the paper: task and training split."""
+
+
+def headlines(glance: Sequence[Panel]) -> tuple[Panel, ...]:
+    """What to look at first: the results that carry the paper; where none was run, the first three that were.
+
+    Of several presets, that of the paper is shown, or the first one that was run.
+
+    Args:
+        glance: The most important chart of each task, split and preset.
+    """
+    by_place: dict[tuple[str, str], list[Panel]] = {}
+    for panel in glance:
+        by_place.setdefault((panel.task, panel.split), []).append(panel)
+    best = {
+        place: min(panels, key=lambda panel: panel.preset != "paper") for place, panels in by_place.items()
+    }
+    carrying = [best[place] for place in HEADLINES if place in best]
+    ran = [panel for panel in best.values() if panel.preset]
+    return tuple(carrying if any(panel.preset for panel in carrying) or not ran else ran[: len(HEADLINES)])
+
+
+def _task_results(rows: Sequence[Entry], worlds: Sequence[WorldPictures]) -> list[TaskResults]:
+    pictures = {world.task: world for world in worlds}
+    made = []
     for task, of_task in groupby(rows, key=lambda entry: entry.task):
         mine = tuple(of_task)
-        shown = tuple(
+        its_cards = tuple(cards(mine))
+        known = [
             metric
             for metric in SHOWN
             if any(
                 not math.isnan(entry.scores[metric.name].mean) or entry.scores[metric.name].published
                 for entry in mine
             )
-        )
+        ]
+        first = {card.metric.name for card in its_cards}
+        metrics = tuple(sorted(known, key=lambda metric: metric.name not in first))
         splits = mine[0].known.splits if mine[0].known else {}
         used = (split for split in dict.fromkeys(entry.split for entry in mine) if split != "train")
         purposes = tuple((split, splits[split].purpose) for split in used if split in splits)
-        tables.append(TaskTable(task, mine[0].title, purposes, shown, mine))
-    return tables
+        made.append(TaskResults(task, mine[0].title, purposes, metrics, mine, its_cards, pictures.get(task)))
+    return made
 
 
 def _choices(rows: Sequence[Entry]) -> tuple[Choice, ...]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
+from statistics import median
 
 import pandas as pd
 
+from sen_bench.report.chart_rows import (
+    NOT_RUN,
+    dot,
+    exact_no_change,
+    headline_rows,
+    in_percent,
+    split_note,
+    steps_text,
+    trained_title,
+    words_of,
+)
 from sen_bench.report.charts import DotChart, Line, LineChart, Points, Row, dot_chart, line_chart
-from sen_bench.report.entries import Entry, Score, headline
-from sen_bench.report.formatting import column_title, score_text, short_name, spread_text
+from sen_bench.report.entries import Entry, headline
+from sen_bench.report.formatting import column_title, score_text, short_name
 from sen_bench.results import SHOWN, Metric
-
-NOT_RUN = "not run"
 
 _HITS = ("hits_at_1", "hits_at_5", "hits_at_10")
 
@@ -41,6 +51,8 @@ class Panel:
         split: The split trained on; empty where it shows several.
         preset: The preset; empty where nothing was run.
         title: What it shows.
+        note: What the split is for, where that is not plain.
+        about: What score it shows, in words, or an empty text.
         dots: A dot chart, or none.
         lines: Line charts.
         legend: What the lines are.
@@ -55,38 +67,37 @@ class Panel:
     lines: tuple[LineChart, ...] = ()
     legend: tuple[Line, ...] = ()
     numbers: Numbers | None = None
+    note: str = ""
+    about: str = ""
 
 
 def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
     """The headline metric of every task, split and preset, a row for each model."""
     panels = []
     for (task, split, preset), group in _by_panel(entries):
-        metric, shown = _headline_rows(group)
+        metric, shown = headline_rows(group)
         name = short_name(metric)
         horizon = max(entry.horizon for entry in shown)
-        rows = [_dot(metric, entry) for entry in shown]
-        words = "; ".join(_words(metric, row) for row in rows)
+        rows = [dot(metric, entry, marked=True) for entry in shown]
+        words = "; ".join(words_of(metric, row) for row in rows)
+        exact = exact_no_change(metric, shown)
+        if not math.isnan(exact):
+            words += f"; predicting no change from exact latents {score_text(metric, exact)}"
         panels.append(
             Panel(
                 task,
                 split,
                 preset,
-                _title(group[0]),
+                trained_title(group[0]),
                 dot_chart(
-                    [
-                        replace(
-                            row,
-                            value=100 * row.value,
-                            low=100 * row.low,
-                            high=100 * row.high,
-                            published=100 * row.published,
-                        )
-                        for row in rows
-                    ],
-                    x_label=f"{name} {_steps(horizon)} ahead, %",
-                    summary=f"{name} {_steps(horizon)} ahead: {words}.",
+                    [in_percent(row) for row in rows],
+                    x_label=f"{name} {steps_text(horizon)} ahead, %",
+                    summary=f"{name} {steps_text(horizon)} ahead: {words}.",
                     limits=(0, 100),
+                    reference=100 * exact,
                 ),
+                note=split_note(group[0]),
+                about=f"{name}: {metric.meaning}",
             )
         )
     return panels
@@ -122,10 +133,9 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
                     f"{known.title}: {known.splits['train-limited'].purpose.partition(' (')[0]}",
                     dot_chart(
                         rows,
-                        x_label=f"{name} {_steps(horizon)} ahead, %",
-                        summary=f"{name} {_steps(horizon)} ahead, trained on all actions → on limited ones: "
-                        + "; ".join(f"{row.label} {row.text}" for row in rows)
-                        + ".",
+                        x_label=f"{name} {steps_text(horizon)} ahead, %",
+                        summary=f"{name} {steps_text(horizon)} ahead, trained on all actions → on limited"
+                        f" ones: {'; '.join(f'{row.label} {row.text}' for row in rows)}.",
                         limits=(0, 100),
                     ),
                 )
@@ -147,7 +157,7 @@ def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
         for metric in metrics:
             lines = []
             for label, colour in labels.items():
-                mine = [entry for entry in ran if entry.label == label]
+                mine = sorted((e for e in ran if e.label == label), key=lambda entry: entry.horizon)
                 scores = [entry.scores[metric.name] for entry in mine]
                 lines.append(
                     Points(
@@ -181,10 +191,10 @@ def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
                 task,
                 split,
                 preset,
-                _title(group[0]),
+                trained_title(group[0]),
                 lines=tuple(charts),
                 legend=charts[0].lines,
-                numbers=Numbers(("model", *(_steps(horizon) for horizon in horizons)), rows),
+                numbers=Numbers(("model", *(steps_text(horizon) for horizon in horizons)), rows),
             )
         )
     return panels
@@ -199,20 +209,18 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
         rows: list[Row] = []
         words = []
         for metric in (metric for metric in SHOWN if metric.aspect == "equivariance"):
-            mine = [
-                _dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)
-            ]
+            mine = [dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)]
             if mine:
                 heading = f"{column_title(metric)}: {metric.meaning}"
                 rows += [Row(heading, heading=True), *mine]
-                words.append(f"{heading}. {'; '.join(_words(metric, row) for row in mine)}.")
+                words.append(f"{heading}. {'; '.join(words_of(metric, row) for row in mine)}.")
         if rows:
             panels.append(
                 Panel(
                     task,
                     split,
                     preset,
-                    _title(group[0]),
+                    trained_title(group[0]),
                     dot_chart(
                         rows, x_label="error, logarithmic; 0 is exactly equivariant", summary=" ".join(words)
                     ),
@@ -234,7 +242,7 @@ def curve_panels(entries: Sequence[Entry], curves: pd.DataFrame) -> list[Panel]:
         }
         if not runs:
             continue
-        shown = [by_run[identity] for identity in runs]
+        shown = [_without_short_ends(by_run[identity]) for identity in runs]
         # Logs of old runs have steps only.
         told = all(curve["transitions"].notna().all() for curve in shown)
         lines, rows = [], []
@@ -244,24 +252,55 @@ def curve_panels(entries: Sequence[Entry], curves: pd.DataFrame) -> list[Panel]:
             lines.append(Points(entry.label, entry.colour, x, losses))
             rows.append((run_id, f"{losses[0]:.4g}", f"{losses[-1]:.4g}"))
         x_label = "transitions seen" if told else "optimiser steps"
+        summary = f"loss against {x_label}, a line for each run; the ends are in the table below."
+        limits = loss_limits(lines)
+        beyond = sum(any(y > limits[1] or 0 < y < limits[0] for y in line.y) for line in lines)
+        if beyond:
+            summary += f" {beyond} of {len(lines)} lines leave the scale and are drawn at its edge."
         chart = line_chart(
             lines,
             x_label=x_label,
             y_label="loss",
+            y_limits=limits,
             logarithmic=True,
             marked=False,
-            summary=f"loss against {x_label}, a line for each run; the ends are in the table below.",
+            summary=summary,
         )
         panels.append(
             Panel(
                 *place,
-                _title(group[0]),
+                trained_title(group[0]),
                 lines=(chart,),
                 legend=tuple({line.name: line for line in chart.lines}.values()),
                 numbers=Numbers(("run", "loss at first", "at last"), tuple(rows)),
             )
         )
     return panels
+
+
+def loss_limits(lines: Sequence[Points]) -> tuple[float, float]:
+    """Ends of a logarithmic axis that shows most lines well: one line cannot flatten the others.
+
+    The axis covers all points, but goes at most a factor of ten beyond the range of the median line.
+    """
+    ranges = [(min(ys), max(ys)) for line in lines if (ys := [y for y in line.y if 0 < y < math.inf])]
+    if not ranges:
+        return 0.1, 1.0
+    lows, highs = zip(*ranges, strict=True)
+    return max(min(lows), median(lows) / 10), min(max(highs), 10 * median(highs))
+
+
+def _without_short_ends(curve: pd.DataFrame) -> pd.DataFrame:
+    """A curve without stretches that are short because an attempt ended there.
+
+    Tables of earlier versions have them. Such a mean over fewer steps, one of them of a batch that was not
+    full, does not belong to the same line.
+    """
+    kept = []
+    for _, attempt in curve.groupby("attempt", sort=True):
+        steps = attempt["step"].diff().iloc[-2:].tolist()
+        kept.append(attempt.iloc[:-1] if len(attempt) > 2 and steps[1] < steps[0] else attempt)
+    return pd.concat(kept)
 
 
 def _steps_of(curve: pd.DataFrame) -> tuple[float, ...]:
@@ -278,25 +317,6 @@ def _by_panel(entries: Sequence[Entry]) -> Iterator[tuple[tuple[str, str, str], 
         yield place, list(group)
 
 
-def _headline_rows(group: Sequence[Entry]) -> tuple[Metric, list[Entry]]:
-    """What is shown at a glance: the longest horizon that was run, and the models missing there."""
-    horizon = max((e.horizon for e in group if e.runs), default=max(e.horizon for e in group))
-    shown = [entry for entry in group if entry.horizon == horizon]
-    named = {entry.model for entry in shown}
-    for entry in group:
-        if entry.model not in named:
-            named.add(entry.model)
-            shown.append(replace(entry, horizon=horizon, scores=dict.fromkeys(entry.scores, Score())))
-    return headline(group[0].known, horizon), sorted(shown, key=lambda e: (e.colour, e.variant))
-
-
-def _dot(metric: Metric, entry: Entry) -> Row:
-    score = entry.scores[metric.name]
-    text = spread_text(metric, score.mean, score.std) if entry.runs else NOT_RUN
-    published = score.published.mean if score.published else math.nan
-    return Row(entry.label, text, entry.colour, score.mean, score.low, score.high, published=published)
-
-
 def _score_at(entries: Iterable[Entry], label: str, metric: Metric, horizon: int) -> float:
     at = (e.scores[metric.name].mean for e in entries if (e.label, e.horizon) == (label, horizon))
     return next(at, math.nan)
@@ -308,25 +328,3 @@ def _one_score(ran: Sequence[Entry], metric: Metric, horizon: int) -> tuple[floa
     if len(means) == 1:
         return means[0], score_text(metric, means[0])
     return math.nan, ("several" if means else "–") if ran else NOT_RUN
-
-
-def _title(entry: Entry) -> str:
-    """The task, and what it was trained on if there is a choice."""
-    if entry.known is not None and set(entry.known.splits) == {entry.split, "eval"}:
-        return entry.title
-    trained_on = {"train": "all actions", "train-limited": "limited actions"}
-    return f"{entry.title}, {trained_on.get(entry.split, entry.split)}"
-
-
-def _steps(horizon: int) -> str:
-    return "1 step" if horizon == 1 else f"{horizon} steps"
-
-
-def _words(metric: Metric, row: Row) -> str:
-    """Everything that a row shows, for those who cannot see it."""
-    known = []
-    if not math.isnan(row.low):
-        known.append(f"95 %: {score_text(metric, row.low)} to {score_text(metric, row.high)}")
-    if not math.isnan(row.published):
-        known.append(f"published: {score_text(metric, row.published)}")
-    return f"{row.label} {row.text}" + (f" ({'; '.join(known)})" if known else "")

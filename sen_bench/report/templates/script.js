@@ -1,5 +1,5 @@
 "use strict";
-// Filters, sorting and what a row hides. Without this script everything is shown, in the order of the tables.
+// Filters and sorting. Without this script everything is there, in the order of the tables.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const status = document.getElementById("status");
@@ -20,7 +20,8 @@
     for (const element of [...rows, ...all("[data-panel]")]) element.hidden = !fits(element);
     for (const block of all(".block")) block.hidden = !block.querySelector("[data-row]:not([hidden])");
     const shown = rows.filter((row) => !row.hidden).length;
-    say(`${shown} of ${rows.length} rows shown`);
+    // Where nothing is left out, there is nothing to say.
+    say(filters.some(({ value }) => value) ? `${shown} of ${rows.length} rows of the tables shown` : "");
   };
 
   form.addEventListener("change", filter);
@@ -31,7 +32,7 @@
     filter();
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); });
-  form.hidden = false;
+  form.closest("details").hidden = false;
 
   const compare = (kind) => (a, b) => (kind === "number" ? Number(a) - Number(b) : a.localeCompare(b, "en"));
 
@@ -53,20 +54,11 @@
       return sign * by(one, other);
     });
     table.append(...sorted);
-    say(`${table.caption.textContent.split(";")[0]} sorted by ${button.textContent.trim()}, ${order}`);
+    say(`${table.dataset.title} sorted by ${button.textContent.trim()}, ${order}`);
   };
 
   for (const table of all("[data-board]")) {
     for (const button of all("thead button", table)) button.addEventListener("click", () => sort(table, button));
-  }
-
-  const show = (button, shown) => {
-    button.setAttribute("aria-expanded", String(shown));
-    document.getElementById(button.getAttribute("aria-controls")).hidden = !shown;
-  };
-  for (const button of all("button.more")) {
-    show(button, false);
-    button.addEventListener("click", () => show(button, button.getAttribute("aria-expanded") !== "true"));
   }
   // A reload may keep what the filters were set to.
   filter();

@@ -1,0 +1,88 @@
+"""Scores as rows of charts: what stands for a task, split and preset, as marks and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sen_bench.report.charts import Row
+from sen_bench.report.entries import Entry, Score, headline
+from sen_bench.report.formatting import score_text, spread_text
+from sen_bench.results import Metric
+
+NOT_RUN = "not run"
+
+NO_BETTER_MARK = " †"
+"""What follows the score of a model that is no better than no change, by its relative error."""
+
+
+def headline_rows(group: Sequence[Entry]) -> tuple[Metric, list[Entry]]:
+    """What is shown at a glance: the longest horizon that was run, and the models missing there."""
+    horizon = max((e.horizon for e in group if e.runs), default=max(e.horizon for e in group))
+    shown = [entry for entry in group if entry.horizon == horizon]
+    named = {entry.model for entry in shown}
+    for entry in group:
+        if entry.model not in named:
+            named.add(entry.model)
+            shown.append(replace(entry, horizon=horizon, scores=dict.fromkeys(entry.scores, Score())))
+    return headline(group[0].known, horizon), sorted(shown, key=lambda e: (e.colour, e.variant))
+
+
+def dot(metric: Metric, entry: Entry, *, marked: bool = False) -> Row:
+    """A row of a chart that shows a score of an entry; `marked`: whether it says if that is worth nothing."""
+    score = entry.scores[metric.name]
+    text = spread_text(metric, score.mean, score.std) if entry.runs else NOT_RUN
+    if marked and entry.no_better:
+        text += NO_BETTER_MARK
+    published = score.published.mean if score.published else math.nan
+    return Row(entry.label, text, entry.colour, score.mean, score.low, score.high, published=published)
+
+
+def exact_no_change(metric: Metric, entries: Iterable[Entry]) -> float:
+    """What predicting no change scores on exact latents; NaN where that is unknown or differs."""
+    told = {e.scores[metric.name].exact_no_change for e in entries if e.runs}
+    return told.pop() if len(told) == 1 else math.nan
+
+
+def in_percent(row: Row) -> Row:
+    """A row of shares in percent."""
+    return replace(
+        row,
+        value=100 * row.value,
+        low=100 * row.low,
+        high=100 * row.high,
+        published=100 * row.published,
+    )
+
+
+def split_note(entry: Entry) -> str:
+    """What an entry was trained on, in words, where that is not everything."""
+    if entry.known is None or entry.split == "train" or entry.split not in entry.known.splits:
+        return ""
+    return entry.known.splits[entry.split].purpose.partition(" (")[0]
+
+
+def trained_title(entry: Entry) -> str:
+    """The task, and what it was trained on if there is a choice."""
+    if entry.known is not None and set(entry.known.splits) == {entry.split, "eval"}:
+        return entry.title
+    trained_on = {"train": "all actions", "train-limited": "limited actions"}
+    return f"{entry.title}, {trained_on.get(entry.split, entry.split)}"
+
+
+def steps_text(horizon: int) -> str:
+    """So many steps, in words."""
+    return "1 step" if horizon == 1 else f"{horizon} steps"
+
+
+def words_of(metric: Metric, row: Row) -> str:
+    """Everything that a row shows, for those who cannot see it."""
+    known = ["no better than no change"] if row.text.endswith(NO_BETTER_MARK) else []
+    if not math.isnan(row.low):
+        known.append(f"95 %: {score_text(metric, row.low)} to {score_text(metric, row.high)}")
+    if not math.isnan(row.published):
+        known.append(f"published: {score_text(metric, row.published)}")
+    return f"{row.label} {row.text.removesuffix(NO_BETTER_MARK)}" + (
+        f" ({'; '.join(known)})" if known else ""
+    )
