@@ -128,7 +128,7 @@ def _machine(folder: Path) -> Iterator[Finding]:
             "machine",
             "bfloat16",
             "fact",
-            f"in hardware: {', '.join(fast)}" if fast else "not in hardware; use --precision float32",
+            f"in hardware: {', '.join(fast)}" if fast else "not in hardware",
         )
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

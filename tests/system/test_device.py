@@ -40,21 +40,34 @@ def test_what_is_no_device_is_refused(name: str, message: str) -> None:
         resolve_device(name)
 
 
-@pytest.mark.parametrize(
-    ("features", "slow"),
-    [
-        ({"avx512_bf16", "amx_bf16"}, False),
-        ({"avx512_bf16"}, True),
-        (set(), False),
-    ],  # not known: nothing said
-)
+@pytest.mark.parametrize(("gain", "said"), [(2.3, None), (1.0, None), (0.5, "take 2.0 times as long")])
 def test_a_cpu_on_which_bfloat16_is_slow_is_named(
-    monkeypatch: pytest.MonkeyPatch, features: set[str], *, slow: bool
+    monkeypatch: pytest.MonkeyPatch, gain: float, said: str | None
 ) -> None:
-    monkeypatch.setattr(device, "processor", lambda: ("a processor", frozenset(features)))
+    monkeypatch.setattr(device, "bfloat16_gain", lambda: gain)
     notice = precision_notice(torch.device("cpu"), "bfloat16")
-    assert (notice is not None and "--precision float32" in notice) == slow
+    assert notice is None if said is None else notice is not None and said in notice
     assert precision_notice(torch.device("cpu"), "float32") is None
+
+
+def test_products_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(range(1000))
+    taken: list[torch.dtype] = []
+
+    def multiply(matrix: torch.Tensor, _other: torch.Tensor) -> None:
+        taken.append(matrix.dtype)
+        # A float32 product is made to take three ticks of the clock, one in bfloat16 one.
+        for _ in range(2 if matrix.dtype == torch.float32 else 0):
+            next(times)
+
+    monkeypatch.setattr(torch, "mm", multiply)
+    monkeypatch.setattr("time.process_time", lambda: float(next(times)))
+    device.bfloat16_gain.cache_clear()
+    try:
+        assert device.bfloat16_gain() == device.bfloat16_gain() == 3
+    finally:
+        device.bfloat16_gain.cache_clear()
+    assert len(taken) == len(set(taken)) * taken.count(torch.bfloat16)
 
 
 @pytest.mark.parametrize(("capability", "slow"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
