@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sen_bench.data.frames import _pixels, load_frames
+from sen_bench.envs import World, import_world
 from sen_bench.errors import DatasetError
 from sen_bench.store import Dataset
 
@@ -65,6 +68,9 @@ class Episodes:
             for twin, prefix in _TWIN.items()
         }
         self._elements = torch.from_numpy(dataset.load("twin/element")).to(device)
+        self._states: NDArray[Any] | None = None
+        self._like_first: dict[int, Tensor] = {}
+        self._world: World | None = None
 
     def __len__(self) -> int:
         """How many episodes there are."""
@@ -163,6 +169,53 @@ class Episodes:
         frames = self._on_device(self._negatives[episodes, self._place_of_step[frame - 1]])
         pixels = _pixels(frames.flatten(0, 1))
         return pixels.view(*frames.shape[:2], *pixels.shape[1:])
+
+    def negatives_like_first(self, index: Tensor, frame: int) -> Tensor:
+        """Which hard negatives of one time have the stored state of time 0 again.
+
+        Args:
+            index: Which episodes.
+            frame: Which time, 1 … T.
+
+        Returns:
+            bool ``[B, K]`` on the device.
+
+        Raises:
+            DatasetError: If the dataset has no states of hard negatives, or a file is gone or damaged.
+        """
+        if frame not in self._like_first:
+            same = torch.from_numpy(self._dataset.negatives_like_first(frame))
+            self._like_first[frame] = same.to(self.device)
+        return self._like_first[frame][index]
+
+    @property
+    def can_turn(self) -> bool:
+        """Whether the group is SO(3) and its elements can be shown anew with the very same pixels."""
+        return self._elements.ndim > 1 and self._dataset.renderer == "exact"
+
+    def turned(self, index: Tensor, frame: int, elements: Tensor) -> Tensor:
+        """What a model is shown of some episodes at one time after group elements, rendered anew.
+
+        Args:
+            index: Which episodes.
+            frame: Which of the ``T+1`` times.
+            elements: Rotations, float64 ``[B, 3, 3]``.
+
+        Returns:
+            float32 ``[B, C, H, W]`` in [0, 1] on the device.
+
+        Raises:
+            DatasetError: If a file of the dataset is gone or damaged.
+            SenBenchError: If the world of the dataset cannot be made here.
+        """
+        if self._world is None:
+            self._world = import_world(self._dataset.world_id, **self._dataset.world_options)
+        if self._states is None:
+            self._states = self._dataset.load("state")
+        states = self._states[index.cpu().numpy(), frame : frame + self._stack]
+        moved = self._world.transform_state(elements.cpu().numpy()[:, None], states)
+        frames = torch.from_numpy(self._world.render_states(moved))
+        return _pixels(self._on_device(torch.cat(frames.unbind(dim=1), dim=-1)))
 
     def _on_device(self, frames: Tensor) -> Tensor:
         """Gathered frames on the device; for a GPU, through memory that it copies without the CPU."""

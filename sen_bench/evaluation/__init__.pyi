@@ -1,6 +1,6 @@
+from .horizon_scores import HorizonScores as HorizonScores
 from .metrics import episode_norms as episode_norms
 from .metrics import require_finite as require_finite
-from .protocol import HorizonScores as HorizonScores
 from .protocol import default_memory as default_memory
 from .protocol import evaluate as evaluate
 from .references import ReferenceScores as ReferenceScores

@@ -46,3 +46,13 @@ class EvaluationFrames(Protocol):
 
     def negatives(self, index: Tensor, frame: int) -> Tensor:
         """Observations of the hard negatives of frame 1 … T, float32 `[B, K, C, H, W]` in [0, 1]."""
+
+    def negatives_like_first(self, index: Tensor, frame: int) -> Tensor:
+        """Which hard negatives of frame 1 … T have the stored state of frame 0 again, bool `[B, K]`."""
+
+    @property
+    def can_turn(self) -> bool:
+        """Whether the group is SO(3) and any element of it can be shown, by rendering anew."""
+
+    def turned(self, index: Tensor, frame: int, elements: Tensor) -> Tensor:
+        """Frame 0 … T of some episodes after rotations `[B, 3, 3]`, float32 `[B, C, H, W]` in [0, 1]."""

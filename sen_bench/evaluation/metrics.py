@@ -131,7 +131,9 @@ def rows_within(memory: int, candidates: int) -> int:
     return max(1, memory // (_PAIR_BYTES * candidates))
 
 
-def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:
+def hard_hits(
+    predicted: Tensor, true: Tensor, negatives: Tensor, *, left_out: Tensor | None = None
+) -> Tensor:
     """Whether each prediction lies nearer to its true latent than to every hard negative (science: HH@1).
 
     A negative that is exactly as near is a miss, like a shared first rank in H@1: a collapsed encoder scores
@@ -141,9 +143,10 @@ def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:
         predicted: Predicted latents, `[N, ...]`.
         true: Encoded true observations of the same episodes, of the same shape.
         negatives: Encoded hard negatives of each, `[N, K, ...]`.
+        left_out: Which negatives are not compared with, bool `[N, K]`; None: all are.
 
     Returns:
-        bool `[N]`; HH@1 is its mean.
+        float64 `[N]`, 1 or 0, and NaN where all negatives are left out; HH@1 is the mean of the others.
 
     Raises:
         NonFiniteError: A latent is NaN or infinite.
@@ -164,8 +167,11 @@ def hard_hits(predicted: Tensor, true: Tensor, negatives: Tensor) -> Tensor:
         require_finite(latents, f"{name} latents")
     own = episode_norms(predicted - true)
     others = predicted.unsqueeze(1) - negatives
-    nearest = episode_norms(others.flatten(0, 1)).view(others.shape[:2]).amin(dim=1)
-    return torch.lt(own, nearest)
+    distances = episode_norms(others.flatten(0, 1)).view(others.shape[:2])
+    if left_out is None:
+        left_out = torch.zeros_like(distances, dtype=torch.bool)
+    nearest = distances.masked_fill(left_out, math.inf).amin(dim=1)
+    return torch.lt(own, nearest).double().masked_fill(left_out.all(dim=1), math.nan)
 
 
 def episode_norms(x: Tensor) -> Tensor:
@@ -179,13 +185,9 @@ class EquivarianceError:
 
     It keeps two numbers per episode and sums them at the end: `f(s)` may be as large as the maps of an
     embedding network, and the value depends neither on the order of the episodes nor on the chunks.
-
-    Args:
-        normalised: Whether to divide by E‖f(s)‖; the paper does not for rotations, in 3D Teapot.
     """
 
-    def __init__(self, *, normalised: bool = True) -> None:
-        self._normalised = normalised
+    def __init__(self) -> None:
         self._errors: list[Tensor] = []
         self._norms: list[Tensor] = []
 
@@ -198,12 +200,15 @@ class EquivarianceError:
             twin: f(gs), of the same shape.
         """
         self._errors.append(episode_norms(transformed - twin))
-        norms = episode_norms(original)
-        self._norms.append(norms if self._normalised else torch.ones_like(norms))
+        self._norms.append(episode_norms(original))
 
     def value(self) -> float:
         """The error so far; NaN when it is undefined (no episode, or every f(s) zero)."""
         return _ratio_of_means(self._errors, self._norms)
+
+    def undivided(self) -> float:
+        """E‖ρ(g)f(s) - f(gs)‖ so far; NaN without an episode. The paper gives this for 3D Teapot."""
+        return _ratio_of_means(self._errors, [torch.ones_like(norms) for norms in self._norms])
 
 
 class DistanceInvarianceError:

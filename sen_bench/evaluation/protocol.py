@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.config import DEFAULT_HORIZONS
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.evaluation.frames import EvaluationFrames
+from sen_bench.evaluation.horizon_scores import HorizonScores
 from sen_bench.evaluation.local_ranking import later_latents, local_episodes, rank_in_episode
 from sen_bench.evaluation.metrics import (
     DistanceInvarianceError,
@@ -31,6 +31,7 @@ from sen_bench.evaluation.metrics import (
     twin_pairs,
 )
 from sen_bench.evaluation.rollouts import Rollouts
+from sen_bench.evaluation.turns import TraversalScores, TurnedPairs, traversal_scores
 from sen_bench.system import QUIET, Advance, Progress, free_memory, seeded, shown
 
 _MIB = 1 << 20
@@ -44,73 +45,6 @@ def default_memory(device: torch.device) -> int:
     what is free if that is less.
     """
     return _CPU_MEMORY if device.type == "cpu" else min(_GPU_MEMORY, free_memory(device) // 2)
-
-
-@dataclass(frozen=True, slots=True)
-class HorizonScores:
-    """The scores of one model at one horizon (science: §4); shares are in [0, 1].
-
-    Attributes:
-        horizon: Steps predicted ahead, p.
-        episodes: How many episodes were ranked, N; chance is about k / N for H@k.
-        hits_at_1: Share of true latents whose prediction ranks first; tied predictions share their mean rank.
-        hits_at_5: The same for rank 5 or better.
-        hits_at_10: The same for rank 10 or better.
-        mrr: Mean reciprocal rank, from mean ranks over ties.
-        hits_at_1_optimistic: H@1 by the public code's tie rule, which a collapsed encoder wins.
-        mrr_optimistic: MRR by the public code's tie rule.
-        hh_at_1: HH@1, share of predictions nearer to the true latent than to every hard negative; NaN where
-            the episodes have none.
-        ee_embedding: EE(S) on the first observations and their twins; the same at every horizon.
-        ee_latent: EE(E∘S), the same for their latents; NaN where E and T are not equivariant.
-        die_embedding: DIE(S) on random pairs of first observations; the same at every horizon. NaN where no
-            two twins share their element, as for SO(3).
-        die_model: DIE of p-step predictions against random true latents p steps ahead; NaN in the same case.
-        relative_error: RMS error of those predictions, relative to that of predicting no change; NaN where no
-            latent changes.
-        latent_spread: RMS distance of the true latents p steps ahead from their mean.
-        separation: Mean over random pairs of those latents of min(1, energy / margin).
-        collapsed: Whether `separation` says that the encoder has collapsed.
-        no_change_hits_at_1: H@1 of predicting that nothing changes: of the latents of the first observations
-            in place of the predictions.
-        no_change_hits_at_5: The same for rank 5 or better.
-        no_change_hits_at_10: The same for rank 10 or better.
-        no_change_mrr: MRR of predicting that nothing changes.
-        no_change_hh_at_1: HH@1 of predicting that nothing changes; NaN where there are no negatives.
-        local_hits_at_1: Share of predictions nearer to their true latent than to that of any other frame of
-            their episode, the first included (`rank_in_episode`), over the first `LOCAL_EPISODES`; NaN where
-            no episode has another frame to compare with, or episodes have one step.
-        local_mrr: Mean reciprocal rank of the true latent among those frames; NaN likewise.
-        no_change_local_hits_at_1: The first of the two of predicting that nothing changes.
-        no_change_local_mrr: The second of the two of predicting that nothing changes.
-    """
-
-    horizon: int
-    episodes: int
-    hits_at_1: float
-    hits_at_5: float
-    hits_at_10: float
-    mrr: float
-    hits_at_1_optimistic: float
-    mrr_optimistic: float
-    hh_at_1: float
-    ee_embedding: float
-    ee_latent: float
-    die_embedding: float
-    die_model: float
-    relative_error: float
-    latent_spread: float
-    separation: float
-    collapsed: bool
-    no_change_hits_at_1: float
-    no_change_hits_at_5: float
-    no_change_hits_at_10: float
-    no_change_mrr: float
-    no_change_hh_at_1: float
-    local_hits_at_1: float
-    local_mrr: float
-    no_change_local_hits_at_1: float
-    no_change_local_mrr: float
 
 
 def evaluate(
@@ -129,9 +63,9 @@ def evaluate(
     """Scores a model at several horizons.
 
     Every frame that is needed is embedded once, and all frames of the first episodes once more, for the local
-    ranking. Latents are kept for all episodes, embeddings only for one
-    chunk, so memory does not grow with the size of the maps. The scores depend on `chunk` only as far as the
-    model's own arithmetic depends on the size of a batch.
+    ranking. Where objects can be turned at will, frames of some are rendered for TH@1 and DIE. Latents are
+    kept for all episodes, embeddings only for one chunk, so memory does not grow with the size of the maps.
+    The scores depend on `chunk` only as far as the model's own arithmetic depends on the size of a batch.
 
     Args:
         model: On the device of `episodes`; scored in evaluation mode, and returned to its previous mode.
@@ -142,7 +76,7 @@ def evaluate(
         seed: The seed of the random pairs of DIE and of `separation`, and of what the model itself draws.
         autocast: Narrow type for the model's arithmetic (`torch.bfloat16`), or None for full precision.
         margin: The margin of the hinge, which is the scale of `separation`.
-        progress: Is told how many episodes are done, and how many for the local ranking.
+        progress: Is told how many episodes are done, how many for the local ranking, and what is turned.
         title: What the work is called where progress is shown.
 
     Returns:
@@ -173,8 +107,17 @@ def evaluate(
             work = progress.work(f"{title}, local ranking", "episodes")
             with work as advance, _precision(episodes.device, autocast):
                 later = later_latents(model, episodes, chunk=chunk, advance=advance)
+        turned, invariance_turned, traversals = None, math.nan, TraversalScores()
+        if episodes.can_turn:
+            turned = TurnedPairs(model, episodes, chunk=chunk, seed=seed)
+            with _precision(episodes.device, autocast):
+                with progress.work(f"{title}, traversals", "traversals") as advance:
+                    traversals = traversal_scores(model, episodes, chunk=chunk, advance=advance)
+                with progress.work(f"{title}, distances after a turn", "pairs") as advance:
+                    invariance_turned = turned.invariance_of_embedding(advance=advance)
         for horizon in horizons:
             true, predicted = original.checked(horizon)
+            twin.checked(horizon)
             rows = rows_within(ranking_memory, len(true))
             ranking = rank_predictions(true, predicted, chunk=rows)
             no_change = rank_predictions(true, original.true[0], chunk=rows)
@@ -182,6 +125,8 @@ def evaluate(
                 _local(episodes, latents, original.true[0], later, horizon)
                 for latents in (predicted, original.true[0])
             )
+            with _precision(episodes.device, autocast):
+                die_model_turned = turned.invariance_of_model(original, twin, horizon) if turned else math.nan
             apart = separation(checked.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
                 HorizonScores(
@@ -211,6 +156,15 @@ def evaluate(
                     local_mrr=local[1],
                     no_change_local_hits_at_1=local_no_change[0],
                     no_change_local_mrr=local_no_change[1],
+                    hh_at_1_without_first=_share(original.hard_others.get(horizon)),
+                    no_change_hh_at_1_without_first=_share(original.hard_others_no_change.get(horizon)),
+                    th_at_1_yaw=traversals.yaw,
+                    th_at_1_pitch=traversals.pitch,
+                    th_at_1_roll=traversals.roll,
+                    die_embedding_turned=invariance_turned,
+                    die_model_turned=die_model_turned,
+                    ee_embedding_undivided=errors.equivariance_undivided,
+                    ee_latent_undivided=errors.latent_equivariance_undivided,
                 )
             )
     return scores
@@ -218,7 +172,7 @@ def evaluate(
 
 def _share(hits: Tensor | None) -> float:
     """The share of hits; NaN where nothing could be hit."""
-    return math.nan if hits is None else float(hits.double().mean())
+    return math.nan if hits is None else float(hits.nanmean())
 
 
 def _local(
@@ -237,7 +191,9 @@ class _Errors(NamedTuple):
     """What is measured on first observations and their twins, the same at every horizon."""
 
     equivariance: float
+    equivariance_undivided: float
     latent_equivariance: float
+    latent_equivariance_undivided: float
     invariance: float
 
 
@@ -305,7 +261,7 @@ def _roll_out_all(
 
     In this order the pairs of DIE(S) are neighbours, so no embedding is computed twice or kept for long.
     """
-    equivariance, latent_equivariance = (EquivarianceError(normalised=model.ee_normalised) for _ in range(2))
+    equivariance, latent_equivariance = EquivarianceError(), EquivarianceError()
     invariance = DistanceInvarianceError()
     checked = CheckedModel(model)
     # The last episode of the chunk before: a pair of neighbours may straddle two chunks.
@@ -333,14 +289,23 @@ def _roll_out_all(
         invariance.update(embedding[first], embedding[second], of_twin[first], of_twin[second])
         last = (key[-1:], embedding[-1:].clone(), of_twin[-1:].clone())
         advance(min(begin + chunk, len(order)), len(order))
-    return _Errors(equivariance.value(), latent_equivariance.value(), invariance.value())
+    undivided, latent_undivided = equivariance.undivided(), latent_equivariance.undivided()
+    return _Errors(
+        equivariance.value() if model.ee_normalised else undivided,
+        undivided,
+        latent_equivariance.value() if model.ee_normalised else latent_undivided,
+        latent_undivided,
+        invariance.value(),
+    )
 
 
 def _die_of_model(original: Rollouts, twin: Rollouts, horizon: int, pairs: tuple[Tensor, Tensor]) -> float:
     """DIE of predictions against randomly paired true latents, by the mean norm of the first latents."""
-    true, predicted = original.checked(horizon)
-    twin_true, twin_predicted = twin.checked(horizon)
     first, second = pairs
     return distance_invariance_error(
-        predicted[first], true[second], twin_predicted[first], twin_true[second], reference=original.true[0]
+        original.predicted[horizon][first],
+        original.true[horizon][second],
+        twin.predicted[horizon][first],
+        twin.true[horizon][second],
+        reference=original.true[0],
     )

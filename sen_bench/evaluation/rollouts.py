@@ -25,8 +25,11 @@ class Rollouts:
         episodes: The evaluation episodes.
         true: Latents of the true frames by frame, 0 and the horizons, `[N, ...]` each.
         predicted: Latents predicted from frame 0 on by horizon, `[N, ...]` each.
-        hard: Whether those predictions beat every hard negative by horizon, bool `[N]` each; empty for twins
-            and if there are no negatives.
+        hard: Whether those predictions beat every hard negative by horizon, as `hard_hits` says it, `[N]`
+            each; empty for twins and if there are no negatives, like the next three.
+        hard_no_change: The same of the latents of frame 0.
+        hard_others: Whether those predictions beat every hard negative whose state is not that of frame 0.
+        hard_others_no_change: The same of the latents of frame 0.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Rollouts:
         self.predicted: dict[int, Tensor] = {}
         self.hard: dict[int, Tensor] = {}
         self.hard_no_change: dict[int, Tensor] = {}
+        self.hard_others: dict[int, Tensor] = {}
+        self.hard_others_no_change: dict[int, Tensor] = {}
 
     def add(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Rolls some episodes out and encodes their true frames at the horizons.
@@ -71,8 +76,15 @@ class Rollouts:
                 self._keep(self.predicted, step, index, latent)
                 if self.episodes.has_negatives and not self._twin:
                     negatives = self._negatives(index, step)
-                    self._keep(self.hard, step, index, hard_hits(latent, true, negatives))
-                    self._keep(self.hard_no_change, step, index, hard_hits(first, true, negatives))
+                    again = self.episodes.negatives_like_first(index, step)
+                    for kept, guess, left_out in (
+                        (self.hard, latent, None),
+                        (self.hard_no_change, first, None),
+                        (self.hard_others, latent, again),
+                        (self.hard_others_no_change, first, again),
+                    ):
+                        hits = hard_hits(guess, true, negatives, left_out=left_out)
+                        self._keep(kept, step, index, hits)
         return embedding, first
 
     def _negatives(self, index: Tensor, step: int) -> Tensor:

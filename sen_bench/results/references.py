@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -44,6 +45,13 @@ class ReferenceRow(BaseModel):
     local_mrr: ShareIfAny = Field(description="Local MRR, as in `runs.csv`")
     eval_episodes: Count = Field(description="Episodes ranked, N")
     eval_dataset_digest: Digest = Field(description="Content digest of the evaluation data")
+    hh_at_1_without_first: ShareIfAny = Field(
+        default=math.nan,
+        description="HH@1 without s, as in `runs.csv`; empty where HH@1 is",
+    )
+    th_at_1_yaw: ShareIfAny = Field(default=math.nan, description="TH@1 yaw, as in `runs.csv`")
+    th_at_1_pitch: ShareIfAny = Field(default=math.nan, description="TH@1 pitch, as in `runs.csv`")
+    th_at_1_roll: ShareIfAny = Field(default=math.nan, description="TH@1 roll, as in `runs.csv`")
 
 
 REFERENCE_KEY: Final = ("task", "horizon", "reference")

@@ -241,6 +241,69 @@ METRICS: Final = (
         )
         for name, heading in (("local_hits_at_1", "local H@1"), ("local_mrr", "local MRR"))
     ),
+    Metric(
+        "hh_at_1_without_first",
+        ShareIfAny,
+        "ranking",
+        "HH@1 against the hard negatives that are not the first state again",
+        detail="; empty where there is none",
+        heading="HH@1 without s",
+        higher_is_better=True,
+        appended=True,
+    ),
+    Metric(
+        "no_change_hh_at_1_without_first",
+        ShareIfAny,
+        "ranking",
+        "HH@1 without s of predicting that nothing changes",
+        detail="; empty where there is none",
+        appended=True,
+    ),
+    *(
+        Metric(
+            f"th_at_1_{name}",
+            ShareIfAny,
+            "ranking",
+            f"share of 30 steps of a turn about {axis} at which the moved latent is nearest to the true one",
+            detail="; empty without rotations",
+            heading=f"TH@1 {name}",
+            higher_is_better=True,
+            appended=True,
+        )
+        for name, axis in (
+            ("yaw", "the vertical axis"),
+            ("pitch", "the axis to the right"),
+            ("roll", "the line of sight"),
+        )
+    ),
+    *(
+        Metric(
+            f"die_{name}_turned",
+            Ratio,
+            "equivariance",
+            f"distance invariance error of the {what}, of pairs seen after one rotation",
+            detail="; empty without rotations",
+            heading=f"{heading} turned",
+            higher_is_better=False,
+            appended=True,
+        )
+        for name, heading, what in (
+            ("embedding", "DIE(S)", "embedding network"),
+            ("model", "DIE(model)", "predictions"),
+        )
+    ),
+    *(
+        Metric(
+            f"ee_{name}_undivided",
+            Ratio,
+            "equivariance",
+            f"{heading} without division by the mean norm",
+            heading=f"{heading} undivided",
+            higher_is_better=False,
+            appended=True,
+        )
+        for name, heading in (("embedding", "EE(S)"), ("latent", "EE(z)"))
+    ),
 )
 """All scores, in the order of their columns."""
 

@@ -25,6 +25,9 @@ from sen_bench.store.whole import ChunkLayout, WholeStore
 from sen_bench.symmetry import AnySymmetry
 from sen_bench.system import shown
 
+# How far numbers of equal states may be apart: an action and its inverse do not cancel to the last bit.
+_SAME_STATE = 1e-9
+
 # Threads that decode shards. More than a few only wait for memory.
 _READERS = 8
 
@@ -252,6 +255,23 @@ class Dataset:
             begin, end = max(start, first), min(stop, first + rows)
             values[begin - start : end - start] = decoded[begin - first : end - first]
         return values
+
+    def negatives_like_first(self, step: int) -> NDArray[np.bool_]:
+        """Which hard negatives of a step have the state of the episode's first frame again.
+
+        Args:
+            step: Which step, counted from 1.
+
+        Returns:
+            bool ``[N, K]``.
+
+        Raises:
+            DatasetError: The dataset has no states of hard negatives, or their files are gone or damaged.
+        """
+        negatives = self.load("negative/state")[:, step - 1]
+        first = self.load("state")[:, self.frame_stack - 1, None]
+        same = np.isclose(negatives, first, rtol=0, atol=_SAME_STATE)
+        return np.asarray(same.all(axis=tuple(range(2, negatives.ndim))), np.bool_)
 
     def block_rows(self, name: str) -> int:
         """How many rows of an array one file holds; the last file may hold fewer.

@@ -62,14 +62,15 @@ def _assert_later_frames_are_those_stored(dataset: Dataset) -> int:
     frames = dataset.load("observation")[index].transpose(0, 1, 4, 2, 3) / np.float32(255)
     states = dataset.load("state")[index, stack - 1 :]
     later = some.later_observations(index)
+    repeats = {other: some.repeats(index, other) for other in range(1, horizon + 1)}
     found = 0
     for episode, time in np.ndindex(len(states), horizon + 1):
         if time > 0:
             shown = np.concatenate(frames[episode, time : time + stack])
             np.testing.assert_allclose(later[episode, time - 1].numpy(), shown, rtol=0, atol=1e-7)
-        for other in range(1, horizon + 1):
+        for other, marked in repeats.items():
             same = np.array_equal(states[episode, time], states[episode, other])
-            assert bool(some.repeats(index, other)[episode, time]) == same
+            assert bool(marked[episode, time]) == same
             found += same and other != time
     return found
 
@@ -83,3 +84,30 @@ def test_where_several_frames_are_shown_a_time_has_the_state_of_the_last() -> No
     reacher = open_dataset(ROOT / "tests" / "golden" / "format-1" / "reacher" / "eval.zarr")
     assert reacher.frame_stack == 2
     assert _assert_later_frames_are_those_stored(reacher) == 0
+
+
+TEAPOT = ROOT / "tests" / "golden" / "format-1" / "teapot-small" / "eval.zarr"
+
+
+def test_frames_after_the_rotations_of_twins_are_those_of_the_twins() -> None:
+    some = Episodes(open_dataset(TEAPOT), torch.device("cpu"))
+    index = torch.tensor([1, 0, 1])
+    assert some.can_turn
+    for time in (0, 1):
+        turned = some.turned(index, time, some.elements(slice(None))[index])
+        assert torch.equal(turned, some.observations(index, time, twin=True))
+        as_before = some.turned(index, time, torch.eye(3, dtype=torch.float64).expand(3, 3, 3))
+        assert torch.equal(as_before, some.observations(index, time, twin=False))
+
+
+def test_where_the_group_is_finite_nothing_can_be_turned_at_will(stored: Dataset) -> None:
+    assert not Episodes(stored, torch.device("cpu")).can_turn
+
+
+def test_one_negative_of_small_turns_is_the_first_state_and_looks_like_it() -> None:
+    teapot = open_dataset(TEAPOT)
+    some, index = Episodes(teapot, torch.device("cpu")), torch.arange(teapot.episodes).flip(0)
+    again = some.negatives_like_first(index, 1)
+    assert again.sum(dim=1).tolist() == [1] * teapot.episodes
+    alike = some.negatives(index, 1) == some.observations(index, 0, twin=False).unsqueeze(1)
+    assert torch.equal(alike.flatten(2).all(dim=2), again)

@@ -35,7 +35,8 @@ def test_seed_decides_the_random_pairs_only() -> None:
     episodes = WalkEpisodes(60, distinct=False, has_negatives=True)
     one, again, other = (as_dict(evaluate(Skewed(), episodes, seed=s)[2]) for s in (1, 1, 2))
     assert one == again
-    assert {name for name in one if one[name] != other[name]} <= {"die_embedding", "die_model", "separation"}
+    changed = {name for name in one if one[name] != pytest.approx(other[name], rel=0, abs=0, nan_ok=True)}
+    assert changed <= {"die_embedding", "die_model", "separation"}
     assert one["die_model"] != other["die_model"]
 
 
@@ -137,7 +138,11 @@ def test_autocast_reaches_the_model_and_leaves_scores_finite() -> None:
     model = Mixed()
     scores = evaluate(model, WalkEpisodes(10, has_negatives=True), autocast=torch.bfloat16)
     assert model.dtypes == {torch.bfloat16}
-    assert all(math.isfinite(value) for score in scores for value in as_dict(score).values())
+    undefined = {name for score in scores for name, value in as_dict(score).items() if math.isnan(value)}
+    # Nothing can be turned at will.
+    turned = {"die_embedding_turned", "die_model_turned"}
+    assert undefined == {"th_at_1_yaw", "th_at_1_pitch", "th_at_1_roll", *turned}
+    assert not any(math.isinf(value) for score in scores for value in as_dict(score).values())
 
 
 @pytest.mark.parametrize("memory", [0, 1_000, 20_000, 1 << 30])

@@ -297,6 +297,17 @@ def test_hard_hits_equal_brute_force_with_ties(latents: tuple[np.ndarray, np.nda
     assert hard_hits(*map(torch.from_numpy, latents)).tolist() == expected
 
 
+def test_hard_negatives_that_are_left_out_are_not_compared_with() -> None:
+    true = torch.tensor([[0.0], [0.0], [0.0]])
+    negatives = torch.tensor([[[1.0], [5.0]], [[5.0], [1.0]], [[1.0], [1.0]]])
+    predicted = torch.tensor([[1.0], [1.0], [0.0]])
+    left_out = torch.tensor([[True, False], [True, False], [True, True]])
+    assert hard_hits(predicted, true, negatives).tolist() == [0, 0, 1]
+    hits = hard_hits(predicted, true, negatives, left_out=left_out).tolist()
+    assert hits[:2] == [1, 0]
+    assert math.isnan(hits[2])
+
+
 def test_hard_hits_refuse_what_does_not_fit() -> None:
     latents, negatives = torch.zeros(4, 3, 3), torch.zeros(4, 6, 3, 3)
     assert hard_hits(latents, latents, negatives + 1).all()
@@ -317,9 +328,12 @@ def test_element_keys_are_equal_where_the_elements_are() -> None:
     assert first == third != second
 
 
-def test_equivariance_error_is_not_divided_where_that_is_asked_for() -> None:
+def test_equivariance_error_is_there_undivided_too() -> None:
     x, twin = torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 2.0]])
-    plain = EquivarianceError(normalised=False)
-    plain.update(x, x, twin)
-    assert plain.value() == 2
-    assert equivariance_error(x, x, twin) == pytest.approx(2 / 5)
+    error = EquivarianceError()
+    assert math.isnan(error.undivided())
+    error.update(x, x, twin)
+    assert error.undivided() == 2
+    assert error.value() == equivariance_error(x, x, twin) == pytest.approx(2 / 5)
+    error.update(x, x, x)
+    assert error.undivided() == 1

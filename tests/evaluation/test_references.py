@@ -55,6 +55,8 @@ def test_scores_of_grid_worlds_are_those_of_brute_force(task: str, tmp_path: Pat
                 assert hits == pytest.approx((ranks <= k).mean())
             assert mine.mrr == pytest.approx((1 / ranks).mean())
             assert math.isnan(mine.hh_at_1)
+            assert math.isnan(mine.hh_at_1_without_first)
+            assert math.isnan(mine.th_at_1_yaw)
         assert found["perfect"].local_hits_at_1 == found["perfect"].local_mrr == 1
         _check_local(found, states, horizon)
 
@@ -91,7 +93,11 @@ def test_no_change_of_small_turns_never_beats_the_negatives_of_which_one_is_the_
     found = _by_reference(reference_scores(teapot), 1)
     assert found["no-change"].hh_at_1 == 0
     assert found["perfect"].hh_at_1 == found["perfect"].hits_at_1 == 1
+    assert found["no-change"].hh_at_1_without_first == found["perfect"].hh_at_1_without_first == 1
     assert all(math.isnan(each.local_mrr) for each in found.values())  # episodes of one step
+    for name, share in (("chance", 1 / 30), ("no-change", 1 / 30), ("perfect", 1)):
+        each = found[name]
+        assert each.th_at_1_yaw == each.th_at_1_pitch == each.th_at_1_roll == pytest.approx(share)
 
 
 def test_reacher_is_scored_at_the_last_of_the_frames_that_are_shown_at_once() -> None:

@@ -163,9 +163,42 @@ def test_hard_negatives_are_those_of_the_predicted_frame() -> None:
     assert collapsed.hh_at_1 == 0
 
 
+def test_hard_negatives_that_are_the_first_state_again_are_left_out_of_a_score_beside() -> None:
+    """Against numpy, an episode at a time; standing still never beats its own first state."""
+    episodes = WalkEpisodes(200, distinct=False, has_negatives=True)
+    states = episodes.states[False].numpy()
+    (scores,) = evaluate(Standing(), episodes, horizons=(1,), chunk=9)
+    hits, differ = [], 0
+    for first, true in zip(states[:, 0], states[:, 1], strict=True):
+        near = [neighbour for neighbour in true + np.eye(2) if (neighbour != first).any()]
+        differ += len(near) < 2
+        own = np.linalg.norm(first - true)
+        hits.append(all(own < np.linalg.norm(first - neighbour) for neighbour in near))
+    assert differ > 5
+    assert scores.hh_at_1_without_first == pytest.approx(np.mean(hits))
+    assert scores.hh_at_1_without_first > scores.hh_at_1
+    assert scores.no_change_hh_at_1_without_first == scores.hh_at_1_without_first
+    (perfect,) = evaluate(PlaneModel(), episodes, horizons=(1,))
+    assert perfect.hh_at_1_without_first == 1
+    assert perfect.no_change_hh_at_1_without_first == scores.hh_at_1_without_first
+    (collapsed,) = evaluate(Collapsed(), episodes, horizons=(1,))
+    assert collapsed.hh_at_1_without_first == 0
+
+
 def test_episodes_without_negatives_have_no_hard_hits() -> None:
     (scores,) = evaluate(PlaneModel(), WalkEpisodes(8), horizons=(1,))
     assert math.isnan(scores.hh_at_1)
+    assert math.isnan(scores.hh_at_1_without_first)
+
+
+def test_equivariance_errors_are_there_without_division_too() -> None:
+    episodes = WalkEpisodes(60, distinct=False)
+    (scores,) = evaluate(Skewed(), episodes, horizons=(1,), chunk=13)
+    skew = torch.tensor([0.5, 1.0])
+    original, twin = (episodes.states[t][:, 0] * skew for t in (False, True))
+    apart = (rotate(episodes.elements(slice(None)), original) - twin).norm(dim=1).mean()
+    assert scores.ee_embedding_undivided == scores.ee_latent_undivided == pytest.approx(float(apart))
+    assert scores.ee_embedding == pytest.approx(float(apart / original.norm(dim=1).mean()))
 
 
 def test_model_error_pairs_a_prediction_with_another_true_latent_of_the_same_horizon() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from sen_bench.errors import ResultsError
-from sen_bench.evaluation.protocol import HorizonScores
+from sen_bench.evaluation.horizon_scores import HorizonScores
 from sen_bench.results.csv_tables import Amount, Ratio, Share, ShareIfAny, Text, read_rows
 from sen_bench.results.scores import METRICS, SHOWN, Metric, no_better_than_no_change, no_change
 
@@ -31,11 +31,19 @@ def test_scores_are_shown_by_what_they_tell() -> None:
         "HH@1 %",
         "local H@1 %",
         "local MRR %",
+        "HH@1 without s %",
+        "TH@1 yaw %",
+        "TH@1 pitch %",
+        "TH@1 roll %",
         "rel. error",
         "EE(S)",
         "EE(z)",
         "DIE(S)",
         "DIE(model)",
+        "DIE(S) turned",
+        "DIE(model) turned",
+        "EE(S) undivided",
+        "EE(z) undivided",
     ]
 
 
@@ -43,7 +51,16 @@ def test_every_score_of_no_change_is_found_beside_its_score() -> None:
     beside = {metric.name: found.name for metric in SHOWN if (found := no_change(metric))}
     assert beside == {
         name: f"no_change_{name}"
-        for name in ("hits_at_1", "hits_at_5", "hits_at_10", "mrr", "hh_at_1", "local_hits_at_1", "local_mrr")
+        for name in (
+            "hits_at_1",
+            "hits_at_5",
+            "hits_at_10",
+            "mrr",
+            "hh_at_1",
+            "local_hits_at_1",
+            "local_mrr",
+            "hh_at_1_without_first",
+        )
     }
     assert {name.name for name in METRICS if name.name.startswith("no_change_")} == set(beside.values())
 

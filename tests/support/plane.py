@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.model import WorldModel
-from sen_bench.evaluation.protocol import HorizonScores
+from sen_bench.evaluation.horizon_scores import HorizonScores
 
 STEPS = 10
 
@@ -66,6 +66,15 @@ class WalkEpisodes:
     def negatives(self, index: Tensor, frame: int) -> Tensor:
         near = self.states[False][index, frame].unsqueeze(1) + torch.eye(2)
         return near[..., None, None]
+
+    def negatives_like_first(self, index: Tensor, frame: int) -> Tensor:
+        first = self.states[False][index, 0, :, None, None].unsqueeze(1)
+        return (self.negatives(index, frame) == first).all(dim=(2, 3, 4))
+
+    can_turn = False
+
+    def turned(self, index: Tensor, frame: int, elements: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 def rotate(elements: Tensor, vectors: Tensor) -> Tensor:
