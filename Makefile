@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help demo test lint bench bench-baseline bench-full quality clean
+.PHONY: help install demo test lint bench bench-baseline bench-full quality dist wheel-test docs docs-serve clean
 
 help:
+	@echo "make install         only the environment .venv, with all extras and the tools to develop"
 	@echo "make demo            data, three models and a leaderboard at toy size, in a few minutes"
 	@echo "make test            style, types, import layers, tests"
 	@echo "make lint            the first part of that"
@@ -14,6 +15,10 @@ help:
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
 	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
 	@echo "make quality         trains the preset smoke anew, and fails if a score falls below its floor"
+	@echo "make dist            builds sdist and wheel, and checks what they say of themselves"
+	@echo "make wheel-test      installs that wheel into a fresh environment, and uses it from another folder"
+	@echo "make docs            executes the notebooks and builds the documentation site; fails at a dead link"
+	@echo "make docs-serve      the same on http://127.0.0.1:8000, anew after every change"
 	@echo "make clean           removes the environment and what the demo and the checks wrote"
 
 # The environment is made once, and again when what it is made from changes.
@@ -22,6 +27,8 @@ help:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/sen-bench run 3d-blocks --preset smoke --device cpu --workers $(WORKERS) \
@@ -66,5 +73,20 @@ quality: .venv/installed
 	  --data quality/data --runs quality/runs --results quality/results
 	$(BIN)/python -m tests.quality.floors quality/results/runs.csv
 
+# The wheel is built from the sdist, so both are known to be whole.
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/twine check --strict dist/*
+
+wheel-test: dist
+	PYTHON=$(PYTHON) tests/wheel/trial.sh dist
+
+docs: .venv/installed
+	$(BIN)/mkdocs build --strict
+
+docs-serve: .venv/installed
+	$(BIN)/mkdocs serve --strict
+
 clean:
-	rm -rf .venv demo quality .benchmarks/gate-*.json
+	rm -rf .venv demo quality dist site .benchmarks/gate-*.json
