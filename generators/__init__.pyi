@@ -5,6 +5,8 @@ from .episodes import leading_frames as leading_frames
 from .episodes import render as render
 from .episodes import roll_out as roll_out
 from .episodes import twin_of as twin_of
+from .estimate import DatasetEstimate as DatasetEstimate
+from .estimate import estimate_dataset as estimate_dataset
 from .generation import GenerationResult as GenerationResult
 from .generation import equal_dataset as equal_dataset
 from .generation import generate as generate

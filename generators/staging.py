@@ -97,6 +97,11 @@ class Attempt:
         self.journal.finish(manifest)
 
 
+def staging_folder(target: Path) -> Path:
+    """Where a dataset grows until it is whole."""
+    return target.with_name(f".{target.name}.partial")
+
+
 class Staging:
     """The staging folder of one target. Its user must hold the target's lock.
 
@@ -106,7 +111,7 @@ class Staging:
     """
 
     def __init__(self, target: Path, planned: ShardPlan) -> None:
-        self.folder = target.with_name(f".{target.name}.partial")
+        self.folder = staging_folder(target)
         self._target = target
         self._planned = planned
         self._journal_file = self.folder / _JOURNAL

@@ -59,6 +59,10 @@ class MissingExtraError(SenBenchError):
         super().__init__(f"{what} needs packages that are not installed: pip install 'sen-bench[{extra}]'")
 
 
+class DiskSpaceError(SenBenchError):
+    """A disk that cannot hold what is about to be written."""
+
+
 class ClusterError(SenBenchError):
     """A cluster that cannot be used, or whose workers are not set up like this machine."""
 

@@ -14,7 +14,9 @@ import sen_bench.figures
 import sen_bench.generators
 import sen_bench.runs
 import sen_bench.store
+import sen_bench.system
 from sen_bench.cli.describe import describe_dataset, describe_tasks
+from sen_bench.cli.needs_text import describe_generation
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions, TlsFiles
 from sen_bench.config import SplitSize
@@ -55,6 +57,7 @@ def tasks_command() -> None:
 )
 @cluster_options
 @click.option("--force", is_flag=True, help="Move what is already there aside and generate again.")
+@click.option("--dry-run", is_flag=True, help="Only say what it takes: disk, memory and time.")
 @quiet_option
 def generate_command(
     tasks: tuple[str, ...],
@@ -70,19 +73,22 @@ def generate_command(
     *,
     everything: bool,
     force: bool,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Generate the datasets of each TASK as Zarr stores.
 
-    Equal commands write equal bytes, whatever the number of workers. A dataset that already exists is left
-    alone; one with other settings is an error, unless --force moves it aside. With --all, tasks that lack a
-    requested split are skipped for it.
+    What that takes is said first, unless --quiet; nothing is begun that the disk cannot hold. Equal commands
+    write equal bytes, whatever the number of workers. A dataset that already exists is left alone; one with
+    other settings is an error, unless --force moves it aside. With --all, tasks that lack a requested split
+    are skipped for it.
 
     \b
     Examples:
       sen-bench generate 3d-blocks
       sen-bench generate 2d-shapes 3d-blocks --split train-limited
       sen-bench generate --all --episodes 50 --horizon 20 --out /tmp/small
+      sen-bench generate --all --dry-run
       sen-bench generate 3d-blocks --cluster tls://10.0.0.1:8786 \\
         --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
       sen-bench generate --all --cluster slurm --cluster-options slurm.toml
@@ -95,9 +101,22 @@ def generate_command(
         (task, task.recipe(split, size, seed=seed))
         for task, split in _chosen_splits(chosen, splits, terminal, skip=everything)
     ]
+    places = [sen_bench.runs.dataset_path(out, task, recipe.split) for task, recipe in recipes]
+    estimates = [
+        sen_bench.generators.estimate_dataset(recipe, path)
+        for path, (_, recipe) in zip(places, recipes, strict=True)
+        if force or not path.exists()
+    ]
+    for line in describe_generation(estimates, None if where else workers):
+        if dry_run:
+            click.echo(line)
+        elif not quiet:
+            terminal.message(line)
+    sen_bench.system.check_disk({estimate.path: estimate.stored or 0 for estimate in estimates})
+    if dry_run:
+        return
     with _runner(where, slurm, tls, terminal) as run:
-        for task, recipe in recipes:
-            path = sen_bench.runs.dataset_path(out, task, recipe.split)
+        for path, (task, recipe) in zip(places, recipes, strict=True):
             result = sen_bench.generators.generate(
                 recipe,
                 path,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sen_bench.system import duration
+from sen_bench.cli.needs_text import disk_line, generation_time
+from sen_bench.system import duration, size_text
 
 if TYPE_CHECKING:
     from sen_bench.sweep import Plan, PlannedRun
 
 
-def format_plan(plan: Plan, *, on: str) -> str:
+def format_plan(plan: Plan, *, on: str, workers: int | None = None) -> str:
     """The plan as text: a line for each task, split and model, and the totals.
 
     Args:
         plan: The plan.
         on: Where the runs will take place.
+        workers: Processes that generate data; None: unknown.
     """
     groups: dict[tuple[str, str, str], list[PlannedRun]] = {}
     for planned in plan.planned:
@@ -26,7 +28,7 @@ def format_plan(plan: Plan, *, on: str) -> str:
     rows = [header, *((*key, *_cells(group)) for key, group in groups.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_sum(plan, on)])
+    return "\n".join([*lines, "", *_sum(plan, on), *_needs(plan, workers)])
 
 
 def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
@@ -56,6 +58,25 @@ def _sum(plan: Plan, on: str) -> list[str]:
         *lines,
         f"{time} (estimated from earlier runs of this preset; other load on the machine is not considered)",
     ]
+
+
+def _needs(plan: Plan, workers: int | None) -> list[str]:
+    """What the machine needs for it, in sentences."""
+    needs = plan.needs
+    if not plan.to_do:
+        return []
+    lines = []
+    if needs.datasets:
+        estimates = list(needs.datasets.values())
+        lines += [disk_line(estimates), f"time to generate: {generation_time(estimates, workers)}"]
+    known = f"about {size_text(needs.checkpoints)}" if needs.checkpoints else ""
+    unknown = f"{needs.unknown_checkpoints} of unknown size" if needs.unknown_checkpoints else ""
+    if known or unknown:
+        lines.append(f"disk for checkpoints: {' and '.join(filter(None, (known, unknown)))}")
+    held = "unknown" if needs.data_memory is None else f"about {size_text(needs.data_memory)}"
+    at_once = min(plan.jobs or 1, len(plan.to_do))
+    lines.append(f"memory: {held} for the training data of {_runs(at_once)} at a time, beside the networks")
+    return lines
 
 
 def _runs(count: int) -> str:

@@ -117,12 +117,14 @@ def run_command(
     # Nobody here knows how many workers a cluster has, and which GPUs.
     known = None if where and device == "cuda" else sen_bench.system.device_name(runs[0].device)
     plan = sen_bench.sweep.make_plan(runs, jobs=None if where else jobs, force=force, device=known)
-    text = format_plan(plan, on=where or str(known))
+    text = format_plan(plan, on=where or str(known), workers=None if where else workers)
     if dry_run:
         click.echo(text)
+        sen_bench.system.check_disk(plan.needs.disk)
         return
     for line in text.splitlines():
         terminal.message(line)
+    sen_bench.system.check_disk(plan.needs.disk)
     for run in plan.done:
         terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
     how: dict[str, Any] = {"alone": len(runs) == 1, "log_to": trackers, "force": force}

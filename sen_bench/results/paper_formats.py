@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from sen_bench._version import __version__
-from sen_bench.results.paper_table import Cell, Line, PaperTable
+from sen_bench.results.paper_table import Cell, ModelLine, PaperTable
 from sen_bench.results.scores import Metric
 
 _LATEX: Final = {
@@ -144,6 +144,6 @@ def _heading(metric: Metric) -> str:
     return f"{metric.title}{arrow}"
 
 
-def _model(table: PaperTable, line: Line) -> str:
+def _model(table: PaperTable, line: ModelLine) -> str:
     """What a row is called: the model, and whose it is where that is not the same for all."""
     return line.model if line.runs and not table.presets else f"{line.model}, {line.preset}"

@@ -34,7 +34,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class ModelLine:
     """A row: a model in one comparison.
 
     Attributes:
@@ -70,7 +70,7 @@ class PaperTable:
     """
 
     metrics: tuple[Metric, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ModelLine, ...]
     intervals: bool
     presets: bool
     sources: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ def make_paper_table(
             spread = _interval(row, metric) if intervals else _deviation(row, metric)
             cells.append(Cell(text, "" if text.startswith("<") else spread, best))
         lines.append(
-            Line(
+            ModelLine(
                 task=row["task"],
                 split=row["train_split"],
                 horizon=row["horizon"],

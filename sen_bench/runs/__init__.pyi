@@ -1,5 +1,6 @@
 from .folder import RunFolder as RunFolder
 from .loading import load as load
+from .placement import Footprint as Footprint
 from .run import Run as Run
 from .settings import open_run as open_run
 from .steps import check_run as check_run

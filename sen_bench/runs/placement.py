@@ -69,6 +69,11 @@ class Footprint:
         """The frames of one file."""
         return min(self.blocks.per_shard, self.blocks.episodes) * self.frames
 
+    def streamed(self, buffer: int) -> int:
+        """What streaming takes with so many transitions in a window: the actions, and two windows."""
+        episodes = min(-(-buffer // self.steps), self.blocks.episodes)
+        return self.blocks.episodes * self.actions + 2 * episodes * self.frames
+
     def shuffle_buffer(self, memory: int) -> int:
         """Transitions in a window, where two windows and all actions are to fit into some memory."""
         files = (memory - self.blocks.episodes * self.actions) // 2 // self._block

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from sen_bench.errors import SenBenchError
@@ -14,6 +16,9 @@ _KIN = (
     ("task", "preset", "model"),
     ("task", "preset"),
 )
+
+_BYTES_A_PARAMETER: Final = 12
+"""Of a checkpoint: the parameter, and the two moments that Adam keeps of it, as float32."""
 
 
 class Estimates:
@@ -61,6 +66,14 @@ class Estimates:
                 score = float((kin["eval_seconds"] / kin["eval_episodes"]).mean())
                 return train * transitions(run) + score * run.data.recipe("eval").episodes
         return None
+
+    def checkpoint(self, run: Run) -> int | None:
+        """The bytes of the checkpoint of a run, from the parameters in rows of its model; None: unknown."""
+        if not len(self._rows):
+            return None
+        wanted = {"task": run.config.task, "preset": run.preset.name, "model": run.config.model}
+        kin = self._rows[(self._rows[list(wanted)] == list(wanted.values())).all(axis=1)]
+        return _BYTES_A_PARAMETER * int(kin["parameters"].max()) if len(kin) else None
 
 
 def transitions(run: Run) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sen_bench.runs import Run, check_run, is_scored
 from sen_bench.sweep.estimate import Estimates, bytes_seen
+from sen_bench.sweep.needs import Needs
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Plan:
         jobs: How many go on at the same time; None: as many as a cluster has workers, which may come and go.
         to_do: Those that will run: the longest first, so that no long one is left for the end.
         missing_data: Datasets that will be generated.
+        needs: What all of it takes.
     """
 
     planned: list[PlannedRun]
     jobs: int | None
     to_do: list[Run]
     missing_data: list[Path]
+    needs: Needs
 
     @property
     def done(self) -> list[Run]:
@@ -106,4 +109,5 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
             key=lambda run: (known[run.name] is None, known[run.name] or bytes_seen(run)), reverse=True
         )
     paths = dict.fromkeys(run.data.path(split) for run in to_do for split in run.splits)
-    return Plan(planned, jobs, to_do, [path for path in paths if not path.exists()])
+    missing = [path for path in paths if not path.exists()]
+    return Plan(planned, jobs, to_do, missing, Needs.of(to_do, estimates, jobs=jobs or 1))

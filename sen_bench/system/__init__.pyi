@@ -7,6 +7,9 @@ from .device import precision_notice as precision_notice
 from .device import prepare_device as prepare_device
 from .device import resolve_device as resolve_device
 from .device import resolve_devices as resolve_devices
+from .disk import check_disk as check_disk
+from .disk import free_disk as free_disk
+from .disk import size_text as size_text
 from .files import is_draft as is_draft
 from .files import move_aside as move_aside
 from .files import sweep_drafts as sweep_drafts
