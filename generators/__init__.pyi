@@ -10,6 +10,7 @@ from .estimate import estimate_dataset as estimate_dataset
 from .generation import GenerationResult as GenerationResult
 from .generation import equal_dataset as equal_dataset
 from .generation import generate as generate
+from .lock import alone as alone
 from .policy import UNIFORM as UNIFORM
 from .policy import Policy as Policy
 from .recipe import GENERATOR_VERSION as GENERATOR_VERSION

@@ -28,6 +28,7 @@ from sen_bench.cli.data_commands import (
 )
 from sen_bench.cli.doctor_commands import doctor_command
 from sen_bench.cli.export_commands import export_command
+from sen_bench.cli.fetch_command import fetch_command
 from sen_bench.cli.leaderboard_command import leaderboard_command
 from sen_bench.cli.merge_command import merge_command
 from sen_bench.cli.model_commands import check_command, models_command
@@ -186,6 +187,7 @@ for _command in (
     info_command,
     view_command,
     export_command,
+    fetch_command,
     verify_command,
     run_command,
     train_command,

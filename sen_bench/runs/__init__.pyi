@@ -1,3 +1,4 @@
+from .datasets import RunData as RunData
 from .folder import RunFolder as RunFolder
 from .loading import load as load
 from .placement import Footprint as Footprint

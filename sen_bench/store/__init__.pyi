@@ -1,5 +1,8 @@
 from .canonical import canonical_digest as canonical_digest
 from .croissant import CROISSANT as CROISSANT
+from .hub import HubAddress as HubAddress
+from .hub import hub_endpoint as hub_endpoint
+from .hub import is_hub as is_hub
 from .journal import Journal as Journal
 from .journal import JournalContents as JournalContents
 from .journal import ShardEntry as ShardEntry

@@ -199,6 +199,23 @@ class Dataset:
                 f"{self.path} has no array {name!r}; it has {', '.join(self.arrays)}"
             ) from None
 
+    def download(self, folder: Path) -> None:
+        """Puts a dataset that lies behind a URL into a folder, as a dataset of its own.
+
+        Every file is verified as it arrives, and the manifest comes last. A call that was interrupted is
+        resumed by the same call.
+
+        Args:
+            folder: The folder; anything in it that does not belong to the dataset is removed.
+
+        Raises:
+            DatasetError: The dataset does not lie behind a URL, a file cannot be fetched or is not what the
+                manifest says, or the folder cannot be written.
+        """
+        if self._copy is None:
+            raise DatasetError(f"{self.path} is a folder on this machine already; copy it")
+        self._copy.download(folder)
+
     def fetch(self, prefix: str = "") -> None:
         """Makes sure that files are in the folder `path`, if the dataset lies behind a URL.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
@@ -74,6 +75,7 @@ class RemoteCopy:
         self.label = label(url)
         self.manifest = Manifest.parse(manifest, f"{self.label}/{MANIFEST}")
         self._source = source
+        self._encoded = manifest
         self._shown = _Fetching(self.label, progress)
         digest = hashlib.sha256(manifest).hexdigest()
         self.path = cache_folder() / "datasets" / f"{digest}.zarr"
@@ -131,6 +133,54 @@ class RemoteCopy:
             with ThreadPoolExecutor(_CONNECTIONS) as pool:
                 list(pool.map(self._fetch_one, missing))
 
+    def download(self, folder: Path) -> None:
+        """Puts the whole dataset into a folder of its own, the manifest last.
+
+        Files that are there already, whole, are kept: an earlier call may have been interrupted. Those that
+        are in the cache are taken from it.
+
+        Args:
+            folder: The folder; anything in it that does not belong to the dataset is removed.
+
+        Raises:
+            DatasetError: As `fetch`; or the folder cannot be written. What has been fetched is kept.
+        """
+        for path in sorted(folder.rglob("*")) if folder.exists() else ():
+            if not path.is_dir() and path.relative_to(folder).as_posix() not in self.manifest.files:
+                path.unlink()
+        missing = [
+            name for name, record in self.manifest.files.items() if not record.describes(folder / name)
+        ]
+
+        def place(name: str) -> None:
+            data = self._cached(name) or self._read(name)
+            _write(folder / name, data)
+            self._shown.arrived(len(data))
+
+        try:
+            with (
+                self._shown.asked(sum(self.manifest.files[name].size for name in missing)),
+                ThreadPoolExecutor(_CONNECTIONS) as pool,
+            ):
+                try:
+                    list(pool.map(place, missing))
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+            _write(folder / MANIFEST, self._encoded)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            raise DatasetError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+    def _cached(self, name: str) -> bytes | None:
+        """A file as the cache has it; None if it does not, or no longer as the manifest says."""
+        try:
+            data = (self.path / name).read_bytes()
+        except OSError:
+            return None
+        return data if FileRecord.of(data) == self.manifest.files[name] else None
+
     def _has(self, name: str) -> bool:
         """Whether a file is here. Its contents were verified when they arrived."""
         try:
@@ -139,6 +189,12 @@ class RemoteCopy:
             return False
 
     def _fetch_one(self, name: str) -> None:
+        data = self._read(name)
+        _keep(self.path / name, data)
+        self._shown.arrived(len(data))
+
+    def _read(self, name: str) -> bytes:
+        """A file from behind the URL, verified."""
         if self._source is None:
             raise DatasetError(
                 f"{shown(name)} of {self.label} was not fetched before, and {OFFLINE_VARIABLE} forbids"
@@ -157,8 +213,7 @@ class RemoteCopy:
                 f" should be {record.size} with sha256 {record.sha256[:12]}…; try again, or copy it there"
                 " again"
             )
-        _keep(self.path / name, data)
-        self._shown.arrived(len(data))
+        return data
 
 
 class _Fetching:
@@ -229,6 +284,11 @@ class FetchingStore(zarr.storage.LocalStore):
         return await super().get(key, prototype, byte_range)
 
 
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda draft: draft.write_bytes(data))
+
+
 def _last_copy(url: str) -> Path:
     """The file that says which copy of a URL was made last."""
     return cache_folder() / "urls" / hashlib.sha256(url.encode()).hexdigest()
@@ -265,8 +325,7 @@ def _keep(path: Path, data: bytes) -> None:
         DatasetError: The cache cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda draft: draft.write_bytes(data))
+        _write(path, data)
     except OSError as error:
         raise DatasetError(
             f"the cache {cache_folder()} cannot be written ({error.strerror or error}); make space, or name"

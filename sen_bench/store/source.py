@@ -11,6 +11,7 @@ import fsspec.asyn
 import fsspec.core
 
 from sen_bench.errors import DatasetError, MissingExtraError
+from sen_bench.store.hub import TOKEN_VARIABLE, HubAddress, hub_token, is_hub
 from sen_bench.system import shown
 
 # Seconds in which a server has to send something, and bytes per second that it has to send on average in
@@ -40,7 +41,8 @@ class Source:
     """Reads files below a URL.
 
     Args:
-        url: The URL. The query of an HTTP one, such as a signature, goes along to every file.
+        url: The URL. The query of an HTTP one, such as a signature, goes along to every file; with one of the
+            Hugging Face Hub goes the token of whoever is logged in there.
 
     Raises:
         DatasetError: Such URLs cannot be read here.
@@ -50,9 +52,14 @@ class Source:
     def __init__(self, url: str) -> None:
         self._url = url
         protocol = url.partition("://")[0]
+        address = HubAddress.parse(url).resolved if is_hub(url) else url
+        self._is_http = is_http(address)
+        # aiohttp does not pass it on to another host, such as the one where the hub keeps large files.
+        token = hub_token() if is_hub(url) else None
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         options: dict[str, Any] = {}
         try:
-            if is_http(url):
+            if self._is_http:
                 import aiohttp  # noqa: PLC0415 — an optional package
                 import yarl  # noqa: PLC0415 — comes with it
 
@@ -62,13 +69,13 @@ class Source:
                 timeout = aiohttp.ClientTimeout(total=None)
                 client = {"timeout": timeout, "auto_decompress": False, "trust_env": True}
                 options = {"client_kwargs": client}
-                parts = urlsplit(url)
+                parts = urlsplit(address)
                 self._origin = yarl.URL(f"{parts.scheme}://{parts.netloc}/")
                 self._path = quote(parts.path.rstrip("/"), safe=_SAFE)
                 self._query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-            self._files, self._root = fsspec.core.url_to_fs(url, **options)
+            self._files, self._root = fsspec.core.url_to_fs(address, **options)
         except ImportError as error:
-            if is_http(url):
+            if self._is_http:
                 raise MissingExtraError(f"reading {protocol}:// URLs", "remote") from error
             # fsspec says which package.
             raise DatasetError(
@@ -91,7 +98,7 @@ class Source:
             DatasetError: It cannot be reached, comes too slowly, or is larger.
         """
         try:
-            if is_http(self._url):
+            if self._is_http:
                 data = bytes(fsspec.asyn.sync(self._files.loop, self._get, name, most))
             else:
                 data = bytes(self._files.cat_file(f"{self._root}/{name}", start=0, end=most + 1))
@@ -117,7 +124,7 @@ class Source:
         import yarl  # noqa: PLC0415 — of an optional package
 
         path = f"{self._path}/{quote(name)}{self._query}"
-        headers = {**self._files.kwargs.get("headers", {}), "Accept-Encoding": "identity"}
+        headers = {**self._files.kwargs.get("headers", {}), **self._headers, "Accept-Encoding": "identity"}
         request = {**self._files.kwargs, "headers": headers}
         session = await self._files.set_session()
         now = asyncio.get_running_loop().time
@@ -153,6 +160,11 @@ class Source:
         """
         if response.status in {404, 410}:
             raise FileNotFoundError(name)
+        if response.status in {401, 403} and is_hub(self._url):
+            raise OSError(
+                f"the hub answers {response.status} {response.reason}: there is no such repository, or it is"
+                f" private and {TOKEN_VARIABLE} is not the token of somebody who may read it"
+            )
         if response.status != 200:
             raise OSError(f"the server answers {response.status} {response.reason}")
         if (encoding := response.headers.get("Content-Encoding", "identity")).lower() != "identity":

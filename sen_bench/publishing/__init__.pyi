@@ -1,0 +1,2 @@
+from .fetching import FetchResult as FetchResult
+from .fetching import fetch as fetch
