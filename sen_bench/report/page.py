@@ -14,6 +14,7 @@ import pandas as pd
 from sen_bench import __version__
 from sen_bench.config import Preset, load_preset, preset_names
 from sen_bench.report.cards import Card, cards
+from sen_bench.report.chart_rows import NOT_RUN
 from sen_bench.report.entries import Entry, entries
 from sen_bench.report.page_data import PageData
 from sen_bench.report.panels import (
@@ -213,7 +214,7 @@ HEADLINES: Final = (("2d-shapes", "train-limited"), ("3d-blocks", "train-limited
 def headlines(glance: Sequence[Panel]) -> tuple[Panel, ...]:
     """What to look at first: the results that carry the paper; where none was run, the first three that were.
 
-    Of several presets, that of the paper is shown, or the first one that was run.
+    Of several presets, the one is shown with which most of the models were run; of equals, the paper's.
 
     Args:
         glance: The most important chart of each task, split and preset.
@@ -221,12 +222,16 @@ def headlines(glance: Sequence[Panel]) -> tuple[Panel, ...]:
     by_place: dict[tuple[str, str], list[Panel]] = {}
     for panel in glance:
         by_place.setdefault((panel.task, panel.split), []).append(panel)
-    best = {
-        place: min(panels, key=lambda panel: panel.preset != "paper") for place, panels in by_place.items()
-    }
+    best = {place: min(panels, key=_gaps) for place, panels in by_place.items()}
     carrying = [best[place] for place in HEADLINES if place in best]
     ran = [panel for panel in best.values() if panel.preset]
     return tuple(carrying if any(panel.preset for panel in carrying) or not ran else ran[: len(HEADLINES)])
+
+
+def _gaps(panel: Panel) -> tuple[int, bool]:
+    """How much is missing in a panel that is to be shown first."""
+    rows = panel.dots.rows if panel.dots else ()
+    return sum(row.text == NOT_RUN for row in rows), panel.preset != "paper"
 
 
 def _task_results(rows: Sequence[Entry], worlds: Sequence[WorldPictures]) -> list[TaskResults]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import median
 
@@ -212,7 +212,9 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
             mine = [dot(metric, entry) for entry in longest if not math.isnan(entry.scores[metric.name].mean)]
             if mine:
                 heading = f"{column_title(metric)}: {metric.meaning}"
-                rows += [Row(heading, heading=True), *mine]
+                # Small errors with their deviations are longer than a phone is wide: the table has those.
+                means = [replace(row, text=score_text(metric, row.value)) for row in mine]
+                rows += [Row(heading, heading=True), *means]
                 words.append(f"{heading}. {'; '.join(words_of(metric, row) for row in mine)}.")
         if rows:
             panels.append(

@@ -32,9 +32,9 @@ def test_the_results_that_carry_the_paper_are_shown_first_and_say_their_numbers(
         "3D Blocks",
         "3D Teapot, large actions",
     ]
-    # Of two presets, the paper's; what was not run is said to be missing.
+    # Of two presets, the one with more models; what was not run is said to be missing.
     assert [figure.all("figcaption")[0].all("span")[0].text for figure in figures] == [
-        "paper",
+        "cpu",
         "not run",
         "cpu",
     ]
@@ -45,6 +45,15 @@ def test_the_results_that_carry_the_paper_are_shown_first_and_say_their_numbers(
         " tfn 18.0 ± 2.0 (no better than no change; 95 %: 16.0 to 20.0)."
     )
     assert "training with the direction up only" in figures[0].text
+
+
+def test_of_presets_with_equally_many_models_the_papers_is_shown_first(tmp_path: Path) -> None:
+    place = {"task": "2d-shapes", "train_split": "train-limited"}
+    append_rows(
+        tmp_path / "runs.csv",
+        [make_row(**place, preset=preset, run_id=preset) for preset in ("cpu", "paper", "smoke")],
+    )
+    assert build_page(read_page_data(tmp_path), []).headlines[0].preset == "paper"
 
 
 def test_where_none_of_those_was_run_the_first_that_were_are_shown(tmp_path: Path) -> None:
@@ -138,6 +147,17 @@ def test_what_no_change_scores_on_exact_latents_is_a_row_and_a_line_where_data_a
     assert drawing.attributes["aria-label"].endswith("; predicting no change from exact latents 12.3.")
     (other,) = _cards(page, data_task="rush-hour")
     assert not other.all("path", **{"class": "reference"})
+
+
+def test_rows_of_a_table_say_beside_the_model_what_they_were_trained_on_where_there_is_a_choice(
+    page: Element,
+) -> None:
+    for task, said in (("2d-shapes", "train-limited, cpu"), ("teapot-large", "")):
+        split = "train-limited" if said else "train"
+        (name, *_) = page.all("tbody", data_task=task, data_split=split, data_preset="cpu")[0].all("th")
+        assert (
+            "".join(small.text for small in name.all("small") if "bad" not in str(small.attributes)) == said
+        )
 
 
 def test_a_model_has_one_colour_on_the_whole_page(built: Page) -> None:
