@@ -64,7 +64,7 @@ class CheckedModel:
         Raises:
             ExtensionError: The result is not float32 or float64 of the shape of the embeddings.
         """
-        moved = self._model.transform_embedding(elements, embedding)
+        moved = self._transformed("transform_embedding", elements, embedding)
         return self._checked("transform_embedding", moved, tuple(embedding.shape))
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class CheckedModel:
         Raises:
             ExtensionError: The result is not float32 or float64 of the shape of the latents.
         """
-        moved = self._model.transform_latent(elements, latent)
+        moved = self._transformed("transform_latent", elements, latent)
         return self._checked("transform_latent", moved, tuple(latent.shape))
 
     def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
@@ -82,8 +82,27 @@ class CheckedModel:
         Raises:
             ExtensionError: The result is not float32 or float64 of the shape of the images.
         """
-        moved = self._model.transform_observation(elements, observation)
+        moved = self._transformed("transform_observation", elements, observation)
         return self._checked("transform_observation", moved, tuple(observation.shape))
+
+    def _transformed(self, method: str, elements: Tensor, tensor: Tensor) -> Tensor:
+        """The group's action on a tensor, as the model has it.
+
+        Raises:
+            ExtensionError: The model has none.
+        """
+        try:
+            moved: Tensor = getattr(self._model, method)(elements, tensor)
+        except NotImplementedError as error:
+            way_out = (
+                "return torch.full_like(embedding, math.nan) if it is not known how the group acts"
+                if method == "transform_embedding"
+                else "the model claims that the group acts there"
+            )
+            raise ExtensionError(
+                f"{type(self._model).__name__}.{method} is not implemented; {way_out}"
+            ) from error
+        return moved
 
     def _checked(self, method: str, output: object, shape: tuple[int, ...]) -> Tensor:
         if isinstance(output, Tensor) and output.shape == shape and output.dtype in _DTYPES:

@@ -90,7 +90,11 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     @property
     @abc.abstractmethod
     def state_names(self) -> Mapping[str, tuple[str, ...]]:
-        """Axis of a state -> what its entries are, in order: {"coordinate": ("row", "column"), …}."""
+        """Axis of a state -> what its entries are, in order: {"coordinate": ("row", "column"), …}.
+
+        Figures give an entry that repeats colours that do, if its name says so: "angle (rad, modulo 2 pi)",
+        "place (modulo 8)".
+        """
 
     @property
     @abc.abstractmethod

@@ -15,7 +15,7 @@ import sen_bench.generators
 import sen_bench.runs
 import sen_bench.store
 import sen_bench.system
-from sen_bench.cli.describe import describe_dataset, describe_tasks
+from sen_bench.cli.describe import describe_dataset, describe_tasks, list_tasks
 from sen_bench.cli.needs_text import describe_generation
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
 from sen_bench.cluster import SlurmOptions, TlsFiles
@@ -29,9 +29,16 @@ if TYPE_CHECKING:
 
 
 @click.command("tasks")
-def tasks_command() -> None:
-    """List the tasks: their worlds, splits and models."""
-    click.echo(describe_tasks())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def tasks_command(*, as_json: bool) -> None:
+    """List the tasks: their worlds, splits and models.
+
+    \b
+    Examples:
+      sen-bench tasks
+      sen-bench tasks --json | jq -r '.[].name'
+    """
+    click.echo(json.dumps(list_tasks(), indent=2) if as_json else describe_tasks())
 
 
 @click.command("generate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.console import Console
@@ -62,6 +62,42 @@ def describe_tasks() -> str:
         )
         blocks.append("\n".join((*map(shown, lines), *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
+
+
+def list_tasks() -> list[dict[str, Any]]:
+    """All tasks as ``sen-bench tasks --json`` prints them; of a broken one what is wrong with it."""
+    rows: list[dict[str, Any]] = []
+    for name in task_names():
+        try:
+            task = get_task(name)
+            world = task.world()
+        except SenBenchError as error:
+            rows.append({"name": name, "error": str(error)})
+            continue
+        rows.append(
+            {
+                "name": name,
+                "title": task.title,
+                "world": task.world_id,
+                "world_options": dict(task.world_options),
+                "observation": str(world.observation_space),
+                "action": str(world.action_space),
+                "symmetry": world.symmetry.description,
+                "models": model_names(task),
+                "symmetric_models": list(task.symmetric_models),
+                "splits": {
+                    split: {
+                        "episodes": spec.episodes,
+                        "steps": spec.horizon,
+                        "purpose": spec.purpose,
+                        "twins": spec.twin,
+                        "negatives": spec.negatives,
+                    }
+                    for split, spec in task.splits.items()
+                },
+            }
+        )
+    return rows
 
 
 _S_IS = {
@@ -122,15 +158,29 @@ def describe_errors(
         table.add_column(heading, justify="left" if heading == "element" else "right")
     for name, entries in _grouped(group, elements, errors):
         worst = [
-            max((value for entry in entries if (value := getattr(entry, part)) is not None), default=None)
-            for part in ("embedding", "image", "encoder", "transition")
+            max((value for value in column if value is not None), default=None)
+            for column in zip(*map(_values, entries), strict=True)
         ]
         _add_row(
             table, name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
         )
     epochs = about["trained_epochs"]
     state = f"trained for {epochs} epochs" if epochs else "untrained"
-    return f"{shown(about['task'])}, {shown(about['model'])}, {state}\n{_text(table)}\n"
+    known = any(value is not None and not math.isnan(value) for e in errors for value in _values(e))
+    nothing = (
+        f"nothing to measure under {len(errors)} elements of {group.name}: the model does not say how the"
+        " group acts on its embeddings, and claims no equivariance"
+    )
+    text = _text(table) if known else nothing
+    return f"{shown(about['task'])}, {shown(about['model'])}, {state}\n{text}\n"
+
+
+_PARTS: Final = ("embedding", "image", "encoder", "transition")
+
+
+def _values(entry: ElementErrors) -> list[float | None]:
+    """The errors of the parts of a model, in the order of the columns."""
+    return [getattr(entry, part) for part in _PARTS]
 
 
 def _grouped(

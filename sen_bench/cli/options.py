@@ -341,7 +341,7 @@ def picture_options(command: Command) -> Command:
                 "formats",
                 type=click.Choice(FORMATS),
                 multiple=True,
-                help="Format; repeat for both.  [default: both]",
+                help="Format; repeat for several.  [default: png and svg]",
             ),
         )
     ):

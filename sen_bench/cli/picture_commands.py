@@ -11,7 +11,7 @@ import sen_bench.figures
 import sen_bench.runs
 import sen_bench.system
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
-from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, FORMATS
+from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, DEFAULT_FORMATS, FORMATS
 from sen_bench.system import Terminal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _run(folder: Path, data: Path, device: str) -> Run:
 
 
 def _formats(chosen: tuple[Format, ...]) -> tuple[Format, ...]:
-    return tuple(kind for kind in FORMATS if not chosen or kind in chosen)
+    return tuple(kind for kind in FORMATS if kind in chosen) or DEFAULT_FORMATS
 
 
 @click.command("figures")
@@ -45,7 +45,7 @@ def figures_command(
     \b
     Examples:
       sen-bench figures runs/3d-blocks/train/sen/cpu/seed-0
-      sen-bench figures runs/reacher/train/sen/paper/seed-0 --format svg --out paper/figures
+      sen-bench figures runs/reacher/train/sen/paper/seed-0 --format pdf --out paper/figures
     """
     chosen = _run(run, data, device)
     for path in sen_bench.figures.draw_figures(chosen, out or run / "figures", _formats(formats)):

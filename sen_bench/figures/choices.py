@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-Format = Literal["png", "svg"]
-FORMATS: tuple[Format, ...] = ("png", "svg")
+Format = Literal["png", "svg", "pdf"]
+FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
+
+DEFAULT_FORMATS: tuple[Format, ...] = ("png", "svg")
+"""Formats that are written unless the user says otherwise."""
 
 DECODER_EPOCHS = 10
 """Passes of a decoder over its frames, unless the user says otherwise [ours]."""

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
 from sen_bench.store import Dataset
-from sen_bench.symmetry import action_label, element_label
+from sen_bench.symmetry import SO3, Group, action_label, element_label
 from sen_bench.system import write_atomically
 
 #: Frames are enlarged by a whole factor to at least this many pixels.
@@ -125,9 +125,15 @@ def _rows(
         rows.append((f"episode {episode}", *_trajectory(dataset, "", episode)))
         if twin:
             element = dataset.read("twin/element", episode, episode + 1)[0]
-            title = f"twin of {episode} by\n{element_label(dataset.symmetry.group, element)}"
+            title = twin_title(dataset.symmetry.group, episode, element)
             rows.append((title, *_trajectory(dataset, "twin/", episode)))
     return rows
+
+
+def twin_title(group: Group | SO3, episode: int, element: NDArray[Any]) -> str:
+    """What the twin of an episode is called, in lines that end before the first frame."""
+    label = element_label(group, element).replace(" about ", "\nabout ")
+    return f"twin of {episode} by\n{label}"
 
 
 def _trajectory(dataset: Dataset, prefix: str, episode: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:

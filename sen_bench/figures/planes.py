@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,9 +50,12 @@ def varying(states: NDArray[np.float64]) -> list[int]:
     return [int(k) for k in np.flatnonzero(np.ptp(states, axis=0) > 0)]
 
 
-def is_angle(name: str) -> bool:
-    """Whether an entry of a state repeats after a full turn, according to its name."""
-    return "modulo" in name
+def period(name: str) -> float | None:
+    """After how much an entry of a state repeats, according to its name: "place (modulo 8)"; None: never."""
+    found = re.search(r"\bmodulo (?:(2 pi)|(\d+(?:\.\d+)?))", name)
+    if found is None:
+        return None
+    return 2 * np.pi if found[1] else float(found[2]) or None
 
 
 def draw_irreps(
@@ -65,7 +69,7 @@ def draw_irreps(
     """Draws the irreducible parts of latents.
 
     Planes are coloured by the first entry of the state that varies. Lines are drawn against the entry that
-    explains most of their variance.
+    explains most of their variance. All have one scale, so that a part in which latents hardly vary looks it.
 
     Args:
         latents: float64 ``[N, ...]``.
@@ -84,6 +88,7 @@ def draw_irreps(
     panels: list[Axes] = figure.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
     entries = varying(states) or [0]
     shown, colours = None, states[:, entries[0]]
+    reach = 1.1 * max((float(np.abs(part.coordinates).max()) for part in parts), default=0.0) or 1.0
     for axes, part in zip(panels, parts, strict=False):
         share = float((part.coordinates**2).sum()) / total if total else 0.0
         axes.set_title(f"{_symbol(part.irrep.name)}, {100 * share:.1f} %")
@@ -91,7 +96,6 @@ def draw_irreps(
             shown = _scatter_state(axes, part.coordinates, colours, names[entries[0]])
             axes.axhline(0, color=FAINT, lw=0.4, zorder=0)
             axes.axvline(0, color=FAINT, lw=0.4, zorder=0)
-            reach = 1.1 * float(np.abs(part.coordinates).max()) or 1.0
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
             axes.set_aspect("equal")
         else:
@@ -100,6 +104,7 @@ def draw_irreps(
             points = np.stack([states[:, best], values], axis=1)
             shown = _scatter_state(axes, points, colours, names[entries[0]])
             axes.set_xlabel(names[best].partition(",")[0] + (")" if "," in names[best] else ""))
+            axes.set_ylim(-reach, reach)
         axes.ticklabel_format(scilimits=(-2, 4))
         axes.locator_params(nbins=4)
     for axes in panels[len(parts) :]:
@@ -139,8 +144,9 @@ def draw_principal_components(
 
 def _scatter_state(axes: Axes, points: FloatArray, values: NDArray[np.float64], name: str) -> PathCollection:
     """Points coloured by an entry of the state."""
-    if is_angle(name):
-        return scatter(axes, points, values % (2 * np.pi), cmap=CYCLIC, limits=(0, 2 * np.pi))
+    whole = period(name)
+    if whole is not None:
+        return scatter(axes, points, values % whole, cmap=CYCLIC, limits=(0, whole))
     return scatter(axes, points, values, cmap="viridis")
 
 

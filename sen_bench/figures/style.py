@@ -66,10 +66,16 @@ _STYLE: dict[RcKeyType, Any] = {
     # Ids in an SVG are random otherwise.
     "svg.hashsalt": "sen-bench",
     "svg.fonttype": "path",
+    # TrueType: publishers refuse the Type 3 fonts that Matplotlib embeds by default.
+    "pdf.fonttype": 42,
 }
 
 #: Libraries record the time and their version unless they are told not to.
-_METADATA: dict[Format, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+_METADATA: dict[Format, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import sen_bench.baselines
 import sen_bench.system
@@ -50,6 +50,12 @@ AnyBuilder: TypeAlias = "ModelBuilder | NamedBuilder | str"
 """What a task may give as a model: a builder, or the name of one, ``package.module:attribute``."""
 
 
+_UNKNOWN_ACTION: Final = (
+    "; where it is not known how the group acts on embeddings, transform_embedding returns"
+    " torch.full_like(embedding, math.nan)"
+)
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A model of a task, ready to be built: imported, and its options checked. Made by `resolve_model`.
@@ -73,11 +79,16 @@ class ResolvedModel:
 
         Raises:
             ConfigError: If a model of the task's own cannot be built with these options.
-            ExtensionError: If what was built is no `WorldModel`.
+            ExtensionError: If the class lacks a method that models have, or makes no `WorldModel`.
         """
         world = self.task.world()
         height, width, channels = world.observation_space.shape or ()
         what = f"model {self.name!r} of {self.task.name}"
+        if missing := sorted(getattr(self.builder, "__abstractmethods__", ())):
+            raise ExtensionError(
+                f"{what} does not define {', '.join(missing)}, which every WorldModel has"
+                + (_UNKNOWN_ACTION if "transform_embedding" in missing else "")
+            )
         try:
             model = self.builder(
                 symmetry=world.symmetry,

@@ -15,7 +15,7 @@ from sen_bench.envs import make_world
 from sen_bench.runs import model_so_far, open_run
 from sen_bench.system import plugins
 from sen_bench.tasks.registry import get_task
-from tests.support.commands import invoke
+from tests.support.commands import invoke, refused
 from tests.support.fake_worlds import DRIFT
 from tests.support.own_models import Mean
 from tests.support.plugins import TASK, install
@@ -218,3 +218,19 @@ class TestCheck:
         assert result.exit_code == 2
         assert message in result.stderr
         assert "Traceback" not in result.output
+
+
+class TestModelsWithoutAction:
+    def test_a_class_that_lacks_methods_is_refused_in_one_line(self) -> None:
+        line = refused("check", "drift", "--model", "tests.support.own_models:Lacking")
+        assert "does not define distance, embed, encode, transform_embedding, transition" in line
+        assert "transform_embedding returns torch.full_like(embedding, math.nan)" in line
+
+    def test_an_action_that_is_not_implemented_is_refused_in_one_line(self) -> None:
+        line = refused("check", "drift", "--model", "tests.support.own_models:Unsaid")
+        assert "Unsaid.transform_embedding is not implemented; return torch.full_like(embedding" in line
+
+    def test_a_model_of_which_nothing_can_be_measured_gets_a_sentence_instead_of_dashes(self) -> None:
+        output = invoke("check", "drift", "--model", "tests.support.own_models:Unknown").stdout
+        assert "nothing to measure under 2 elements of" in output
+        assert "element " not in output

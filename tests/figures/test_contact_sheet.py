@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from sen_bench.errors import DatasetError
-from sen_bench.figures.contact_sheet import _LABEL, _MARGIN, animation, contact_sheet, save_view
+from sen_bench.figures.contact_sheet import _LABEL, _MARGIN, animation, contact_sheet, save_view, twin_title
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.symmetry import Group
+from sen_bench.symmetry import SO3, Group
 from sen_bench.symmetry.labels import _numbers
 from tests.support.datasets import damage
 
@@ -92,3 +92,11 @@ def test_rotations_are_named_by_angle_and_axis() -> None:
     assert _numbers(quarter) == "90° about +0.0 +0.0 +1.0"
     assert _numbers(quarter.T) == "90° about +0.0 +0.0 -1.0"
     assert _numbers(np.array([0.5, -0.25])) == "+0.50 -0.25"
+
+
+def test_titles_end_before_the_first_frame() -> None:
+    font = ImageFont.load_default(size=11)
+    rng = np.random.default_rng(0)
+    titles = [twin_title(SO3(), 9999, SO3().sample(rng)) for _ in range(200)]
+    titles += [twin_title(Group.dihedral(4), 9999, np.array(k)) for k in range(8)]
+    assert max(font.getlength(line) for title in titles for line in title.splitlines()) < _LABEL - _MARGIN

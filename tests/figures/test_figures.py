@@ -84,6 +84,9 @@ def test_equal_figures_are_equal_files(tmp_path: Path, kind: Format) -> None:
     assert first == second
     if kind == "svg":
         assert b"<dc:date>" not in first
+    elif kind == "pdf":
+        assert first.startswith(b"%PDF-")
+        assert b"Date" not in first
     else:
         with Image.open(tmp_path / "first") as image:
             assert image.info.keys() <= {"dpi"}

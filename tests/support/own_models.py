@@ -72,3 +72,22 @@ def not_a_model(**_given: object) -> nn.Module:
 
 
 NUMBER = 3
+
+
+class Lacking(WorldModel):
+    """Has none of the methods of a model."""
+
+    def __init__(self, *, symmetry: Symmetry, observation_shape: tuple[int, int, int]) -> None:
+        super().__init__(embedding_shape=(1,), latent_shape=observation_shape, equivariant=False)
+        assert symmetry.group.order == 2
+
+
+class Unsaid(Mean):
+    """Does not say how the group acts on embeddings, and not that it does not know."""
+
+    @property
+    def equivariant(self) -> bool:
+        return False
+
+    def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
+        raise NotImplementedError
