@@ -12,22 +12,22 @@ from tests.support.html import Element, parse
 from tests.support.report_tables import write_report_tables
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report_tables(tmp_path_factory.mktemp("results"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(results: Path) -> Page:
     tables = read_page_data(results, results / "published.csv")
     return build_page(tables, [draw_world(get_task("2d-shapes"))])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def text(built: Page) -> str:
     return render_page(built)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(text: str) -> Element:
     return parse(text)

@@ -31,8 +31,8 @@ def _cards(page: Element, **place: str) -> list[Element]:
 def test_the_results_that_carry_the_paper_are_shown_first_and_say_their_numbers(page: Element) -> None:
     figures = [f for f in page.all("figure") if f.attributes.get("id", "").startswith("headline")]
     assert [figure.all("b")[0].text for figure in figures] == [
-        "2D Shapes",
-        "3D Blocks",
+        "2D Shapes, limited actions",
+        "3D Blocks, limited actions",
         "3D Teapot, large actions",
     ]
     # Of two presets, the one with more models; what was not run is said to be missing.
