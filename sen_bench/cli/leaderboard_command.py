@@ -13,7 +13,7 @@ from sen_bench.cli.options import Names, results_option
 from sen_bench.errors import ConfigError
 from sen_bench.results import TEXT_FORMATS, TextFormat
 from sen_bench.system import write_atomically
-from sen_bench.tasks import get_task, reference_model
+from sen_bench.tasks import get_task, ranked_locally, reference_model
 
 _TABLE: Final = "table"
 _SUFFIXES: Final[dict[str, TextFormat]] = {".tex": "latex", ".md": "markdown", ".csv": "csv", ".json": "json"}
@@ -65,8 +65,9 @@ def leaderboard_command(
 ) -> None:
     """Print the leaderboard: means over seeds of everything in runs.csv.
 
-    In markdown and latex the best of each comparison is bold, and n is the number of runs. Published
-    numbers follow the rows that they belong to.
+    Rows are sorted by model; except in csv and json, those of Rush Hour and Reacher by local H@1, the best
+    first, once all rows of the task have it. In markdown and latex the best of each comparison is bold, and
+    n is the number of runs. Published numbers follow the rows that they belong to.
 
     \b
     Examples:
@@ -88,7 +89,11 @@ def leaderboard_command(
         with_published=with_published,
     )
     rows = sen_bench.results.read_leaderboard(
-        sen_bench.results.ResultsFolder(results).runs_csv, reference_model, view
+        sen_bench.results.ResultsFolder(results).runs_csv,
+        reference_model,
+        view,
+        # Data is in the order of leaderboard.csv.
+        ranked_locally=(lambda _task: False) if chosen in {"csv", "json"} else ranked_locally,
     )
     if chosen is None:
         text = format_table(rows, view.metrics, iqm=iqm)

@@ -23,7 +23,7 @@ from sen_bench.cli.options import (
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.config import load_preset
 from sen_bench.system import Terminal
-from sen_bench.tasks import reference_model
+from sen_bench.tasks import ranked_locally, reference_model
 
 if TYPE_CHECKING:
     import torch
@@ -160,4 +160,5 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
         sen_bench.runs.record_run(run, sen_bench.runs.evaluate_run(run, terminal))
     view = sen_bench.results.LeaderboardView(tasks={runs[0].task.name})
     runs_csv = runs[0].workspace.results.runs_csv
-    click.echo(format_table(sen_bench.results.read_leaderboard(runs_csv, reference_model, view)))
+    rows = sen_bench.results.read_leaderboard(runs_csv, reference_model, view, ranked_locally=ranked_locally)
+    click.echo(format_table(rows))

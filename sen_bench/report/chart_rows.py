@@ -26,7 +26,7 @@ def headline_rows(group: Sequence[Entry]) -> tuple[Metric, list[Entry]]:
         if entry.model not in named:
             named.add(entry.model)
             shown.append(replace(entry, horizon=horizon, scores=dict.fromkeys(entry.scores, Score())))
-    return headline(group[0].known, horizon), sorted(shown, key=lambda e: (e.colour, e.variant))
+    return headline(group[0], horizon), sorted(shown, key=lambda e: e.rank)
 
 
 def dot(metric: Metric, entry: Entry, *, marked: bool = False) -> Row:

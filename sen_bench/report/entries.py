@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -105,6 +105,7 @@ class Entry:
         devices: Where they ran.
         parameters: Trainable numbers of the model, or None.
         seconds: Mean seconds of training and evaluation, or NaN.
+        ranked_locally: Whether the rows of its task are ranked by local H@1.
     """
 
     task: str
@@ -120,6 +121,13 @@ class Entry:
     devices: tuple[str, ...] = ()
     parameters: int | None = None
     seconds: float = math.nan
+    ranked_locally: bool = False
+
+    @property
+    def rank(self) -> tuple[float, int, str]:
+        """What rows of the same task, split, preset and horizon are sorted by."""
+        score = self.scores[_LOCAL].mean if self.ranked_locally else 0.0
+        return math.inf if math.isnan(score) else -score, self.colour, self.variant
 
     @property
     def title(self) -> str:
@@ -157,27 +165,35 @@ def entries(tables: PageData) -> list[Entry]:
     """All rows: every task that is known or was run, with every model of each split, run or not.
 
     Returns:
-        In the order of tasks, splits and presets; of each the longest horizon first.
+        In the order of tasks, splits and presets; of each the longest horizon first. Models are in the order
+        of their colours, except where a task is ranked by local H@1, and all that was run of it has that.
     """
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
     colours = _colours(tables.runs, tasks)
     made = _run_entries(tables, published, tasks, colours)
     made += [entry for task in tasks.values() for entry in _missing(task, made, published, colours)]
+    ranked = {task.name for task in tasks.values() if task.ranked_locally}
+    ranked -= {entry.task for entry in made if entry.runs and math.isnan(entry.scores[_LOCAL].mean)}
+    made = [replace(entry, ranked_locally=entry.task in ranked) for entry in made]
     order = [*tasks, *sorted({entry.task for entry in made} - set(tasks))]
-    return sorted(
-        made, key=lambda e: (order.index(e.task), e.split, e.preset, -e.horizon, e.colour, e.variant)
-    )
+    return sorted(made, key=lambda e: (order.index(e.task), e.split, e.preset, -e.horizon, e.rank))
 
 
-def headline(task: Task | None, horizon: int) -> Metric:
-    """What a task is judged by first: HH@1 with hard negatives, H@1 after several steps, else MRR [ours]."""
-    if task is not None and task.splits["eval"].negatives:
+def headline(entry: Entry, horizon: int) -> Metric:
+    """What the task of an entry is judged by first [ours].
+
+    Local H@1 where the task is ranked by it, HH@1 with hard negatives, H@1 after several steps, else MRR.
+    """
+    if entry.ranked_locally:
+        return _METRIC[_LOCAL]
+    if entry.known is not None and entry.known.splits["eval"].negatives:
         return _METRIC["hh_at_1"]
     return _METRIC["hits_at_1"] if horizon > 1 else _METRIC["mrr"]
 
 
 _METRIC: Final = {metric.name: metric for metric in SHOWN}
+_LOCAL: Final = "local_hits_at_1"
 
 
 def _colours(runs: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[tuple[str, str], int]:

@@ -114,7 +114,7 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
         for preset in sorted({entry.preset for entry in mine} - {""}) or [""]:
             of_preset = [entry for entry in mine if entry.preset == preset]
             horizon = max((e.horizon for e in of_preset if e.runs), default=max(e.horizon for e in mine))
-            metric = headline(known, horizon)
+            metric = headline(mine[0], horizon)
             name = short_name(metric)
             rows = []
             for colour, model in sorted({(entry.colour, entry.model) for entry in of_preset}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PUBLISHED: Final = "published"
 """What rows of published numbers have instead of the name of a preset."""
+
+_LOCAL: Final = "local_hits_at_1_mean"
 
 _Place: TypeAlias = tuple[str, str, int]
 
@@ -74,7 +76,11 @@ def find_metric(name: str) -> Metric:
 
 
 def read_leaderboard(
-    runs_csv: Path, reference_model: ReferenceModel, view: LeaderboardView | None = None
+    runs_csv: Path,
+    reference_model: ReferenceModel,
+    view: LeaderboardView | None = None,
+    *,
+    ranked_locally: Callable[[str], bool] = lambda _task: False,
 ) -> list[Record]:
     """The leaderboard of the runs in a table, or what is wanted of it.
 
@@ -82,12 +88,15 @@ def read_leaderboard(
         runs_csv: The table of runs.
         reference_model: Names the symmetric embedding network of each task.
         view: What is wanted; None: all.
+        ranked_locally: Which tasks to rank by local H@1, by their names. Where all rows of such a task have
+            it, those of the same split, preset and horizon stand with the best first. It is handed in, so
+            that tables need no tasks: `sen_bench.tasks.ranked_locally`.
 
     Returns:
-        A row for each group of runs, in the order of `aggregate_rows`, with the columns of the view. A
-        row of published numbers follows the last row of the same task, training split and horizon: its preset
-        is `PUBLISHED`, it has means and standard deviations, `source` says where they are from, and `note`
-        what to know before comparing. What a paper does not say is None or NaN there.
+        A row for each group of runs, otherwise in the order of `aggregate_rows`, with the columns of the
+        view. A row of published numbers follows the last row of the same task, training split and horizon:
+        its preset is `PUBLISHED`, it has means and standard deviations, `source` says where they are from,
+        and `note` what to know before comparing. What a paper does not say is None or NaN there.
 
     Raises:
         ResultsError: The table cannot be read.
@@ -96,6 +105,7 @@ def read_leaderboard(
     chosen = view or LeaderboardView()
     rows = aggregate_rows((row.model_dump() for row in read_run_rows(runs_csv)), reference_model)
     rows = [row for row in rows if chosen.tasks is None or row["task"] in chosen.tasks]
+    rows = _ranked(rows, ranked_locally)
     there = sorted({row["horizon"] for row in rows})
     for horizon in chosen.horizons if rows else ():
         if horizon not in there:
@@ -131,6 +141,18 @@ def leaderboard_records(frame: pd.DataFrame) -> list[Record]:
 def is_published(row: Mapping[str, Any]) -> bool:
     """Whether a row of a leaderboard holds published numbers: no run is behind it."""
     return row["runs"] is None
+
+
+def _ranked(rows: Sequence[Record], ranked_locally: Callable[[str], bool]) -> list[Record]:
+    """Puts the best local H@1 of a task, split, preset and horizon first, in tasks to rank by it."""
+    without = {row["task"] for row in rows if math.isnan(row[_LOCAL])}
+    ranked = {task for task in {row["task"] for row in rows} - without if ranked_locally(task)}
+
+    def order(row: Record) -> tuple[str, str, str, int, float]:
+        place = row["task"], row["train_split"], row["preset"], row["horizon"]
+        return (*place, -row[_LOCAL] if row["task"] in ranked else 0.0)
+
+    return sorted(rows, key=order)
 
 
 def _with_published(rows: Sequence[Record], published: Mapping[_Place, Sequence[Record]]) -> list[Record]:

@@ -7,6 +7,7 @@ from .models import default_models as default_models
 from .models import model_names as model_names
 from .models import resolve_model as resolve_model
 from .registry import get_task as get_task
+from .registry import ranked_locally as ranked_locally
 from .registry import reference_model as reference_model
 from .registry import task_names as task_names
 from .settings import check_preset as check_preset

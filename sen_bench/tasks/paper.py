@@ -63,6 +63,7 @@ _RUSH_HOUR = Task(
     splits=_GRID_SPLITS,
     models=_object_models(RUSH_HOUR),
     symmetric_models=("sen",),
+    ranked_locally=True,
 )
 
 _REACHER = Task(
@@ -82,6 +83,7 @@ _REACHER = Task(
     },
     models=_models("build_reacher_model", KINDS),
     symmetric_models=("sen",),
+    ranked_locally=True,
 )
 
 _TEAPOTS = tuple(

@@ -54,11 +54,22 @@ def reference_model(task: str) -> str | None:
         Its name; None where the task has no such model, is not installed here, or belongs to a plugin that is
         broken, which must not keep anybody from the results of other tasks.
     """
+    known = _usable(task)
+    return known.symmetric_models[0] if known is not None and known.symmetric_models else None
+
+
+def ranked_locally(task: str) -> bool:
+    """Whether the models of a task are ranked by local H@1; not where `reference_model` knows no model."""
+    known = _usable(task)
+    return known is not None and known.ranked_locally
+
+
+def _usable(task: str) -> Task | None:
+    """The task of a name that a table has; None where it is not installed or its plugin is broken."""
     try:
-        models = get_task(task).symmetric_models if task in task_names() else ()
+        return get_task(task) if task in task_names() else None
     except ExtensionError:
         return None
-    return models[0] if models else None
 
 
 def _plugged_task(name: str, origin: str) -> Task:
