@@ -24,6 +24,35 @@ if __name__ == "__main__":
 """
 
 
+MUTATED = """
+import random, sys, warnings
+from collections import Counter
+from pathlib import Path
+from program import triple
+from sen_bench.envs.compiled import compiled
+from tests.store.test_store_mutations import flip, swap, truncate
+
+TRIALS = 100
+warnings.simplefilter("error")
+triple(13)
+files = sorted(path for path in Path("cache").rglob("*.nb?"))
+whole = compiled(triple.py_func)
+assert (whole(13), sum(whole.stats.cache_hits.values())) == (40, 1)
+good, chance, counts = {path: path.read_bytes() for path in files}, random.Random(18), Counter()
+for trial in range(TRIALS):
+    path = files[trial % len(files)]
+    path.write_bytes((flip, truncate, swap)[trial // len(files) % 3](good[path], chance))
+    again = compiled(triple.py_func)
+    right = again(13) == 40
+    kept = sum(again.stats.cache_hits.values())
+    counts[("read as it was" if kept else "compiled again") if right else "silent"] += 1
+    for other, data in good.items():
+        other.write_bytes(data)
+print(f"cache of machine code: {TRIALS} mutations: {dict(counts)}", file=sys.stderr)
+print(counts["silent"], counts.total(), counts["compiled again"] > TRIALS / 2)
+"""
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """A program whose function was compiled and kept."""
@@ -37,9 +66,15 @@ def program(tmp_path: Path) -> Path:
 def output(program: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(program.parent / "cache")}
     done = subprocess.run(
-        [sys.executable, program], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=program.parent,
     )
     assert done.returncode == 0, done.stderr
+    sys.stderr.write(done.stderr)
     return done.stdout.strip()
 
 
@@ -67,3 +102,11 @@ def test_a_cache_that_cannot_be_mended_is_done_without(program: Path) -> None:
     file.unlink()
     file.mkdir()
     assert output(program) == "40 0"
+
+
+@pytest.mark.slow
+def test_no_damage_to_the_cache_computes_anything_else(program: Path) -> None:
+    """In a process of its own, which damaged machine code would crash."""
+    path = program.with_name("mutated.py")
+    path.write_text(MUTATED)
+    assert output(path) == "0 100 True"
