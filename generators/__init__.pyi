@@ -8,6 +8,7 @@ from .episodes import twin_of as twin_of
 from .estimate import DatasetEstimate as DatasetEstimate
 from .estimate import estimate_dataset as estimate_dataset
 from .generation import GenerationResult as GenerationResult
+from .generation import check_unfinished as check_unfinished
 from .generation import equal_dataset as equal_dataset
 from .generation import generate as generate
 from .lock import alone as alone

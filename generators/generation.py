@@ -16,7 +16,7 @@ from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators.lock import alone, holder_file
 from sen_bench.generators.recipe import GENERATOR_VERSION, Recipe, differences
 from sen_bench.generators.shards import plan_shards
-from sen_bench.generators.staging import Attempt, Staging
+from sen_bench.generators.staging import Attempt, Staging, staging_folder
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.system import Advance, Progress, as_progress, plain_values
@@ -151,6 +151,22 @@ def equal_dataset(target: Path, recipe: Recipe, *, way_out: str = _WAY_OUT) -> D
     if found:
         raise DatasetError(f"{target} is another dataset, with {', '.join(found)}; {way_out}")
     return dataset
+
+
+def check_unfinished(target: Path, recipe: Recipe, *, way_out: str = _WAY_OUT) -> None:
+    """Refuses an unfinished dataset that is not what would be generated; nothing is written.
+
+    Args:
+        target: The folder of the dataset that is to be finished, absolute.
+        recipe: What it is to be generated from.
+        way_out: What to do if what is unfinished is something else, as the end of a sentence.
+
+    Raises:
+        DatasetError: It is of another recipe, generator or library.
+    """
+    if staging_folder(target).exists():
+        world = make_world(recipe.world_id, **recipe.world_options)
+        Staging(target, plan_shards(recipe, world)).check(way_out)
 
 
 @contextmanager

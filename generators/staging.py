@@ -174,7 +174,7 @@ class Staging:
             self._clear()
             self.folder.mkdir(exist_ok=True)
         else:
-            self._check(contents)
+            self._check(contents, "delete it, or have it moved aside with force")
         stores = self._stores()
         store = self.folder / f"store-{max(stores, default=0) + 1}"
         if contents is not None and stores:
@@ -203,12 +203,23 @@ class Staging:
         self._clear()
         return moved_aside
 
-    def _check(self, contents: JournalContents) -> None:
+    def check(self, way_out: str) -> None:
+        """Refuses what is unfinished there if it is of another generation; nothing is written.
+
+        Args:
+            way_out: What to do about it, as the end of a sentence.
+
+        Raises:
+            DatasetError: It is of another recipe, generator, format or library.
+        """
+        if (contents := read_journal(self._journal_file)) is not None:
+            self._check(contents, way_out)
+
+    def _check(self, contents: JournalContents, way_out: str) -> None:
         found = [f"{name} {a} instead of {b}" for name, a, b in differences(contents.header, self._header)]
         if found:
             raise DatasetError(
-                f"{self.folder} holds an unfinished dataset with {', '.join(found)}; delete it, or have it"
-                " moved aside with force"
+                f"{self.folder} holds an unfinished dataset with {', '.join(found)}; {way_out}"
             )
 
     def _stores(self) -> dict[int, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from sen_bench.results.rows import read_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class ResultsFolder:
 
         That is the case after a process was killed between writing the two tables. It is decided by what the
         file holds, not by when it was written: a copy, a checkout or a clock that is off changes the times.
-        Nothing is locked or written where the leaderboard is right, so this works on a read-only folder.
+        Nothing is locked or written where the leaderboard is right. In a folder that cannot be written one
+        that is not right is left as it is, with a `SenBenchWarning`.
 
         Args:
             reference_model: Names the symmetric embedding network of each task.
@@ -87,7 +91,15 @@ class ResultsFolder:
         current, remark = self._written_leaderboard()
         if current == csv_bytes(table) and not remark:
             return table
-        return self.write_leaderboard(reference_model)
+        try:
+            return self.write_leaderboard(reference_model)
+        except ResultsError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and cause.errno in _READ_ONLY):
+                raise
+            found = remark or f"{self.leaderboard_csv} is not the leaderboard of the runs"
+            say(f"{found}; it cannot be written anew ({cause.strerror}), and is not used")
+            return table
 
     def _written_leaderboard(self) -> tuple[bytes | None, str]:
         """What the file of the leaderboard holds, None if there is none, and how it was changed since."""

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from sen_bench.config import Preset
 from sen_bench.errors import DatasetError
-from sen_bench.generators import GenerationResult, Recipe, RunShards, equal_dataset, generate
+from sen_bench.generators import (
+    GenerationResult,
+    Recipe,
+    RunShards,
+    check_unfinished,
+    equal_dataset,
+    generate,
+)
 from sen_bench.runs.workspace import dataset_path
 from sen_bench.store import Dataset, open_dataset
 from sen_bench.system import Progress
@@ -44,15 +51,17 @@ class RunData:
         return dataset_path(self.folder / name if resized else self.folder, self.task, split)
 
     def check(self, split: str) -> None:
-        """Refuses what lies in the place of a split, if it is something else; it may be missing.
+        """Refuses what lies in the place of a split, or is unfinished beside it, if it is something else.
 
         Raises:
             DatasetError: If it is broken, or of another recipe.
         """
-        path = self.path(split)
+        path = self.path(split).absolute()
+        way_out = f"`{self._command(split)}` moves it aside and generates it anew"
         if path.exists():
-            way_out = f"`{self._command(split)}` moves it aside and generates it anew"
-            equal_dataset(path.absolute(), self.recipe(split), way_out=way_out)
+            equal_dataset(path, self.recipe(split), way_out=way_out)
+        else:
+            check_unfinished(path, self.recipe(split), way_out=way_out)
 
     def _command(self, split: str) -> str:
         """The command that generates a split in any case."""

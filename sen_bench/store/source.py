@@ -18,6 +18,10 @@ from sen_bench.system import shown
 # each such time. A telephone line is faster.
 _PATIENCE = 60
 _SLOWEST = 1024
+# Seconds that any file may take, and bytes per second that a longer one has to come with on average. Several
+# are fetched at once, and share the line.
+_GRACE = 600
+_SLOWEST_ON_AVERAGE = 8192
 # What a URL may have that does not have to be quoted; "%" because it may be quoted already.
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
 _HTTP = ("http", "https")
@@ -128,6 +132,7 @@ class Source:
         request = {**self._files.kwargs, "headers": headers}
         session = await self._files.set_session()
         now = asyncio.get_running_loop().time
+        began, longest = now(), _GRACE + most / _SLOWEST_ON_AVERAGE
         data = bytearray()
         try:
             async with (
@@ -142,8 +147,13 @@ class Source:
                         raise self._too_large(name, most)
                     if len(data) - counted >= _PATIENCE * _SLOWEST:
                         counted = len(data)
-                        limit.reschedule(now() + _PATIENCE)
+                        limit.reschedule(min(now() + _PATIENCE, began + longest))
         except TimeoutError:
+            if now() >= began + longest:
+                raise DatasetError(
+                    f"{label(self._url)}/{shown(name)} takes too long: {len(data)} bytes came in"
+                    f" {longest:.0f} s, less than {_SLOWEST_ON_AVERAGE} a second; use a faster line"
+                ) from None
             raise DatasetError(
                 f"{label(self._url)}/{shown(name)} comes too slowly: {len(data)} bytes are here, and for"
                 f" {_PATIENCE} s fewer than {_SLOWEST} a second came; try again"

@@ -18,6 +18,7 @@ from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.rows import append_rows, read_runs
 from sen_bench.results.table_digests import digest_file
 from tests.paths import ROOT
+from tests.support.datasets import tree
 from tests.support.rows import make_row, make_seed, reference_model
 
 LEFT = ["runs.csv", "runs.csv.lock", "runs.csv.sha256"]
@@ -199,6 +200,30 @@ def test_a_leaderboard_that_was_changed_is_said_and_written_anew(written: Path) 
             renew(reference_model)
         assert folder.leaderboard_csv.read_bytes() == right
         folder.refresh_leaderboard(reference_model)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_wrong_leaderboard_in_a_read_only_folder_is_said_and_not_used(
+    written: Path, monkeypatch: pytest.MonkeyPatch, *, missing: bool
+) -> None:
+    folder = ResultsFolder(written.parent)
+    right = folder.write_leaderboard(reference_model)
+    if missing:
+        folder.leaderboard_csv.unlink()
+    else:
+        _change(folder.leaderboard_csv)
+    before = tree(folder.path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("sen_bench.results.csv_tables.FileLock", refuse)
+    with pytest.warns(SenBenchWarning, match=r"it cannot be written anew \(Read-only file system\)") as said:
+        pd.testing.assert_frame_equal(folder.refresh_leaderboard(reference_model), right)
+    assert len(said) == 1
+    assert tree(folder.path) == before
+    with pytest.raises(ResultsError, match="cannot write"):
+        folder.write_leaderboard(reference_model)
 
 
 def test_the_tables_of_record_have_their_digests(tmp_path: Path) -> None:

@@ -196,6 +196,15 @@ def test_a_server_that_drips_is_given_up(
     assert f"{name} comes too slowly" in refused(hostile.url, within=6)
 
 
+def test_a_server_just_above_the_least_rate_comes_to_an_end(
+    hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_PATIENCE": 1, "_SLOWEST": 1, "_GRACE": 2, "_SLOWEST_ON_AVERAGE": 1e9}.items():
+        monkeypatch.setattr(f"sen_bench.store.source.{name}", value)
+    hostile.answers[f"eval.zarr/{MANIFEST}"] = drip
+    assert f"{MANIFEST} takes too long: " in refused(hostile.url, within=6)
+
+
 def test_a_slow_line_that_is_fast_enough_is_waited_for(
     hostile: Hostile, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,13 +154,41 @@ class TestImpossible:
         error = refused(*ONE_TASK, *how)
         assert "is another dataset, with episodes 4 instead of 5; `sen-bench generate 2d-shapes " in error
         assert sorted(path.name for path in here.iterdir()) == ["data", "tiny.toml"]
-        command = shlex.split(error.split("`")[1])
-        assert command[-1] == "--force"
-        done(*command[1:], "--quiet")
-        assert "1 to run" in done(*ONE_TASK, "--dry-run").stdout
+        _follow(error)
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",), ("--jobs", "2")])
+    def test_an_unfinished_dataset_of_other_sizes_and_the_command_it_names_makes_way(
+        self, here: Path, how: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (here / "tiny.toml").write_text(TWO_TASKS)
+        size = ("--episodes", "4", "--horizon", "3", "--out", "data/tiny")
+        with monkeypatch.context() as patch:
+
+            def stop(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr("sen_bench.generators.staging.Staging.put_into_place", stop)
+            invoke("generate", "2d-shapes", "--split", "eval", *size, "--quiet", "--workers", "1")
+        unfinished = here / "data/tiny/2d-shapes/.eval.zarr.partial"
+        assert unfinished.exists()
+        error = refused(*ONE_TASK, *how)
+        assert ".eval.zarr.partial holds an unfinished dataset with " in error
+        assert "episodes 4 instead of 5" in error
+        assert not (here / "runs").exists()
+        assert not (here / "data/tiny/2d-shapes/train.zarr").exists()
+        _follow(error)
+        assert not unfinished.exists()
 
     def test_python_is_refused_likewise(self, here: Path) -> None:
         (here / "tiny.toml").write_text(TWO_TASKS.replace("episodes = 5", "episodes = 1"))
         with pytest.raises(ConfigError, match=r"one episode in data\.eval"):
             sb.run("2d-shapes", "none", preset="tiny.toml", progress=False)
         assert not (here / "data").exists()
+
+
+def _follow(error: str) -> None:
+    """Gives the command that an error names, after which the run can be done."""
+    command = shlex.split(error.split("`")[1])
+    assert command[-1] == "--force"
+    done(*command[1:], "--quiet")
+    assert "1 to run" in done(*ONE_TASK, "--dry-run").stdout
