@@ -113,11 +113,13 @@ def test_the_task_of_the_guide_is_listed_once_published(
 @pytest.fixture
 def keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with the model, the preset and the scripts of the guide to models, installed."""
-    module, pieces, augmentation, task = _python_blocks("adding-a-model.md")
-    preset, entry_points = _toml_blocks("adding-a-model.md")
+    module, projected, pieces, augmentation, task = _python_blocks("adding-a-model.md")
+    preset, reacher, entry_points = _toml_blocks("adding-a-model.md")
+    (tmp_path / "reacher.toml").write_text(reacher)
     (tmp_path / "small.toml").write_text(preset)
     modules = {
         "keypoints": module,
+        "projected": projected,
         "pieces": pieces,
         "augment": augmentation,
         "ring_task": task,
@@ -148,6 +150,22 @@ def test_the_model_of_the_guide_is_checked_counted_and_trained(keypoints: Path) 
     drawn = invoke("figures", str(run), "--device", "cpu", "--format", "png", "--out", "figures")
     assert drawn.exit_code == 0, drawn.output
     assert drawn.stdout.splitlines() == ["figures/learning-curve.png", "figures/latents.png"]
+
+
+def test_the_second_model_of_the_guide_is_trained_by_its_preset(keypoints: Path) -> None:
+    sizes = ("data.train.episodes=4", "data.eval.episodes=4", "training.epochs=1")
+    smaller = [argument for size in sizes for argument in ("--set", size)]
+    done(
+        *("run", "reacher", "--model", "projected:Projected", "--preset", "reacher.toml", *smaller),
+        *("--device", "cpu", "--workers", "1", "--quiet"),
+    )
+    (row,) = pd.read_csv(keypoints / "results/runs.csv").to_dict("records")
+    assert row["model"] == "projected:Projected"
+    assert math.isnan(row["ee_embedding"])
+    # What is not trained is no parameter.
+    first, last = 192 * 256 + 256, 256 * 4 + 4
+    between, norm = 256 * 256 + 256, 2 * 256
+    assert row["parameters"] == first + between + last + (6 * 256 + 256) + between + norm + last
 
 
 @pytest.mark.parametrize(
