@@ -83,6 +83,10 @@ class NonFiniteError(SenBenchError):
     """A latent, loss or score that is NaN or infinite."""
 
 
+class PublishingError(SenBenchError):
+    """Something that cannot be published as it is, or where it is to be published."""
+
+
 class ResultsError(SenBenchError):
     """A result table that cannot be read or does not have the documented columns."""
 

@@ -33,6 +33,7 @@ from sen_bench.cli.leaderboard_command import leaderboard_command
 from sen_bench.cli.merge_command import merge_command
 from sen_bench.cli.model_commands import check_command, models_command
 from sen_bench.cli.picture_commands import decode_command, figures_command
+from sen_bench.cli.publish_command import publish_command
 from sen_bench.cli.references_command import references_command
 from sen_bench.cli.report_commands import report_command
 from sen_bench.cli.run_commands import evaluate_command, train_command
@@ -193,6 +194,7 @@ for _command in (
     train_command,
     evaluate_command,
     leaderboard_command,
+    publish_command,
     merge_command,
     references_command,
     report_command,

@@ -23,6 +23,7 @@ from .rows import GROUP as GROUP
 from .rows import KEY as KEY
 from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
+from .rows import read_run_rows as read_run_rows
 from .rows import read_runs as read_runs
 from .scores import METRICS as METRICS
 from .scores import NO_BETTER as NO_BETTER

@@ -1,7 +1,10 @@
 from .canonical import canonical_digest as canonical_digest
 from .croissant import CROISSANT as CROISSANT
+from .files import parse_json as parse_json
+from .files import read_metadata as read_metadata
 from .hub import HubAddress as HubAddress
 from .hub import hub_endpoint as hub_endpoint
+from .hub import hub_token as hub_token
 from .hub import is_hub as is_hub
 from .journal import Journal as Journal
 from .journal import JournalContents as JournalContents

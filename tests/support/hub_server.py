@@ -71,6 +71,11 @@ class _HubHandler(_Handler):
         hub.asked.append(f"GET {path}")
         if hub.private and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.answer(401)
+        elif found := re.fullmatch(r"/api/(datasets|models)/(.+)/tree/main", path):
+            files = hub.files[f"datasets/{found[2]}" if found[1] == "datasets" else found[2]]
+            self.json(
+                [{"type": "file", "path": n, "size": len(d), "oid": "0" * 40} for n, d in files.items()]
+            )
         elif found := re.fullmatch(r"/(?P<repo>.+)/resolve/main/(?P<file>.+)", path):
             data = hub.files.get(found["repo"], {}).get(found["file"])
             if data is None:
@@ -93,7 +98,7 @@ class _HubHandler(_Handler):
             folder = "datasets/" if said.get("type") == "dataset" else ""
             name = f"{folder}{said['organization']}/{said['name']}"
             if name in hub.files:
-                self.answer(409)
+                self.answer(409, json.dumps({"url": f"{hub.url}/{name}"}).encode())
             else:
                 hub.files[name] = {}
                 self.json({"url": f"{hub.url}/{name}", "id": name.removeprefix("datasets/")})
@@ -130,6 +135,8 @@ class _HubHandler(_Handler):
                 new[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 new[value["path"]] = self.hub.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del self.hub.files[name][value["path"]]
         self.hub.files[name].update(new)
         commit = "0" * 40
         self.json({"commitUrl": f"{self.hub.url}/{name}/commit/{commit}", "commitOid": commit})
