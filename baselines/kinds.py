@@ -16,12 +16,14 @@ class ObjectSpaces:
         regular_maps: Whether S gives each object a C4 fibre of four maps, not one map.
         regular_latents: C4-regular channels of an object's latent, in `sen` and `full`.
         plain_latents: Numbers in an object's latent, in `none`.
+        standard_latents: Vectors of the plane in an object's latent, in `sen` and `full`.
     """
 
     patch: int
     regular_maps: bool
     regular_latents: int
     plain_latents: int
+    standard_latents: int = 0
 
 
 BLOCKS_3D = ObjectSpaces(patch=1, regular_maps=False, regular_latents=2, plain_latents=2)

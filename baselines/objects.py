@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from sen_bench.baselines.convolutions import ConvolutionalEmbedding, PatchEmbedding
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork, LinearFamily
 from sen_bench.baselines.kinds import BLOCKS_3D, KINDS, ObjectSpaces
+from sen_bench.baselines.latents import from_regular, signed, to_regular, turn_table
 from sen_bench.baselines.layers import fibre_stack, orbit_count, orbit_stack
 from sen_bench.baselines.model import SIGMA, WorldModel, apply_in_full_precision
 from sen_bench.errors import ConfigError, UnknownNameError
@@ -49,8 +51,9 @@ class ObjectModel(WorldModel):
 
     Embeddings are maps in (0, 1): `[B, O, n, n]`, which the group turns, permuting the objects; or, if they
     are regular, `[B, O, 4, n, n]`, where a turn also rolls axis 2. Latents are `[B, O, 4, C]` for equivariant
-    models, on which the group rolls axis 2 and permutes the objects, and `[B, O, C]` for others. Actions are
-    int64 `[B]`, numbered 4·object + move. Where turns move them, they enter T of equivariant models as one
+    models, on which the group rolls axis 2 and permutes the objects, or `[B, O, 2·s + 4·C]` with vectors of
+    the plane among them, see `latents`; those of other models are `[B, O, C]`. Actions are int64
+    `[B]`, numbered 4·object + move. Where turns move them, they enter T of equivariant models as one
     C4-regular channel, otherwise as four invariant ones.
 
     Args:
@@ -79,12 +82,17 @@ class ObjectModel(WorldModel):
         objects = _permutation(symmetry, "object")
         num_objects = objects.shape[1]
         fibre = (4,) if spaces.regular_maps else ()
-        channels = spaces.regular_latents if equivariant else spaces.plain_latents
+        standard, regular = spaces.standard_latents, spaces.regular_latents
+        of_object: tuple[int, ...] = (spaces.plain_latents,)
+        if equivariant:
+            of_object = (2 * standard + 4 * regular,) if standard else (4, regular)
+        channels = standard + regular if equivariant else spaces.plain_latents
         super().__init__(
             embedding_shape=(num_objects, *fibre, side, side),
-            latent_shape=(num_objects, 4, channels) if equivariant else (num_objects, channels),
+            latent_shape=(num_objects, *of_object),
             equivariant=equivariant,
         )
+        self._standard_latents = standard if equivariant else 0
         self._regular_maps = spaces.regular_maps
         self._regular_actions = _turns_move_actions(symmetry)
         family = C4_EQUIVARIANT if equivariant else ORDINARY
@@ -110,6 +118,7 @@ class ObjectModel(WorldModel):
         self._add_table("_map_source", torch.stack(turned).flatten(1))
         steps = torch.arange(4)
         self._add_table("_fibre_source", (steps[None, :] + steps[:, None]) % 4)
+        self._add_table("_latent_source", turn_table(standard=standard, regular=regular))
 
     def _add_table(self, name: str, table: Tensor) -> None:
         """Keeps a table of the group's action on the model's device, but out of its checkpoints."""
@@ -128,7 +137,8 @@ class ObjectModel(WorldModel):
             features = fibre_stack(embedding)
         else:
             features = orbit_stack(embedding)
-        return cast("Tensor", self.encoder(features))
+        latent: Tensor = self.encoder(features)
+        return from_regular(latent, standard=self._standard_latents) if self._standard_latents else latent
 
     def transition(self, latent: Tensor, action: Tensor) -> Tensor:
         """Latents and actions int64 `[B]` to next latents; see `WorldModel.transition`."""
@@ -137,7 +147,10 @@ class ObjectModel(WorldModel):
         moves = one_hot.view(-1, num_objects, 4)
         if self.equivariant:
             moves = moves[..., None] if self._regular_actions else moves[:, :, None].expand(-1, -1, 4, -1)
-        return latent + cast("Tensor", self.network(latent, moves))
+        if not self._standard_latents:
+            return latent + cast("Tensor", self.network(latent, moves))
+        change: Tensor = self.network(to_regular(latent, standard=self._standard_latents), moves)
+        return latent + from_regular(change, standard=self._standard_latents)
 
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """0.5/σ² times the squared distance, summed over features and averaged over objects, `[B]`."""
@@ -149,9 +162,12 @@ class ObjectModel(WorldModel):
         return self._transform(elements, embedding.flatten(2), "_map_source").view(embedding.shape)
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
-        """Rolls and permutes C4-regular latents; see `WorldModel.transform_latent`."""
+        """Turns vectors, rolls regular features and permutes objects; see `WorldModel.transform_latent`."""
         if not self.equivariant:
             return super().transform_latent(elements, latent)
+        if self._standard_latents:
+            numbers = signed(latent, standard=self._standard_latents)
+            return self._transform(elements, numbers, "_latent_source")
         return self._transform(elements, latent, "_fibre_source")
 
     def _transform(self, elements: Tensor, x: Tensor, table: str) -> Tensor:
@@ -245,6 +261,36 @@ def _embedding(
     )
 
 
+def _with_latents(
+    kind: str, spaces: ObjectSpaces, *, standard: int | None, regular: int | None, plain: int | None
+) -> ObjectSpaces:
+    """The spaces with other latents, where a size is given.
+
+    Raises:
+        ConfigError: One is given that this kind of model does not have, is negative, or leaves nothing.
+    """
+    own = ("plain_latents",) if kind == "none" else ("standard_latents", "regular_latents")
+    given = {"standard_latents": standard, "regular_latents": regular, "plain_latents": plain}
+    for name, size in given.items():
+        if size is None:
+            continue
+        if name not in own:
+            raise ConfigError(
+                f"model {kind} has no option {name}; its latents are given by {' and '.join(own)}"
+            )
+        if size < 0:
+            raise ConfigError(f"{name} must not be negative, as {size} is")
+    chosen = replace(
+        spaces,
+        standard_latents=spaces.standard_latents if standard is None else standard,
+        regular_latents=spaces.regular_latents if regular is None else regular,
+        plain_latents=spaces.plain_latents if plain is None else plain,
+    )
+    if sum(getattr(chosen, name) for name in own) == 0:
+        raise ConfigError(f"model {kind} would have empty latents; give {' or '.join(own)} at least 1")
+    return chosen
+
+
 def build_object_model(
     kind: str,
     *,
@@ -253,6 +299,9 @@ def build_object_model(
     spaces: ObjectSpaces = BLOCKS_3D,
     embedding_channels: int | None = None,
     hidden: int | None = None,
+    standard_latents: int | None = None,
+    regular_latents: int | None = None,
+    plain_latents: int | None = None,
 ) -> ObjectModel:
     """Makes a model of a grid world with randomly initialised weights.
 
@@ -270,14 +319,18 @@ def build_object_model(
             C4-regular fields of 4 channels each for `full` (16: the paper's for 3D Blocks, [ours] elsewhere).
         hidden: Width of the hidden layers of E and T: C4-regular channels for `sen` and `full` (paper: 256),
             ordinary ones for `none` (paper: 512).
+        standard_latents: Vectors of the plane in an object's latent, for `sen` and `full`; None: as `spaces`
+            says, as for those that follow. In the paper's Rush Hour, one of these and one regular channel.
+        regular_latents: C4-regular channels in an object's latent, for `sen` and `full`.
+        plain_latents: Numbers in an object's latent, for `none`.
 
     Returns:
         The model, in training mode.
 
     Raises:
         UnknownNameError: There is no such kind.
-        ConfigError: The images are not square or not made of whole patches, a width is not positive, or the
-            symmetry is not one of a grid world.
+        ConfigError: The images are not square or not made of whole patches, a width is not positive, latents
+            are given that this kind of model does not have, or the symmetry is not one of a grid world.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of object model", kind, KINDS)
@@ -292,6 +345,9 @@ def build_object_model(
     for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
         if size < 1:
             raise ConfigError(f"{name} must be at least 1, not {size}")
+    spaces = _with_latents(
+        kind, spaces, standard=standard_latents, regular=regular_latents, plain=plain_latents
+    )
     embedding = _embedding(
         kind,
         spaces,

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sen_bench.checks import check_world
 from sen_bench.envs import make_world
 from sen_bench.envs.rushhour import RushHour
+from sen_bench.envs.shapes2d import Shapes2D
 from sen_bench.errors import WorldError
 
 SIZE = 5
@@ -174,15 +176,71 @@ class TestPictures:
             assert np.abs(a - b).mean() > 15, (one, other)
 
 
+class TestOptions:
+    def test_moves_are_numbered_clockwise_where_asked_for(self) -> None:
+        """Directions are (heading + move) mod 4, in the order up, right, down, left."""
+        world, ours = RushHour(move_order="clockwise"), RushHour()
+        states = random_states(50, seed=11)[:, None]
+        after = world.step_states(states, np.arange(20))
+        for move, same in enumerate((0, 3, 2, 1)):
+            theirs = ours.step_states(states, np.arange(same, 20, 4))
+            np.testing.assert_array_equal(after[:, move::4], theirs)
+        state = np.array([[2, 2, 1], [0, 0, 0], [0, 4, 0], [4, 0, 0], [4, 4, 0]])
+        offsets = [(int(r) - 2, int(c) - 2) for r, c in world.step_states(state, np.arange(4))[:, 0, :2]]
+        assert offsets == [(0, 1), (1, 0), (0, -1), (-1, 0)]  # from heading right: right, down, left, up
+        assert world.action_names[:4] == ("red car forward", "red car right", "red car back", "red car left")
+
+    def test_triangles_are_those_of_2d_shapes_turned_and_spill_over_by_one_pixel(self) -> None:
+        world = RushHour(look="triangles", num_objects=1)
+        shapes = Shapes2D(num_objects=2)  # the second is a triangle
+        up = shapes.render_states(np.array([[0, 0], [2, 2]]))[20:31, 20:31].any(axis=-1)
+        assert up.sum() == 61
+        for heading in range(4):
+            frame = world.render_states(np.array([[2, 2, heading]]))
+            assert np.array_equal(frame[20:31, 20:31].any(axis=-1), np.rot90(up, -heading))
+            assert np.count_nonzero(frame.any(axis=-1)) == 61
+            assert {tuple(colour) for colour in frame[frame.any(axis=-1)]} == {(228, 26, 28)}
+
+    def test_pictures_of_triangles_turn_only_nearly(self) -> None:
+        world = RushHour(look="triangles")
+        assert world.symmetry.observation is None
+        assert "pixel" not in world.symmetry.representations
+        states = random_states(40, seed=12)
+        turned = world.render_states(world.transform_state(120, states))
+        differing = (turned != np.rot90(world.render_states(states), 1, axes=(1, 2))).any(axis=-1).mean()
+        assert 0.01 < differing < 0.1
+
+    def test_headings_can_be_one_for_all(self) -> None:
+        states = random_states(4000, seed=13, headings="shared")
+        assert (states[:, :, 2] == states[:, :1, 2]).all()
+        assert (np.abs(np.bincount(states[:, 0, 2]) - 1000) < 110).all()  # four standard deviations
+
+    @pytest.mark.parametrize(
+        "options", [{"look": "triangles", "move_order": "clockwise"}, {"headings": "shared"}], ids=str
+    )
+    def test_worlds_with_options_keep_the_contract(self, options: dict[str, Any]) -> None:
+        world = RushHour(num_objects=3, **options)
+        assert world.options == {"grid_size": 5, "num_objects": 3, **options}
+        report = check_world(world)
+        assert report.passed, str(report)
+
+    def test_the_default_options_are_not_among_those_that_datasets_name(self) -> None:
+        default: dict[str, Any] = {"look": "cars", "move_order": "counter-clockwise", "headings": "own"}
+        assert RushHour(**default).options == RushHour().options == {"grid_size": 5, "num_objects": 5}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"look": "lorries"}, "look of Rush Hour is cars or triangles, not 'lorries'"),
+        ({"move_order": 1}, "move_order of Rush Hour is counter-clockwise or clockwise, not 1"),
+        ({"headings": "none"}, "headings of Rush Hour is own or shared, not 'none'"),
         ({"grid_size": 11}, "Rush Hour has a grid of size 1 to 10, not 11"),
         ({"num_objects": 7}, "Rush Hour has 1 to 6 objects, not 7"),
         ({"grid_size": 2}, "5 objects do not fit on 4 cells"),
     ],
 )
-def test_sizes_that_are_not_possible_are_refused(options: dict[str, int], message: str) -> None:
+def test_sizes_that_are_not_possible_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(WorldError, match=message) as caught:
         make_world("sen_bench/RushHour-v0", **options)
     assert "\n" not in str(caught.value)
