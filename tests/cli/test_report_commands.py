@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_world_that_cannot_be_drawn_costs_its_picture_only(
     def draw(task: Task) -> WorldPictures:
         if task.name == "reacher":
             raise ImportError("no such wheel")
-        return drawn
+        return replace(drawn, task=task.name)
 
     monkeypatch.setattr("sen_bench.report.draw_world", draw)
     done = CliRunner().invoke(main, ["report", "--results", str(tmp_path), "--quiet"])
