@@ -304,6 +304,11 @@ def _try_hdf5() -> str:
     return "a file was written"
 
 
+def _try_minari() -> str:
+    importlib.import_module("minari.dataset.minari_storage")
+    return "datasets can be written for Minari"
+
+
 def _try_remote() -> str:
     importlib.import_module("aiohttp")
     return "http:// and https:// can be read"
@@ -354,6 +359,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial("optional", "pybullet", _try_pybullet, _extra("pybullet"), ("pybullet",)),
     Trial("optional", "clusters", _try_cluster, _extra("cluster"), ("distributed", "dask_jobqueue")),
     Trial("optional", "HDF5 export", _try_hdf5, _extra("hdf5"), ("h5py",)),
+    Trial("optional", "Minari export", _try_minari, _extra("minari"), ("minari", "h5py")),
     Trial("optional", "remote datasets", _try_remote, _extra("remote"), ("aiohttp",)),
     Trial("optional", "TensorBoard", _try_tensorboard, _extra("tensorboard"), ("tensorboard",)),
     Trial("optional", "wandb", _try_wandb, _extra("wandb"), ("wandb",)),

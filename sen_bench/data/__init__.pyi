@@ -3,6 +3,8 @@ from .frames import first_frames as first_frames
 from .frames import shown_frames as shown_frames
 from .hdf5 import EXPORTED as EXPORTED
 from .hdf5 import export_hdf5 as export_hdf5
+from .minari_export import export_minari as export_minari
+from .minari_export import minari_id as minari_id
 from .streaming import StreamedTransitions as StreamedTransitions
 from .torch_dataset import Transition as Transition
 from .torch_dataset import TransitionDataset as TransitionDataset
