@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import sen_bench.baselines
 import sen_bench.system
@@ -16,7 +16,7 @@ from sen_bench.system import plugins
 if TYPE_CHECKING:
     from sen_bench.baselines import WorldModel
     from sen_bench.config import ModelOption
-    from sen_bench.tasks.task import Task
+    from sen_bench.envs import World
 
 ModelBuilder: TypeAlias = "Callable[..., WorldModel]"
 """Builds an untrained model: a class or a function, called by keyword with the world's ``symmetry``, with the
@@ -50,6 +50,25 @@ AnyBuilder: TypeAlias = "ModelBuilder | NamedBuilder | str"
 """What a task may give as a model: a builder, or the name of one, ``package.module:attribute``."""
 
 
+class TaskWithModels(Protocol):
+    """What models need to know of a `Task`, which in its turn builds them."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+
+    @property
+    def models(self) -> Mapping[str, AnyBuilder]:
+        """Its own models, by name."""
+
+    @property
+    def train_splits(self) -> list[str]:
+        """The splits that they are trained on."""
+
+    def world(self) -> World:
+        """A new instance of its world."""
+
+
 _UNKNOWN_ACTION: Final = (
     "; where it is not known how the group acts on embeddings, transform_embedding returns"
     " torch.full_like(embedding, math.nan)"
@@ -68,7 +87,7 @@ class ResolvedModel:
         code: Digest of the file that defines the builder; None where that is part of sen-bench.
     """
 
-    task: Task
+    task: TaskWithModels
     name: str
     builder: ModelBuilder
     options: Mapping[str, ModelOption]
@@ -108,7 +127,7 @@ class ResolvedModel:
         return model
 
 
-def model_names(task: Task) -> list[str]:
+def model_names(task: TaskWithModels) -> list[str]:
     """The models that can be asked for by a plain name: those of the task, then those of plugins.
 
     A plugin adds a model by an entry point ``TASK.MODEL`` in the group ``sen_bench.models``.
@@ -117,12 +136,12 @@ def model_names(task: Task) -> list[str]:
     return list(dict.fromkeys([*task.models, *(model for home, _, model in added if home == task.name)]))
 
 
-def default_models(task: Task) -> list[str]:
+def default_models(task: TaskWithModels) -> list[str]:
     """The models that are meant where none is named: the task's own; if it has none, those of plugins."""
     return list(task.models) or model_names(task)
 
 
-def choose_models(task: Task, names: Iterable[str]) -> list[str]:
+def choose_models(task: TaskWithModels, names: Iterable[str]) -> list[str]:
     """The models named, each once, or `default_models` where none is named.
 
     Raises:
@@ -148,7 +167,7 @@ def choose_models(task: Task, names: Iterable[str]) -> list[str]:
     return sorted(wanted, key=lambda name: known.index(name) if name in known else len(known))
 
 
-def resolve_model(task: Task, name: str, options: Mapping[str, ModelOption]) -> ResolvedModel:
+def resolve_model(task: TaskWithModels, name: str, options: Mapping[str, ModelOption]) -> ResolvedModel:
     """Finds and imports a model, and checks its options.
 
     Args:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sen_bench.config import RunConfig, setting_path
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.tasks.models import choose_models
+from sen_bench.system import is_object_name
+from sen_bench.tasks.models import choose_models, resolve_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +22,15 @@ def check_preset(task: Task, preset: TaskPreset) -> None:
 
     Raises:
         UnknownNameError: If it names a model or a split that the task does not have.
-        ConfigError: If a horizon is longer than the episodes it is measured on.
+        ExtensionError: If a model that it names as ``package.module:Class`` cannot be imported.
+        ConfigError: If such a model does not have an option that is set, or a horizon is longer than the
+            episodes it is measured on.
     """
     if preset.models:
         choose_models(task, preset.models)
+    for name, options in preset.models.items():
+        if is_object_name(name):  # any such name may be right, until it is looked for
+            resolve_model(task, name, options)
     for split in preset.data:
         task.split(split)
     steps = task.recipe("eval", preset.data.get("eval")).horizon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -42,6 +43,28 @@ class TestOwnModels:
         )
         assert again.exit_code == 0, again.output
         assert len(pd.read_csv(here / "results/runs.csv")) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "option", "message"),
+        [
+            ("my_own:Meen", "gain", "model 'my_own:Meen' cannot be imported: .*my_own.py has no 'Meen'"),
+            ("my_onw:Mean", "gain", "'my_onw:Mean' cannot be imported: .*No module named 'my_onw'"),
+            (
+                "my_own:Mean",
+                "gian",
+                "model 'my_own:Mean' of drift: got an unexpected keyword argument 'gian'",
+            ),
+        ],
+    )
+    def test_a_misspelled_one_in_a_preset_is_refused_with_the_plan(
+        self, here: Path, name: str, option: str, message: str
+    ) -> None:
+        """Also if another model is run: its options would be meant, and change nothing."""
+        (here / "my_own.py").write_text(OWN.read_text())
+        (here / "small.toml").write_text(f'{OF_DRIFT}[tasks.drift.models."{name}"]\n{option} = 0.5\n')
+        run = ("run", "drift", "--preset", "small.toml", "--device", "cpu")
+        for model in ("my_own:Mean", "tests.support.own_models:Unknown"):
+            assert re.search(message, refused(*run, "--model", model, "--dry-run"))
 
     def test_edited_code_is_another_model(self, here: Path) -> None:
         (here / "my_edited.py").write_text(OWN.read_text())
