@@ -10,7 +10,7 @@ from .settings import EvaluationConfig as EvaluationConfig
 from .settings import LossForm as LossForm
 from .settings import ModelOption as ModelOption
 from .settings import ModelOptions as ModelOptions
-from .settings import Negatives as Negatives
+from .settings import NegativeSampling as NegativeSampling
 from .settings import RateFactors as RateFactors
 from .settings import RunConfig as RunConfig
 from .settings import Schedule as Schedule

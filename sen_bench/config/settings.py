@@ -61,7 +61,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Negatives(_Strict):
+class NegativeSampling(_Strict):
     """What the negative term of the loss compares with. The defaults are the paper's.
 
     Attributes:
@@ -143,8 +143,8 @@ class TrainingConfig(_Strict):
     learning_rate_of_from_epoch: dict[LaterEpoch, RateFactors] = Field(default_factory=dict)
     hinge: Margin = 1.0
     loss: LossForm = "public"
-    negatives: Negatives = Negatives()
-    negatives_from_epoch: dict[LaterEpoch, Negatives] = Field(default_factory=dict)
+    negatives: NegativeSampling = NegativeSampling()
+    negatives_from_epoch: dict[LaterEpoch, NegativeSampling] = Field(default_factory=dict)
     shuffle_buffer: Count | None = None
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
@@ -157,7 +157,7 @@ class TrainingConfig(_Strict):
         """The factors of the learning rate in an epoch, counted from 1."""
         return _in_epoch(epoch, self.learning_rate_of, self.learning_rate_of_from_epoch)
 
-    def negatives_in(self, epoch: int) -> Negatives:
+    def negatives_in(self, epoch: int) -> NegativeSampling:
         """The negatives of an epoch, counted from 1."""
         return _in_epoch(epoch, self.negatives, self.negatives_from_epoch)
 

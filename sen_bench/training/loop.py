@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.baselines import WorldModel
-from sen_bench.config import Negatives, TrainingConfig
+from sen_bench.config import NegativeSampling, TrainingConfig
 from sen_bench.data import Batch, TrainingData
 from sen_bench.errors import ConfigError
 from sen_bench.system import QUIET, Progress, seeded
@@ -170,7 +170,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
-        self._compiled_loss: tuple[tuple[int, Negatives], LossFunction] | None = None
+        self._compiled_loss: tuple[tuple[int, NegativeSampling], LossFunction] | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -211,7 +211,7 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
         return order
 
     @property
-    def _negatives(self) -> Negatives:
+    def _negatives(self) -> NegativeSampling:
         """What the negatives are in the epoch that is next or under way."""
         return self._config.negatives_in(self.epoch + 1)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sen_bench.config.presets import Preset, TaskPreset, load_preset
-from sen_bench.config.settings import Negatives, TrainingConfig
+from sen_bench.config.settings import NegativeSampling, TrainingConfig
 from sen_bench.config.values import check_seeds, parse_memory, parse_seeds
 from sen_bench.config.variants import change_training, make_variant, parse_setting, setting_path
 from sen_bench.errors import ConfigError, SenBenchError
@@ -172,8 +172,8 @@ class TestNames:
             variant = make_variant(smoke, BLOCKS, changes)
             assert variant.name == expected
             training = variant.for_task(BLOCKS).training
-            assert training.negatives_in(1) == Negatives()
-            assert training.negatives_in(2) == Negatives(same_episode=0.5, margin_other=8)
+            assert training.negatives_in(1) == NegativeSampling()
+            assert training.negatives_in(2) == NegativeSampling(same_episode=0.5, margin_other=8)
         rates = {"training.learning_rate_of": {"embedding": 0.3}}
         assert make_variant(smoke, BLOCKS, rates).name == "smoke+learning_rate_of.embedding=0.3"
         assert make_variant(smoke, BLOCKS, {"training.negatives": {"same_episode": 0}}) is smoke
