@@ -129,6 +129,7 @@ def model_card(
     ]
     first, published = next(iter(runs.items()))
     run = published.run
+    preset, _, settings = run.preset.name.partition("+")
     body = [
         f"# {info.title or name}",
         info.description or f"World models of sen-bench, trained on {', '.join(tasks)}.",
@@ -146,7 +147,8 @@ def model_card(
         _fenced(
             "console",
             f"sen-bench evaluate {run.config.task} --train-split {run.config.train_split}"
-            f" --model {run.config.model} --preset {run.preset.name} --seeds {run.seed} --runs FOLDER",
+            f" --model {run.config.model} --preset {preset}{' --set …' if settings else ''}"
+            f" --seeds {run.seed} --runs FOLDER",
         ),
         (
             f"`{first}/config.json` has all settings; `checkpoint.pt` is read with `weights_only=True`. A"
@@ -161,7 +163,7 @@ def _model_index(runs: Mapping[str, PublishedRun], name: str) -> list[dict[str, 
     """The scores as the hub's leaderboards read them."""
     results = [
         {
-            "task": {"type": "reinforcement-learning", "name": f"{row.horizon} steps ahead"},
+            "task": {"type": "reinforcement-learning", "name": f"steps ahead: {row.horizon}"},
             "dataset": {"type": row.task, "name": row.task, "split": "eval"},
             "metrics": [
                 {"type": "hits_at_1", "name": f"H@1, {place}", "value": row.hits_at_1},

@@ -13,10 +13,11 @@ import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from sen_bench.generators import generate
-from sen_bench.publishing.publication import CHECKSUMS
+from sen_bench.publishing import folder
+from sen_bench.publishing.publication import CHECKSUMS, PublishedFile
 from sen_bench.store import open_dataset
 from sen_bench.tasks import get_task
-from tests.support.commands import done, refused
+from tests.support.commands import done, invoke, refused
 from tests.support.plugins import run_drift
 from tests.support.presets import OF_DRIFT
 
@@ -64,15 +65,15 @@ def _read(croissant: Path) -> Any:
 @pytest.mark.usefixtures("here")
 def test_datasets_are_published_whole(stores: list[str]) -> None:
     result = done("publish", *stores, "--to", "out/drift", *SAID, "--strict")
-    folder = Path("out/drift").absolute()
-    assert result.stdout == f"{folder}\n"
-    assert not [path for path in folder.parent.iterdir() if path != folder and ".lock" not in path.name]
-    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert _check_sums(folder) == files - {CHECKSUMS}
+    place = Path("out/drift").absolute()
+    assert result.stdout == f"{place}\n"
+    assert not [path for path in place.parent.iterdir() if path != place and ".lock" not in path.name]
+    files = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert _check_sums(place) == files - {CHECKSUMS}
     for store in stores:
-        published = open_dataset(folder / "drift" / Path(store).name)
+        published = open_dataset(place / "drift" / Path(store).name)
         assert published.files_digest == open_dataset(store).files_digest
-    croissant = folder / "croissant.json"
+    croissant = place / "croissant.json"
     assert _problems(croissant) == {"errors": set(), "warnings": set()}
     said = json.loads(croissant.read_text())
     assert said["license"] == "https://spdx.org/licenses/CC-BY-4.0.html"
@@ -82,7 +83,7 @@ def test_datasets_are_published_whole(stores: list[str]) -> None:
     metadata = _read(croissant)
     assert metadata.personal_sensitive_information
     assert {record.uuid for record in metadata.record_sets} >= {"drift/eval/episode", "drift/train/episode"}
-    card = DatasetCard.load(folder / "README.md")
+    card = DatasetCard.load(place / "README.md")
     assert card.data.license == "cc-by-4.0"
     assert card.data.pretty_name == "drift"
     assert "| `drift/eval.zarr` | Drift-v0 | C2 | 6 × 2 steps | yes |" in card.text
@@ -143,11 +144,11 @@ def test_runs_are_published_with_their_scores(here: Path, store: Path) -> None:
     both = refused("publish", runs[0], str(store), "--to", "out")
     assert "give datasets or runs, not both" in both
     done("publish", *runs, "--to", "out", "--license", "MIT", "--creator", "Ada Lovelace")
-    folder = Path("out")
-    files = _check_sums(folder)
+    published = Path("out")
+    files = _check_sums(published)
     assert {f"{name}/seed-{seed}/checkpoint.pt" for seed in (0, 1)} < files
     assert {"runs.csv", "README.md"} < files
-    card = ModelCard.load(folder / "README.md")
+    card = ModelCard.load(published / "README.md")
     assert card.data.library_name == "sen-bench"
     assert card.data.license == "mit"
     assert len(card.data.eval_results or []) == 2 * 2 * 2
@@ -159,3 +160,28 @@ def test_runs_are_published_with_their_scores(here: Path, store: Path) -> None:
     checkpoint.unlink()
     assert "checkpoint" in refused("publish", *runs, "--to", "other")
     assert not Path("other").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_interrupted_is_not_there_and_resumed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = folder._write
+
+    def interrupted(path: Path, file: PublishedFile) -> None:
+        if len(written) == 8:
+            raise KeyboardInterrupt
+        write(path, file)
+        written.append(path.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "_write", interrupted)
+        assert invoke("publish", str(store), "--to", "out").exit_code == 130
+    assert not Path("out").exists()
+    draft = Path(".out.partial")
+    (draft / "stray").write_text("of an earlier version")
+    damaged = next(path for path in draft.rglob("*") if path.is_file() and path.name != "stray")
+    damaged.write_bytes(b"")
+    done("publish", str(store), "--to", "out")
+    files = {path.relative_to("out").as_posix() for path in Path("out").rglob("*") if path.is_file()}
+    assert _check_sums(Path("out")) == files - {CHECKSUMS}
+    assert not draft.exists()
