@@ -91,7 +91,7 @@ def examine(folder: Path, progress: Progress = QUIET) -> list[Finding]:
         folder: Where datasets are to be written; it need not exist.
         progress: Is told how many trials are done.
     """
-    findings = [*_versions(), *_machine(folder)]
+    findings = [*_versions(), *_machine(folder), *_clone(Path(__file__).parents[1])]
     with progress.work("looking at this machine", "trials") as advance, ThreadPoolExecutor(_AT_ONCE) as pool:
         advance(0, len(TRIALS))
         for done, finding in enumerate(pool.map(_find_out, TRIALS), start=1):
@@ -149,6 +149,20 @@ def _machine(folder: Path) -> Iterator[Finding]:
         if free < _ALL_DATASETS
         else "",
     )
+
+
+def _clone(package: Path) -> Iterator[Finding]:
+    """Says if links of a clone are none: Git writes them as small files where it may not make links."""
+    links = [name for name in ("envs", "generators", "baselines") if (package / name).is_file()]
+    if links:
+        yield Finding(
+            "core",
+            "clone",
+            "broken",
+            f"{', '.join(f'sen_bench/{name}' for name in links)}: a file where Git should have made a link",
+            "git config core.symlinks true, then git checkout -- sen_bench (on Windows turn on developer mode"
+            " before); or pip install . without -e, which needs no links",
+        )
 
 
 def _find_out(trial: Trial) -> Finding:

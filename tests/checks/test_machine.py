@@ -76,6 +76,18 @@ def test_every_extra_is_tried() -> None:
         assert f"pip install 'sen-bench[{extra}]'" in text
 
 
+def test_links_that_git_wrote_as_files(tmp_path: Path) -> None:
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "generators").symlink_to(tmp_path / "envs")
+    assert list(doctor._clone(tmp_path)) == []
+    (tmp_path / "baselines").write_text("../baselines")
+    (finding,) = doctor._clone(tmp_path)
+    assert (finding.section, finding.state) == ("core", "broken")
+    assert finding.detail.startswith("sen_bench/baselines: ")
+    assert "core.symlinks" in finding.remedy
+    assert not doctor.core_works([finding])
+
+
 class TestCommand:
     @pytest.fixture
     def short(self, monkeypatch: pytest.MonkeyPatch) -> None:
