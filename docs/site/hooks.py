@@ -41,12 +41,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in outside:
         source = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, _place(source), content=path.read_text(encoding="utf-8")))
-    for path in sorted((ROOT / "examples").glob("*.ipynb")):
-        text, pictures = executed(path, path.read_text(encoding="utf-8"))
-        source = path.relative_to(ROOT).with_suffix(".md").as_posix()
-        files.append(File.generated(config, source, content=text))
-        for name, picture in pictures.items():
-            files.append(File.generated(config, f"examples/{name}", content=picture))
+    notebooks = {
+        path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").glob("*.ipynb"))
+    }
+    for name, (text, pictures) in zip(notebooks, executed(tuple(notebooks.items())), strict=True):
+        files.append(File.generated(config, f"examples/{name}.md", content=text))
+        for picture, content in pictures.items():
+            files.append(File.generated(config, f"examples/{picture}", content=content))
     for page in list(files.documentation_pages()):
         for target in _targets(page.content_string, _source(page.src_uri)):
             place = _place(target)
@@ -72,33 +73,38 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(moved, markdown)
 
 
-@cache  # `mkdocs serve` builds anew at every change, and executes only the notebooks that changed
-def executed(path: Path, text: str) -> tuple[str, dict[str, bytes]]:
-    """Executes a notebook in a folder of its own.
+@cache  # `mkdocs serve` builds anew at every change, and executes notebooks only if one of them changed
+def executed(notebooks: tuple[tuple[str, str], ...]) -> list[tuple[str, dict[str, bytes]]]:
+    """Executes notebooks, one after another in one folder, as later ones use what earlier ones wrote.
 
     Args:
-        path: Where the notebook lies; its pictures are named after it.
-        text: What is in it.
+        notebooks: The name of each, without suffix, which begins the names of its pictures; and its content.
 
     Returns:
-        The notebook with its output as Markdown, and the pictures in it by the names it gives them.
+        Of each notebook: itself with its output, as Markdown, and the pictures by the names that it uses.
 
     Raises:
         PluginError: If a cell fails.
     """
-    notebook = nbformat.reads(text, as_version=4)
-    with tempfile.TemporaryDirectory() as folder:
-        # By sockets in the file system: no port is opened.
-        kernel = AsyncKernelManager(transport="ipc", ip=f"{folder}/kernel", kernel_name="python3")
-        client = NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": folder}})
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            raise PluginError(f"{path.relative_to(ROOT)}: a cell failed\n{error}") from error
-    exporter = MarkdownExporter()
-    names = {"output_files_dir": f"{path.stem}_files", "unique_key": path.stem}
-    body, found = exporter.from_notebook_node(notebook, resources=names)
-    return body, dict(found["outputs"])
+    pages = []
+    with tempfile.TemporaryDirectory() as temporary:
+        # The tables of record lie where they lie beside `examples/`.
+        (Path(temporary) / "results").symlink_to(ROOT / "results")
+        folder = Path(temporary) / "examples"
+        folder.mkdir()
+        for name, content in notebooks:
+            notebook = nbformat.reads(content, as_version=4)
+            # By sockets in the file system: no port is opened.
+            kernel = AsyncKernelManager(transport="ipc", ip=f"{temporary}/{name}", kernel_name="python3")
+            resources = {"metadata": {"path": str(folder)}}
+            try:
+                NotebookClient(notebook, km=kernel, timeout=1800, resources=resources).execute()
+            except CellExecutionError as error:
+                raise PluginError(f"examples/{name}.ipynb: a cell failed\n{error}") from error
+            files = {"output_files_dir": f"{name}_files", "unique_key": name}
+            body, found = MarkdownExporter().from_notebook_node(notebook, resources=files)
+            pages.append((body, dict(found["outputs"])))
+    return pages
 
 
 def _place(source: str) -> str:

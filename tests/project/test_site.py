@@ -127,3 +127,13 @@ def test_every_name_of_the_face_is_in_the_reference() -> None:
     shown = re.findall(r"^::: sen_bench\.(\w+)$", (ROOT / "docs/reference.md").read_text(), re.MULTILINE)
     assert len(shown) == len(set(shown))
     assert set(shown) == names - {"__version__"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_stored_without_output(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source.startswith("# ")
+    for cell in notebook.cells:
+        assert cell.cell_type == "markdown" or (cell.outputs == [] and cell.execution_count is None)
+    assert f"]({path.name})" in (ROOT / "examples/README.md").read_text()
