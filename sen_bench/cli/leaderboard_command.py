@@ -96,7 +96,10 @@ def leaderboard_command(
         ranked_locally=(lambda _task: False) if chosen in {"csv", "json"} else ranked_locally,
     )
     if chosen is None:
-        text = format_table(rows, view.metrics, iqm=iqm)
+        exact = sen_bench.results.read_exact_no_change(
+            sen_bench.results.ResultsFolder(results).references_csv
+        )
+        text = format_table(rows, view.metrics, iqm=iqm, exact=exact)
     else:
         text = sen_bench.results.render_leaderboard(rows, chosen, view, intervals=iqm)
     if output is None:

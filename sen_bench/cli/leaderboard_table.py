@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from rich import box
@@ -16,23 +18,30 @@ import sen_bench.system
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sen_bench.results import Metric, Record
+    from sen_bench.results import Metric, Record, ReferencePlace, ReferenceRow
 
 
-def format_table(leaderboard: Sequence[Record], metrics: Sequence[Metric] = (), *, iqm: bool = False) -> str:
+def format_table(
+    leaderboard: Sequence[Record],
+    metrics: Sequence[Metric] = (),
+    *,
+    iqm: bool = False,
+    exact: Mapping[ReferencePlace, ReferenceRow] = MappingProxyType({}),
+) -> str:
     """The leaderboard as plain text for a terminal: shares in percent, mean ± std if there are several runs.
 
-    Beside a score, in brackets, stands what predicting no change scores, where that was recorded; an equals
-    sign marks errors that are no better. A star marks the scores whose intervals are apart from those of the
-    symmetric embedding network. Rows that differ only in data or configuration get a column with the
-    beginnings of their digests; if not all runs were on the same devices, each row names its own; columns
-    that are empty in all rows are left out.
+    Beside a score, in brackets, stands what predicting no change scores: on the model's own latents, or on
+    exact ones where that was not recorded; an equals sign marks errors that are no better. A star marks the
+    scores whose intervals are apart from those of the symmetric embedding network. Rows that differ only in
+    data or configuration get a column with the beginnings of their digests; if not all runs were on the same
+    devices, each row names its own; columns that are empty in all rows are left out.
 
     Args:
         leaderboard: Of `read_leaderboard`.
         metrics: The scores to show; empty: all that are shown by default and that some row has.
         iqm: Whether to show interquartile means, with intervals if there are enough runs, instead of means
             and standard deviations.
+        exact: Of `read_exact_no_change`.
 
     Returns:
         Lines without trailing spaces or colour codes.
@@ -59,13 +68,16 @@ def format_table(leaderboard: Sequence[Record], metrics: Sequence[Metric] = (), 
     several_devices = len({row["devices"] for row in leaderboard if row["devices"] is not None}) > 1
     if several_devices:
         table.add_column("on")
+    marked: set[bool] = set()
     for row in leaderboard:
         told = sen_bench.results.is_published(row)
         cells = [str(row[name]) for name in names]
         if ambiguous:
             cells.append("-" if told else _digests(row))
         cells.append("-" if told else _runs(row))
-        cells += [_score(row, metric, iqm=iqm) for metric in shown]
+        beside = [_in_brackets(row, metric, exact) for metric in shown]
+        marked |= {"‡" in text for text in beside if text}
+        cells += [_score(row, *pair, iqm=iqm) for pair in zip(shown, beside, strict=True)]
         cells += ["-", "-"] if told else [f"{row['parameters']:,}", _minutes(row)]
         if several_devices:
             cells.append("-" if told else str(row["devices"]))
@@ -74,7 +86,8 @@ def format_table(leaderboard: Sequence[Record], metrics: Sequence[Metric] = (), 
     # As wide as the rows need: a terminal wraps or scrolls, a pipe keeps one row a line.
     Console(file=text, width=1000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().strip("\n").splitlines()]
-    notes = _notes(leaderboard, shown)
+    notes = [_BRACKETS[is_exact] for is_exact in sorted(marked)]
+    notes += _notes(leaderboard, shown)
     lines += ["", *notes] if notes else []
     return "\n".join(lines)
 
@@ -97,8 +110,6 @@ def _minutes(row: Record) -> str:
 def _notes(leaderboard: Sequence[Record], shown: Sequence[Metric]) -> list[str]:
     """What the marks mean that the table has."""
     notes = []
-    if any(_in_brackets(row, metric) for row in leaderboard for metric in shown):
-        notes.append("(…) predicting that nothing changes, from the model's own latents")
     if "relative_error" in {metric.name for metric in shown} and any(
         sen_bench.results.no_better_than_no_change(row["relative_error_mean"]) for row in leaderboard
     ):
@@ -110,8 +121,8 @@ def _notes(leaderboard: Sequence[Record], shown: Sequence[Metric]) -> list[str]:
     return notes
 
 
-def _score(row: Record, metric: Metric, *, iqm: bool) -> str:
-    """A score with what is known about its spread, and a star if it is apart."""
+def _score(row: Record, metric: Metric, beside: str, *, iqm: bool) -> str:
+    """A score with what is known about its spread, what no change scores, and a star if it is apart."""
     name = metric.name
     if math.isnan(row[f"{name}_mean"]):
         return "-"
@@ -122,21 +133,31 @@ def _score(row: Record, metric: Metric, *, iqm: bool) -> str:
         std = row[f"{name}_std"]
         spread = "" if math.isnan(std) else f" ± {_number(std, metric, digits=2)}"
     star = " *" if row.get(f"{name}_vs_sen") in _APART else ""
-    beside = _in_brackets(row, metric)
     if name == "relative_error" and sen_bench.results.no_better_than_no_change(row["relative_error_mean"]):
         beside = " ="
     return _number(row[f"{name}_iqm" if iqm else f"{name}_mean"], metric) + spread + beside + star
 
 
-def _in_brackets(row: Record, metric: Metric) -> str:
+def _in_brackets(row: Record, metric: Metric, exact: Mapping[ReferencePlace, ReferenceRow]) -> str:
     """What predicting no change scores, or nothing where there is no such score."""
+    if math.isnan(row[f"{metric.name}_mean"]):
+        return ""
     no_change = sen_bench.results.no_change(metric)
     value = math.nan if no_change is None else row.get(f"{no_change.name}_mean", math.nan)
-    return "" if math.isnan(value) else f" ({_number(value, metric)})"
+    if not math.isnan(value):
+        return f" ({_number(value, metric)})"
+    known = exact.get((row["task"], row["horizon"], row["eval_dataset_digest"]))
+    value = getattr(known, metric.name, math.nan)
+    return "" if math.isnan(value) else f" (‡{_number(value, metric)})"
 
 
 def _number(value: float, metric: Metric, *, digits: int = 3) -> str:
     return f"{100 * value:.1f}" if metric.is_share else f"{value:.{digits}g}"
 
+
+_BRACKETS: Final = {
+    False: "(…) predicting that nothing changes, from the model's own latents",
+    True: "(‡…) predicting that nothing changes, from exact latents; the model's own were not scored so",
+}
 
 _APART: Final = ("better", "worse")

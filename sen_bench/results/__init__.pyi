@@ -16,8 +16,10 @@ from .leaderboard_view import read_leaderboard as read_leaderboard
 from .merge import merge_results as merge_results
 from .published import PUBLISHED_CSV as PUBLISHED_CSV
 from .published import read_published as read_published
+from .references import ReferencePlace as ReferencePlace
 from .references import ReferenceRow as ReferenceRow
 from .references import append_references as append_references
+from .references import read_exact_no_change as read_exact_no_change
 from .references import read_references as read_references
 from .rows import GROUP as GROUP
 from .rows import KEY as KEY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,9 @@ class ReferenceRow(BaseModel):
     th_at_1_roll: ShareIfAny = Field(default=math.nan, description="TH@1 roll, as in `runs.csv`")
 
 
+ReferencePlace: TypeAlias = tuple[str, int, str]
+"""Task, horizon and digest of the evaluation data."""
+
 REFERENCE_KEY: Final = ("task", "horizon", "reference")
 """What makes two rows the same reference; the later one replaces the earlier. Also the order of the rows."""
 
@@ -70,6 +73,24 @@ def append_references(path: Path, rows: Iterable[ReferenceRow]) -> None:
             locked.
     """
     merge_rows(path, ReferenceRow, "references", rows, key=REFERENCE_KEY, order=REFERENCE_KEY)
+
+
+def read_exact_no_change(path: Path) -> dict[ReferencePlace, ReferenceRow]:
+    """What predicting no change scores on exact latents.
+
+    Args:
+        path: The table, as `append_references` writes it; it may be missing.
+
+    Returns:
+        The rows of `no-change`, by task, horizon and digest of the evaluation data; none without a table.
+
+    Raises:
+        ResultsError: The file is not such a table.
+    """
+    rows = read_rows(path, ReferenceRow, "references") if path.exists() else []
+    return {
+        (row.task, row.horizon, row.eval_dataset_digest): row for row in rows if row.reference == "no-change"
+    }
 
 
 def read_references(path: Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import math
 import re
 
 from sen_bench.cli.leaderboard_table import format_table
+from sen_bench.results.references import ReferenceRow
 from tests.support.rows import leaderboard_rows, make_rivals, make_seed
 
 
@@ -90,6 +91,33 @@ def test_terminal_shows_no_change_beside_scores_and_marks_what_is_no_better() ->
     assert "=" not in none
     assert brackets.startswith("(…) predicting that nothing changes")
     assert equals == "= no better than no change: relative error of 0.9 or more"
+
+
+def test_what_exact_latents_score_stands_in_where_the_own_ones_were_not_recorded() -> None:
+    moving = make_seed(0, model="none", no_change_hits_at_1=0.123)
+    place = (moving.task, moving.horizon, moving.eval_dataset_digest)
+    scores = {"hits_at_1": 0.976, "hits_at_5": 1, "hits_at_10": 1, "mrr": 0.989}
+    exact = ReferenceRow(
+        task=moving.task,
+        reference="no-change",
+        horizon=moving.horizon,
+        latents="cells",
+        **scores,
+        hh_at_1=math.nan,
+        local_hits_at_1=math.nan,
+        local_mrr=math.nan,
+        eval_episodes=9,
+        eval_dataset_digest=moving.eval_dataset_digest,
+    )
+    rows = leaderboard_rows([moving, make_seed(0)])
+    *_, none, sen, _, own, of_exact = format_table(rows, exact={place: exact}).splitlines()
+    assert "30.0 (12.3)" in none
+    assert "33.3 (‡98.9)" in none
+    assert "30.0 (‡97.6)" in sen
+    assert own.startswith("(…) ")
+    assert of_exact.startswith("(‡…) predicting that nothing changes, from exact latents")
+    other = {(moving.task, moving.horizon + 1, moving.eval_dataset_digest): exact}
+    assert "‡" not in format_table(rows, exact=other)
 
 
 def test_no_results_are_said() -> None:
