@@ -51,8 +51,10 @@ def what_it_is() -> object:
     return run.name, run.config.weights_digest, run.identity(digests[0]), digests, checkpoint.epoch, weights
 
 
-def outcomes(name: str, read: Callable[[], Any], allowed: Callable[[Any, Any], bool]) -> Counter[str]:
-    """How often damage to a file was refused, changed nothing, or changed what was read unnoticed."""
+def outcomes(
+    name: str, read: Callable[[], Any], said: Callable[[Any], bool] = lambda _: False
+) -> Counter[str]:
+    """How often damage to a file was refused, changed nothing, was said, or was read as something else."""
     path = FOLDER / name
     whole, chance = path.read_bytes(), random.Random(0)  # noqa: S311
     expected, counts = read(), Counter[str]()
@@ -68,8 +70,8 @@ def outcomes(name: str, read: Callable[[], Any], allowed: Callable[[Any, Any], b
                 damaged = b"\n".join(lines) + b"\n"
             path.write_bytes(damaged)
             try:
-                same = allowed(read(), expected)
-                counts["read as it was, or said" if same else "silent"] += 1
+                got = read()
+                counts["read as it was" if got == expected else "said" if said(got) else "silent"] += 1
             except SenBenchError as error:
                 counts["refused" if "\n" not in str(error) else "several lines"] += 1
     finally:
@@ -79,8 +81,8 @@ def outcomes(name: str, read: Callable[[], Any], allowed: Callable[[Any, Any], b
 
 
 def test_settings_are_refused_or_those_of_the_checkpoint_and_the_data() -> None:
-    counts = outcomes("config.json", what_it_is, lambda got, expected: bool(got == expected))
-    assert counts.keys() == {"refused", "read as it was, or said"}
+    counts = outcomes("config.json", what_it_is)
+    assert counts.keys() == {"refused", "read as it was"}
     assert counts["refused"] > TRIALS / 4
 
 
@@ -91,8 +93,8 @@ def test_a_damaged_log_of_measurements_is_refused_or_said() -> None:
         return read_metrics(path, LOSS_TERMS, until=checkpoint)
 
     assert read()[1] == ""
-    counts = outcomes(METRICS_FILE, read, lambda got, expected: bool(got == expected or got[1]))
-    assert counts.keys() <= {"refused", "read as it was, or said"}
+    counts = outcomes(METRICS_FILE, read, lambda got: "is missing or empty" in got[1])
+    assert counts.keys() <= {"refused", "read as it was", "said"}
     assert counts["refused"] > TRIALS * 0.9
 
 
@@ -104,11 +106,11 @@ def test_a_damaged_log_of_an_earlier_version_is_refused_or_said() -> None:
         counts = outcomes(
             METRICS_FILE,
             lambda: read_metrics(path, LOSS_TERMS, until=checkpoint),
-            lambda got, _: "has no check values" in got[1] or "is missing or empty" in got[1],
+            lambda got: "has no check values" in got[1] or "is missing or empty" in got[1],
         )
     finally:
         path.write_bytes(whole)
-    assert counts.keys() == {"refused", "read as it was, or said"}
+    assert counts.keys() <= {"refused", "read as it was", "said"}
 
 
 BESIDE = {
