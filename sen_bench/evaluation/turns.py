@@ -131,9 +131,10 @@ def _traverse(
         with torch.autocast(latents.device.type, enabled=False):
             moved = model.transform_latent(elements, first.repeat_interleave(STEPS, dim=0))
         return moved.view_as(turned), turned
-    action = rotations[1].expand(len(index), 3, 3)
     moved_so_far = [first]
     for _ in range(1, STEPS):
+        # Copies, because what the model is given it may change in place.
+        action = rotations[1].repeat(len(index), 1, 1)
         moved_so_far.append(model.transition(moved_so_far[-1].clone(), action))
     return torch.stack(moved_so_far, dim=1), turned
 
