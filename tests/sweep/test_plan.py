@@ -179,6 +179,24 @@ class TestImpossible:
         _follow(error)
         assert not unfinished.exists()
 
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_an_unfinished_dataset_that_lacks_no_shard_is_finished_by_a_run(
+        self, here: Path, workers: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (here / "tiny.toml").write_text(TWO_TASKS)
+        with monkeypatch.context() as patch:
+
+            def stop(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr("sen_bench.generators.staging.Staging.put_into_place", stop)
+            invoke(*ONE_TASK, "--workers", "1")
+        assert (here / "data/tiny/2d-shapes/.train.zarr.partial").exists()
+        assert "1 to run" in done(*ONE_TASK, "--dry-run").stdout
+        done(*ONE_TASK, "--workers", workers)
+        assert not (here / "data/tiny/2d-shapes/.train.zarr.partial").exists()
+        assert "1 done, 0 to run" in done(*ONE_TASK, "--dry-run").stdout
+
     def test_python_is_refused_likewise(self, here: Path) -> None:
         (here / "tiny.toml").write_text(TWO_TASKS.replace("episodes = 5", "episodes = 1"))
         with pytest.raises(ConfigError, match=r"one episode in data\.eval"):
