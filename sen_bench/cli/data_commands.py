@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+import sen_bench.cluster
+import sen_bench.config
 import sen_bench.figures
 import sen_bench.generators
 import sen_bench.runs
@@ -18,13 +20,13 @@ import sen_bench.system
 from sen_bench.cli.describe import describe_dataset, describe_tasks, list_tasks
 from sen_bench.cli.needs_text import describe_generation
 from sen_bench.cli.options import cluster_options, quiet_option, store_argument, workers_option
-from sen_bench.cluster import SlurmOptions, TlsFiles
-from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, ExtensionError, UnknownNameError
 from sen_bench.system import Progress, Terminal
 from sen_bench.tasks import DEFAULT_DATA_SEED, Task, get_task, task_names
 
 if TYPE_CHECKING:
+    from sen_bench.cluster import TlsFiles
+    from sen_bench.config import SplitSize
     from sen_bench.generators import RunShards
 
 
@@ -150,7 +152,7 @@ def _runner(
         yield None
         return
     with sen_bench.generators.on_cluster(
-        where, SlurmOptions.read(options) if options else None, progress, tls=tls
+        where, sen_bench.cluster.SlurmOptions.read(options) if options else None, progress, tls=tls
     ) as run:
         yield run
 
@@ -202,7 +204,7 @@ def _split_size(episodes: int | None, horizon: int | None) -> SplitSize:
     for name, value in (("--episodes", episodes), ("--horizon", horizon)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} must be at least 1, not {value}")
-    return SplitSize(episodes=episodes, horizon=horizon)
+    return sen_bench.config.SplitSize(episodes=episodes, horizon=horizon)
 
 
 @click.command("info")

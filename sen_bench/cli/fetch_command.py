@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+import sen_bench.config
 import sen_bench.publishing
 from sen_bench.cli.options import data_option, quiet_option
-from sen_bench.config import load_preset, preset_names
+from sen_bench.config import preset_names
 from sen_bench.system import Terminal
 
 
@@ -45,7 +46,7 @@ def fetch_command(
       sen-bench fetch https://example.org/smoke/3d-blocks/eval.zarr --preset smoke
     """
     terminal = Terminal(quiet=quiet)
-    loaded = None if preset is None else load_preset(preset)
+    loaded = None if preset is None else sen_bench.config.load_preset(preset)
     for url in urls:
         result = sen_bench.publishing.fetch(
             url, data, preset=loaded, regenerate=regenerate, force=force, progress=terminal

@@ -13,25 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sen_bench.checks
+import sen_bench.config
 import sen_bench.runs
 import sen_bench.system
+import sen_bench.tasks
 from sen_bench.checks import TOLERANCE
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import SettingsCommand, quiet_option, set_option, settings_of
-from sen_bench.config import (
-    SEED_LIMIT,
-    ModelOptions,
-    Preset,
-    TaskPreset,
-    load_preset,
-    make_variant,
-)
+from sen_bench.config import SEED_LIMIT
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.system import Terminal
 from sen_bench.tasks import (
-    check_setting_names,
-    check_settings,
-    choose_models,
     get_task,
     model_names,
     task_names,
@@ -40,6 +32,7 @@ from sen_bench.tasks import (
 if TYPE_CHECKING:
     from sen_bench.baselines import WorldModel
     from sen_bench.checks import ElementErrors
+    from sen_bench.config import ModelOptions, Preset
     from sen_bench.tasks import Task
 
 #: Exit code of a check that a model does not pass; mistakes of the user have another.
@@ -78,10 +71,12 @@ def _changed(
         # Before its section is looked at: advice on a setting of training would be of no use here.
         if not re.match(r"\s*models\s*\.", name):
             raise ConfigError(f"--set {name}: check accepts only settings of models, as models.sen.hidden=64")
-    check_setting_names(task, settings)
-    check_settings(settings, models, [])
-    preset = Preset(name="checked", description="", tasks={task.name: TaskPreset(models=dict(options))})
-    return make_variant(preset, task.name, settings).for_task(task.name).models
+    sen_bench.tasks.check_setting_names(task, settings)
+    sen_bench.tasks.check_settings(settings, models, [])
+    preset = sen_bench.config.Preset(
+        name="checked", description="", tasks={task.name: sen_bench.config.TaskPreset(models=dict(options))}
+    )
+    return sen_bench.config.make_variant(preset, task.name, settings).for_task(task.name).models
 
 
 @click.command("models")
@@ -107,7 +102,7 @@ def models_command(
     if models and task is None:
         raise ConfigError("--model says which models of one task; name the task too")
     terminal = Terminal(quiet=quiet)
-    loaded = None if preset is None else load_preset(preset)
+    loaded = None if preset is None else sen_bench.config.load_preset(preset)
     rows: list[dict[str, Any]] = []
     selected = _selected(task, models, loaded)
     with terminal.work("build", "models") as advance:
@@ -128,7 +123,7 @@ def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) 
         chosen = get_task(task)
         _options(preset, chosen)
         offered = [] if models else model_names(chosen)
-        return [(task, model) for model in offered or choose_models(chosen, models)]
+        return [(task, model) for model in offered or sen_bench.tasks.choose_models(chosen, models)]
     pairs = []
     for name in task_names():
         if preset is not None and name not in preset.tasks:
@@ -274,9 +269,12 @@ def _subjects(
     if task is None:
         raise ConfigError(f"name a task, or a run by --run FOLDER; tasks: {', '.join(task_names())}")
     chosen = get_task(task)
-    names = choose_models(chosen, models)
+    names = sen_bench.tasks.choose_models(chosen, models)
     widths = _changed(
-        _options(None if preset is None else load_preset(preset), chosen), chosen, names, settings
+        _options(None if preset is None else sen_bench.config.load_preset(preset), chosen),
+        chosen,
+        names,
+        settings,
     )
     subjects = []
     for name in names:

@@ -11,16 +11,10 @@ from typing import Any, TypeVar
 import click
 
 import sen_bench.cluster
+import sen_bench.config
 import sen_bench.store
 import sen_bench.trackers
-from sen_bench.config import (
-    EvaluationConfig,
-    TrainingConfig,
-    parse_memory,
-    parse_seeds,
-    parse_setting,
-    preset_names,
-)
+from sen_bench.config import preset_names
 from sen_bench.errors import ConfigError
 from sen_bench.figures import FORMATS
 
@@ -46,7 +40,7 @@ class SeedRange(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         try:
-            return parse_seeds(value)
+            return sen_bench.config.parse_seeds(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
 
@@ -61,7 +55,7 @@ class MemorySize(click.ParamType["int | None"]):
     ) -> int | None:
         """Parses the text."""
         try:
-            return parse_memory(value)
+            return sen_bench.config.parse_memory(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
 
@@ -81,7 +75,7 @@ class Setting(click.ParamType["tuple[str, object]"]):
         if isinstance(value, tuple):
             return value
         try:
-            return parse_setting(value)
+            return sen_bench.config.parse_setting(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
 
@@ -182,8 +176,12 @@ class SettingsCommand(click.Command):
         except click.NoSuchOption as error:
             option = error.option_name
             field = option.removeprefix("--").replace("-", "_")
-            for section, fields in (("training", TrainingConfig), ("evaluation", EvaluationConfig)):
-                if field in fields.model_fields:
+            fields_of = {
+                "training": sen_bench.config.TrainingConfig.model_fields,
+                "evaluation": sen_bench.config.EvaluationConfig.model_fields,
+            }
+            for section, fields in fields_of.items():
+                if field in fields:
                     message = (
                         f"no such option {option}; write --set {section}.{field}={_value(option, given)}"
                     )

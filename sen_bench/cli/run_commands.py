@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import sen_bench.config
 import sen_bench.results
 import sen_bench.runs
 import sen_bench.sweep
@@ -21,7 +22,6 @@ from sen_bench.cli.options import (
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
-from sen_bench.config import load_preset
 from sen_bench.system import Terminal
 from sen_bench.tasks import ranked_locally, reference_model
 
@@ -81,7 +81,7 @@ def selection_of(
         models=tuple(name for names in models for name in names),
         seeds=seeds,
         train_split=train_split,
-        preset=load_preset(preset),
+        preset=sen_bench.config.load_preset(preset),
         settings=settings_of(settings),
         training={key: value for key, value in training.items() if value is not None},
         workspace=sen_bench.runs.Workspace(data, runs, sen_bench.results.ResultsFolder(results)),

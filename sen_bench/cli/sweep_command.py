@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import sen_bench.cluster
 import sen_bench.results
 import sen_bench.sweep
 import sen_bench.system
@@ -26,7 +27,6 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.cli.run_commands import selection_of
-from sen_bench.cluster import SlurmOptions, TlsFiles, connected
 from sen_bench.errors import ConfigError
 from sen_bench.system import Terminal
 from sen_bench.tasks import reference_model, task_names
@@ -34,6 +34,7 @@ from sen_bench.tasks import reference_model, task_names
 if TYPE_CHECKING:
     import torch
 
+    from sen_bench.cluster import TlsFiles
     from sen_bench.runs import Run
     from sen_bench.sweep import Outcome
 
@@ -191,10 +192,10 @@ def _outcomes(
     if not runs:
         yield iter(())
     elif where is not None:
-        options = SlurmOptions.read(slurm) if slurm else None
+        options = sen_bench.cluster.SlurmOptions.read(slurm) if slurm else None
         # Closed whatever happens to its consumer: only then are jobs stopped, while there is a client.
         with (
-            connected(where, options, terminal.message, work="a sweep", tls=tls) as client,
+            sen_bench.cluster.connected(where, options, terminal.message, work="a sweep", tls=tls) as client,
             closing(sen_bench.sweep.on_workers(runs, client, progress=terminal, **how)) as outcomes,
         ):
             yield outcomes

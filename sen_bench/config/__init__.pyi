@@ -1,11 +1,11 @@
+from .known import SEED_LIMIT as SEED_LIMIT
+from .known import preset_names as preset_names
 from .presets import Preset as Preset
 from .presets import SplitSize as SplitSize
 from .presets import TaskPreset as TaskPreset
 from .presets import load_preset as load_preset
-from .presets import preset_names as preset_names
 from .problems import setting_problem as setting_problem
 from .settings import DEFAULT_HORIZONS as DEFAULT_HORIZONS
-from .settings import SEED_LIMIT as SEED_LIMIT
 from .settings import EvaluationConfig as EvaluationConfig
 from .settings import LossForm as LossForm
 from .settings import ModelOption as ModelOption

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from sen_bench.config.known import preset_names
 from sen_bench.config.problems import setting_problem
 from sen_bench.config.settings import Count, EvaluationConfig, ModelOptions, TrainingConfig, _Strict
 from sen_bench.errors import ConfigError, UnknownNameError
@@ -85,14 +86,6 @@ class Preset(_Strict):
             key = f'"{task}"' if ":" in task else task
             raise ConfigError(f"preset {self.name!r} has no section [tasks.{key}]")
         return self.tasks[task]
-
-
-def preset_names() -> list[str]:
-    """The names of the presets that come with the package."""
-    folder = resources.files("sen_bench.presets")
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
 
 
 def _text_of(name: str) -> str:

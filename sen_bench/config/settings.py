@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from sen_bench.config.known import SEED_LIMIT
+
 Precision = Literal["float32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
 Schedule = Literal["constant", "cosine"]
@@ -33,9 +35,6 @@ RateFactor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 DEFAULT_HORIZONS = (1, 5, 10)
 """Steps ahead at which grid worlds are scored; the paper's tables show 10."""
-
-SEED_LIMIT = 2**63
-"""One more than the largest seed that all generators accept."""
 
 #: Options of a model, such as ``{"hidden": 64}``; which ones exist is the model's business.
 ModelOptions = dict[str, ModelOption]

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ByteSize, TypeAdapter
 
-from sen_bench.config.settings import SEED_LIMIT
+from sen_bench.config.known import SEED_LIMIT
 from sen_bench.errors import ConfigError
 
 # More must be a slip, and would fill the memory of this machine before any message.

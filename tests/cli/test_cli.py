@@ -61,20 +61,6 @@ def test_tasks_lists_worlds_splits_and_models() -> None:
         assert text in output
 
 
-def test_tasks_as_json_have_what_the_list_has() -> None:
-    tasks = {task["name"]: task for task in json.loads(done("tasks", "--json").stdout)}
-    assert tasks["reacher"]["models"] == ["sen", "full", "none"]
-    assert tasks["reacher"]["splits"]["eval"] == {
-        "episodes": 1000,
-        "steps": 10,
-        "purpose": "evaluation, with twins",
-        "twins": True,
-        "negatives": False,
-    }
-    assert tasks["teapot-large"]["world_options"] == {"actions": "large"}
-    assert tasks["teapot-large"]["symmetric_models"] == ["matmul", "tfn"]
-
-
 def test_generate_writes_train_and_eval_and_a_second_time_does_nothing(here: Path) -> None:
     command = ("generate", "3d-blocks", "--episodes", "3", "--horizon", "4", "--workers", "1")
     first = invoke(*command)

@@ -38,6 +38,11 @@ def test_help_imports_nothing_heavy(command: str | None) -> None:
     assert not _heavy_after(_running(*([] if command is None else [command]), "--help"))
 
 
+def test_no_command_loads_settings_before_it_runs() -> None:
+    code = "import sen_bench.cli.main, sys\nassert 'pydantic' not in sys.modules"
+    assert not _heavy_after(code)
+
+
 def test_listing_tasks_imports_no_renderer_physics_or_network() -> None:
     assert _heavy_after(_running("tasks")) == {"gymnasium", "numpy"}
 

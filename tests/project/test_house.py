@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import sen_bench
-from sen_bench.config.presets import load_preset, preset_names
+from sen_bench.config.known import preset_names
+from sen_bench.config.presets import load_preset
 from sen_bench.tasks.registry import get_task, task_names
 from tests.paths import ROOT
 from tests.support.configs import config_of

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sen_bench.config.presets import load_preset, preset_names
+from sen_bench.config.known import preset_names
+from sen_bench.config.presets import load_preset
 from sen_bench.errors import ConfigError
 from sen_bench.results.csv_tables import Text
 from sen_bench.system.names import is_plain_name

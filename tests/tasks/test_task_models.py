@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset, preset_names
+from sen_bench.config.known import preset_names
+from sen_bench.config.presets import Preset, SplitSize, TaskPreset, load_preset
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.data.transitions import Transitions
 from sen_bench.errors import ConfigError
