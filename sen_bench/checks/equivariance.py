@@ -39,7 +39,7 @@ def action_of(representation: Representation | SO3Representation, axis: int = -1
     Returns:
         The action.
 
-    Example:
+    Examples:
         >>> regular = action_of(Representation.regular(Group.cyclic(4)))
         >>> regular(torch.tensor([1]), torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
         tensor([[4., 1., 2., 3.]])
@@ -128,7 +128,7 @@ def assert_equivariant(
         ValueError: A tensor is of another type, or there are not as many actions as inputs.
         NonFiniteError: The function gives NaN or infinite numbers.
 
-    Example:
+    Examples:
         >>> group = Group.cyclic(4)
         >>> turn = action_of(Representation.regular(group))
         >>> x = torch.rand(2, 4, dtype=torch.float64)

@@ -112,7 +112,7 @@ def check_world(
     Raises:
         ConfigError: It is not a world, or a number is impossible.
 
-    Example:
+    Examples:
         >>> from sen_bench.envs import make_world
         >>> check_world(make_world("sen_bench/Shapes2D-v0")).passed
         True

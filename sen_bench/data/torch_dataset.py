@@ -77,7 +77,7 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
         DatasetError: There is no such dataset, it is not whole, or it has no twins and they are asked for.
         ConfigError: The memory is not a positive amount, or an argument is of another type.
 
-    Example:
+    Examples:
         >>> transitions = TransitionDataset("data/3d-blocks/train.zarr")          # doctest: +SKIP
         >>> loader = torch.utils.data.DataLoader(transitions, 64, shuffle=True, num_workers=2)
         ...                                                                       # doctest: +SKIP

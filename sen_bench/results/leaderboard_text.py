@@ -66,7 +66,7 @@ def format_leaderboard(table: pd.DataFrame, kind: TextFormat = "markdown", *, iq
     Raises:
         ConfigError: If there is no such format, or it has no such statistics.
 
-    Example:
+    Examples:
         >>> text = format_leaderboard(sen_bench.leaderboard(), "latex")  # doctest: +SKIP
     """
     import pandas as pd  # noqa: PLC0415 — tables are listed without it

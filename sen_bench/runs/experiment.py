@@ -155,7 +155,7 @@ def run(
     Raises:
         SenBenchError: Whatever the command line refuses, with the same message.
 
-    Example:
+    Examples:
         >>> result = run("3d-blocks", "sen", preset="smoke", epochs=2)  # doctest: +SKIP
         >>> result.scores[["horizon", "hits_at_1", "mrr"]]  # doctest: +SKIP
     """

@@ -57,7 +57,7 @@ def load(
             about the task.
         DatasetError: Another dataset lies there, or it is broken or cannot be written.
 
-    Example:
+    Examples:
         >>> load("3d-blocks", "eval", preset="smoke")  # doctest: +SKIP
         Dataset(3d-blocks/eval, 200 episodes of 10 steps)
     """
