@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
 from sen_bench.checks import verify
 from sen_bench.config import Preset, load_preset, preset_names
-from sen_bench.errors import ConfigError, DatasetError
+from sen_bench.errors import ConfigError, DatasetError, UnknownNameError
 from sen_bench.generators import GENERATOR_VERSION, Recipe, alone, differences, equal_dataset
 from sen_bench.runs import RunData, dataset_path
 from sen_bench.store import Dataset, is_url, open_dataset
 from sen_bench.system import QUIET, Progress, move_aside, sync
-from sen_bench.tasks import Task, get_task
+from sen_bench.tasks import Task, get_task, task_names
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ def fetch(
     if not is_url(url):
         raise ConfigError(f"{url!r} is no URL; write hf://datasets/OWNER/NAME/PATH or https://…")
     remote = open_dataset(url, progress=progress)
+    # Not "module:task", which a stranger's dataset could have us import and call.
+    if remote.task not in task_names():
+        raise UnknownNameError("task", remote.task, task_names())
     task = get_task(remote.task)
     recipe, path = _place(task, remote.split, preset, data)
     _check_recipe(remote, recipe, task, url)
@@ -71,16 +75,18 @@ def fetch(
     draft = path.with_name(f".{path.name}.fetched")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path):
+            if not force and _is_there(path, recipe, remote):  # another process was faster
+                return FetchResult(path, created=False)
+            remote.download(draft)
+            verify(draft, regenerate=regenerate, progress=progress)
+            aside = move_aside(path) if path.exists() else None
+            draft.rename(path)
+            sync(path.parent)
     except OSError as error:
-        raise DatasetError(f"{path.parent} cannot be made: {error.strerror or error}") from error
-    with alone(path):
-        if not force and _is_there(path, recipe, remote):  # another process was faster
-            return FetchResult(path, created=False)
-        remote.download(draft)
-        verify(draft, regenerate=regenerate, progress=progress)
-        aside = move_aside(path) if path.exists() else None
-        draft.rename(path)
-        sync(path.parent)
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}") from error
     return FetchResult(path, created=True, moved_aside=aside)
 
 

@@ -160,12 +160,14 @@ def _of_datasets(
     for source in sources:
         dataset = open_dataset(source, progress=progress)
         dataset.fetch()
+        # Before its names are used: they may come from a stranger's URL.
+        dataset = verify(dataset.path, progress=progress).dataset
         place = f"{dataset.task.replace(':', '-')}/{dataset.split}.zarr"
         if place in datasets:
             raise PublishingError(
                 f"{source} and {datasets[place].place} are both {place}; publish one of them"
             )
-        datasets[place] = verify(dataset.path, progress=progress).dataset
+        datasets[place] = dataset
     files = {
         f"{place}/{file}": PublishedFile(dataset.path / file, record)
         for place, dataset in datasets.items()

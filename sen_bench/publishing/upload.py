@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sen_bench.errors import MissingExtraError, PublishingError
+from sen_bench.errors import MissingExtraError, PublishingError, SenBenchError
 from sen_bench.store import HubAddress, hub_endpoint, hub_token
 from sen_bench.system import Progress, shown
 
@@ -69,6 +69,8 @@ def upload(publication: Publication, address: HubAddress, *, private: bool, prog
             ]
             api.create_commit(operations=[*additions, *gone], commit_message="Publish by sen-bench", **where)
             advance(len(additions), len(additions))
+    except SenBenchError:
+        raise
     # Whatever it is: the library raises errors of its own, of its HTTP client, and of the file system.
     except Exception as error:
         text = " ".join(str(error).split())[:300]

@@ -27,7 +27,9 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REVISION: Final = r"refs/(?:pr|convert)/[^/@]+|[^/@]+"
 _PART: Final = r"(?!\.{1,2}(?:/|$))[^/]+"
 _ADDRESS: Final = re.compile(
-    rf"hf://(?P<folder>datasets/|models/)?(?P<repository>(?!datasets/|models/|spaces/){_NAME}/{_NAME})(?:@(?P<revision>{_REVISION}))?"
+    r"hf://(?P<folder>datasets/|models/)?"
+    rf"(?P<repository>(?!datasets/|models/|spaces/){_NAME}/{_NAME})"
+    rf"(?:@(?P<revision>{_REVISION}))?"
     rf"(?:/(?P<path>{_PART}(?:/{_PART})*))?",
     re.IGNORECASE,
 )
