@@ -121,7 +121,7 @@ def generate_command(
             click.echo(line)
         elif not quiet:
             terminal.message(line)
-    sen_bench.system.check_disk({estimate.path: estimate.stored or 0 for estimate in estimates})
+    sen_bench.system.check_disk({out: sum(estimate.stored or 0 for estimate in estimates)})
     if dry_run:
         return
     with _runner(where, slurm, tls, terminal) as run:

@@ -59,11 +59,12 @@ class Needs:
     @property
     def disk(self) -> dict[Path, int]:
         """Bytes that will be written, as far as they are known, by folder."""
-        known = [estimate for estimate in self.datasets.values() if estimate is not None]
-        sizes = {estimate.path.parent: 0 for estimate in known}
-        for estimate in known:
-            sizes[estimate.path.parent] += estimate.stored or 0
-        return {**sizes, self.folder: sizes.get(self.folder, 0) + self.checkpoints}
+        sizes = {self.folder: self.checkpoints}
+        for path, estimate in self.datasets.items():
+            folder = path.parent.parent  # of all tasks
+            stored = 0 if estimate is None else estimate.stored or 0
+            sizes[folder] = sizes.get(folder, 0) + stored
+        return sizes
 
 
 def _dataset(run: Run, split: str, path: Path) -> DatasetEstimate | None:

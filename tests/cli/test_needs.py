@@ -49,7 +49,7 @@ def test_datasets_that_the_disk_cannot_hold_are_not_begun(
 ) -> None:
     free(20_000_000)
     line = refused("generate", *how, "--out", "d", "--workers", "2")
-    assert "has 20.0 MB free, and about " in line
+    assert line.startswith("error: the disk of d has 20.0 MB free, and about ")
     assert line.endswith("are to be written; make space, or choose a folder on another disk")
     assert [path.name for path in here.iterdir()] == ["tiny.toml"]
 
