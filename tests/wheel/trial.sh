@@ -29,7 +29,7 @@ say sen-bench tasks
 say sen-bench generate 2d-shapes --episodes 20 --horizon 10 --out small --quiet
 say sen-bench verify small/2d-shapes/*.zarr
 say sen-bench run 2d-shapes --preset smoke --models none --device cpu --workers 2 --quiet
-say sen-bench leaderboard
+say sen-bench leaderboard --format latex
 say sen-bench report
 # Every name of the face is there, the package is the installed one, and the run has left its row and its page.
 say python - <<'END'
