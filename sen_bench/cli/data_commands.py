@@ -102,6 +102,8 @@ def generate_command(
         --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem
       sen-bench generate --all --cluster slurm --cluster-options slurm.toml
     """
+    if slurm is not None and where is None:
+        raise ConfigError("--cluster-options needs --cluster slurm")
     terminal = Terminal(quiet=quiet)
     size = _split_size(episodes, horizon)
     chosen = _chosen_tasks(tasks, terminal, everything=everything)
@@ -147,8 +149,6 @@ def _runner(
 ) -> Iterator[RunShards | None]:
     """What makes the shards; None: worker processes on this machine."""
     if where is None:
-        if options is not None:
-            raise ConfigError("--cluster-options needs --cluster slurm")
         yield None
         return
     with sen_bench.generators.on_cluster(
