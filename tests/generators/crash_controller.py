@@ -254,7 +254,7 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
 
 
 def randomly(folder: Path) -> dict[str, Any]:
-    """Kills 30 generators with two workers each, or one of the workers, at random moments; resumes each.
+    """Kills 30 generators with two workers each at random moments, or one of the workers; resumes each.
 
     Every third that dies does so of a worker, whatever the speed of the machine: one that had nothing left to
     do is not missed, and another is tried. The workers of every fifth are started as those of users are, the
@@ -275,9 +275,12 @@ def randomly(folder: Path) -> dict[str, Any]:
 
         child = fork(functools.partial(by_two_workers, recipe, target, writer, forked=number % 5 > 0))
         os.close(writer)
-        for _ in range(rng.randrange(1, shards + 2)):
+        # A worker dies after the first report, with work left: one killed at the very end, while it holds the
+        # lock of the queue that the others wait at, leaves an executor that waits for ever (CPython 3.11).
+        for _ in range(rng.randrange(1, shards + 2) if what == "parent" else 1):
             os.read(reader, 1)
-        time.sleep(rng.random() * 0.05)
+        if what == "parent":
+            time.sleep(rng.random() * 0.05)
         parent = psutil.Process(child)
         workers = workers_of(parent)
         ended = os.waitpid(child, os.WNOHANG)[0] == child
