@@ -138,7 +138,7 @@ def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alon
     assert process.returncode == 0, said.decode()
     length = time.monotonic() - began
     chance = random.Random(0)  # noqa: S311 — moments, not secrets
-    kills = 0
+    kills = rounds = 0
     while kills < 10:
         process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
         try:
@@ -151,8 +151,9 @@ def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alon
         assert process.returncode == 0, said.decode()
         for got, expected in zip(tables(here), tables(alone), strict=True):
             pd.testing.assert_frame_equal(got, expected)
+        rounds += 1  # two may end between two kills
         for name in ("runs", "results"):
-            (here / name).rename(here / f"{name}-before-kill-{kills}")
+            (here / name).rename(here / f"{name}-of-round-{rounds}")
     process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said.decode()
