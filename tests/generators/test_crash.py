@@ -72,7 +72,9 @@ def test_a_full_disk_is_one_line_at_any_change_and_with_space_it_goes_on(tmp_pat
 def test_thirty_killed_at_random_moments_end_with_the_same_bytes(tmp_path: Path) -> None:
     found, _ = scenario("random", tmp_path)
     assert found["wrong"] == []
-    assert found["killed"] == {"parent": 20, "worker": 10}
+    assert sum(found["killed"].values()) == 30
+    # How many workers have something left to do at that moment depends on the machine.
+    assert found["killed"]["worker"] >= 1
     assert found["resumed"] >= 10
     assert found["orphans"] == 0
 
