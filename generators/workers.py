@@ -49,9 +49,11 @@ def run_shards(
     pool = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(ranges)), context, _start_worker, (root, recipe, stop_event)
     )
+    futures: dict[concurrent.futures.Future[list[Receipt]], tuple[int, int]] = {}
     try:
-        with interrupts_held():  # the first submission starts the processes
-            futures = {pool.submit(_make_shard, *episodes): episodes for episodes in ranges}
+        with interrupts_held():  # submissions start the processes
+            for episodes in ranges:
+                futures[pool.submit(_make_shard, *episodes)] = episodes
         for future in concurrent.futures.as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
@@ -60,7 +62,12 @@ def run_shards(
         ) from error
     finally:
         stop_event.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        concurrent.futures.wait(futures)  # shards that are not begun end at once
+        # The workers have nothing left to do. Told to end, they would wait for each other: for ever
+        # if one was killed that held the lock of their queue, which a pool that is shut down does not see.
+        for process in list(pool._processes.values()):  # noqa: SLF001 — public only from Python 3.14 on
+            process.kill()
+        pool.shutdown(wait=True)
 
 
 class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for it and ignores it

@@ -20,18 +20,22 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
 from sen_bench.errors import DatasetError
 from sen_bench.generators import Recipe
 from sen_bench.generators import generate as generate_shown
+from sen_bench.generators.shards import ShardMaker
+from sen_bench.store import Receipt
 from tests.support.datasets import SHARDED
 from tests.support.recorder import Recorder
 
@@ -39,6 +43,8 @@ from tests.support.recorder import Recorder
 RECIPE = replace(SHARDED, episodes=30, twin=False)
 OTHER = replace(RECIPE, seed=1)
 DONE, FAILED, REFUSED = 0, 1, 2
+# Seconds that a generation of a second may take.
+PATIENCE = 300
 
 Disturb = Callable[[str], None]
 """What befalls a change, given its audit event."""
@@ -253,10 +259,50 @@ def by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> 
     generate_shown(recipe, target, workers=2, progress=Recorder(advanced=report))
 
 
-def randomly(folder: Path) -> dict[str, Any]:
-    """Kills 30 generators with two workers each, or one of the workers, at random moments; resumes each.
+def slowly_by_two_workers(recipe: Recipe, target: Path, pipe: int, *, forked: bool) -> None:
+    """The same, each shard half a second later."""
+    make = ShardMaker.make
 
-    The workers of every fifth are started as those of users are, the others forked, which is quicker by far.
+    def late(self: ShardMaker, start: int, stop: int) -> list[Receipt]:
+        time.sleep(0.5)
+        return make(self, start, stop)
+
+    with mock.patch.object(ShardMaker, "make", late):
+        by_two_workers(recipe, target, pipe, forked=forked)
+
+
+def stopped(folder: Path) -> dict[str, Any]:
+    """Generates with workers that answer no more when all shards are made, as if one waited for another."""
+    workers: list[psutil.Process] = []
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            workers.extend(workers_of(psutil.Process()))
+            for worker in workers:
+                worker.suspend()
+
+    target = folder / "a.zarr"
+
+    def give_up() -> None:
+        for worker in workers:
+            worker.kill()
+
+    # An end that waits for them is not reached: they are killed, so that this is seen and not waited for.
+    late = threading.Timer(PATIENCE, give_up)
+    late.start()
+    generate_shown(SHARDED, target, workers=2, progress=Recorder(advanced=stop))
+    in_time = late.is_alive()
+    late.cancel()
+    left = len(psutil.wait_procs(workers, timeout=60)[1])
+    return {"workers": len(workers), "left": left, "in_time": in_time, "digest": digest(target)}
+
+
+def randomly(folder: Path) -> dict[str, Any]:
+    """Kills 30 generators with two workers each, or in every third one of the workers; resumes each.
+
+    Workers die at random moments with shards left to make, as their shards are made to take a while; one that
+    is not missed all the same does not count. Where the generator dies, the workers of every fifth are
+    started as those of users are, the others forked, which is quicker by far.
     """
     rng = random.Random(0)  # noqa: S311 — no secret
     recipe, shards = SHARDED, 5
@@ -264,22 +310,24 @@ def randomly(folder: Path) -> dict[str, Any]:
     assert run(lambda: generate(recipe, target)) == DONE
     whole = digest(target)
     found: dict[str, Any] = {"killed": Counter(), "wrong": [], "orphans": 0, "resumed": 0}
-    for number in range(60):
+    for number in range(300):
         if found["killed"].total() == 30:
             break
+        what = "parent" if found["killed"].total() % 3 else "worker"
         target = folder / str(number) / "a.zarr"
         reader, writer = os.pipe()
 
-        child = fork(functools.partial(by_two_workers, recipe, target, writer, forked=number % 5 > 0))
+        work = slowly_by_two_workers if what == "worker" else by_two_workers
+        forked = what == "worker" or number % 5 > 0
+        child = fork(functools.partial(work, recipe, target, writer, forked=forked))
         os.close(writer)
-        for _ in range(rng.randrange(1, shards + 2)):
+        # The first report is that nothing is done, the last that all is.
+        for _ in range(rng.randrange(2, shards - 1) if what == "worker" else rng.randrange(1, shards + 2)):
             os.read(reader, 1)
         time.sleep(rng.random() * 0.05)
         parent = psutil.Process(child)
         workers = workers_of(parent)
-        victim, what = parent, "parent"
-        if workers and rng.random() < 0.4:
-            victim, what = rng.choice(workers), "worker"
+        victim = rng.choice(workers) if what == "worker" and workers else parent
         ended = os.waitpid(child, os.WNOHANG)[0] == child
         if not ended:
             with contextlib.suppress(psutil.NoSuchProcess):  # a worker that ended just now
@@ -316,6 +364,7 @@ def main() -> None:
         "kill": lambda: everywhere(folder, kill),
         "fill": lambda: everywhere(folder, fill),
         "resume": lambda: resumed(folder),
+        "stopped": lambda: stopped(folder),
         "random": lambda: randomly(folder),
         "race": lambda: racing(folder),
     }
