@@ -1,8 +1,10 @@
+from .choices import CHART_FORMATS as CHART_FORMATS
 from .choices import DECODER_EPOCHS as DECODER_EPOCHS
 from .choices import DECODER_FRAMES as DECODER_FRAMES
 from .choices import DEFAULT_FORMATS as DEFAULT_FORMATS
 from .choices import FORMATS as FORMATS
 from .choices import Format as Format
 from .contact_sheet import save_view as save_view
+from .page_charts import draw_charts as draw_charts
 from .run_figures import decode as decode
 from .run_figures import draw_figures as draw_figures

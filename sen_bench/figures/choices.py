@@ -8,6 +8,9 @@ FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 DEFAULT_FORMATS: tuple[Format, ...] = ("png", "svg")
 """Formats that are written unless the user says otherwise."""
 
+CHART_FORMATS: tuple[Format, ...] = ("svg", "pdf")
+"""Formats of the charts of the page, unless the user says otherwise."""
+
 DECODER_EPOCHS = 10
 """Passes of a decoder over its frames, unless the user says otherwise [ours]."""
 

@@ -1,8 +1,15 @@
 from .entries import usable_tasks as usable_tasks
+from .geometry import DASHES as DASHES
+from .geometry import MARKS as MARKS
+from .geometry import DotChart as DotChart
+from .geometry import LineChart as LineChart
+from .geometry import Mark as Mark
+from .geometry import Segment as Segment
 from .page import Page as Page
 from .page import build_page as build_page
 from .page_data import PageData as PageData
 from .page_data import read_page_data as read_page_data
+from .panels import Panel as Panel
 from .rendering import render_page as render_page
 from .rendering import write_page as write_page
 from .worlds import WorldPictures as WorldPictures

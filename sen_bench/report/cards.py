@@ -16,8 +16,9 @@ from sen_bench.report.chart_rows import (
     split_note,
     steps_text,
 )
-from sen_bench.report.charts import STRIP_HEIGHT, STRIP_WIDTH, PlacedRow, Tick, strip, strip_scale
+from sen_bench.report.charts import STRIP_HEIGHT, STRIP_WIDTH, strip, strip_scale
 from sen_bench.report.entries import Entry, Score
+from sen_bench.report.geometry import PlacedRow, Tick
 from sen_bench.results import Metric
 
 _LIMITS: Final = (0.0, 100.0)

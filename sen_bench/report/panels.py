@@ -21,9 +21,10 @@ from sen_bench.report.chart_rows import (
     trained_title,
     words_of,
 )
-from sen_bench.report.charts import DotChart, Line, LineChart, Points, Row, dot_chart, line_chart
+from sen_bench.report.charts import Points, Row, dot_chart, line_chart
 from sen_bench.report.entries import Entry, headline
 from sen_bench.report.formatting import column_title, score_text, short_name
+from sen_bench.report.geometry import DotChart, Line, LineChart
 from sen_bench.results import SHOWN, Metric
 
 _HITS = ("hits_at_1", "hits_at_5", "hits_at_10")

@@ -41,6 +41,21 @@ def test_the_command_writes_a_page_and_overwrites_only_pages(
     assert not (tmp_path / "index.html").exists()
 
 
+def test_charts_are_written_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append_rows(tmp_path / "runs.csv", [make_row(task="2d-shapes", preset="cpu")])
+    monkeypatch.setattr("sen_bench.report.usable_tasks", list)
+    charts = tmp_path / "charts"
+    command = ["report", "--results", str(tmp_path), "--quiet"]
+    done = CliRunner().invoke(main, [*command, "--charts", str(charts), "--format", "pdf"])
+    page, *drawn = done.stdout.splitlines()
+    assert (done.exit_code, page) == (0, str(tmp_path / "index.html"))
+    assert sorted(drawn) == sorted(str(path) for path in charts.iterdir())
+    assert {Path(path).suffix for path in drawn} == {".pdf"}
+    refused = CliRunner().invoke(main, [*command, "--format", "pdf"])
+    assert refused.exit_code == 2
+    assert "say where they go with --charts FOLDER" in refused.stderr
+
+
 def test_a_world_that_cannot_be_drawn_costs_its_picture_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

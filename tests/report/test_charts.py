@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from sen_bench.report.charts import MARKS, Points, Row, dot_chart, line_chart, mark_path
+from sen_bench.report.charts import Points, Row, dot_chart, line_chart
+from sen_bench.report.geometry import MARKS, mark_path
 
 
 def test_a_line_goes_through_its_points_and_has_gaps_where_there_are_none() -> None:
