@@ -14,10 +14,12 @@ import click
 
 import sen_bench.checks
 import sen_bench.config
+import sen_bench.costs
 import sen_bench.runs
 import sen_bench.system
 import sen_bench.tasks
 from sen_bench.checks import TOLERANCE
+from sen_bench.cli.cost_table import format_costs
 from sen_bench.cli.describe import describe_errors, describe_models
 from sen_bench.cli.options import SettingsCommand, quiet_option, set_option, settings_of
 from sen_bench.config import SEED_LIMIT
@@ -83,38 +85,74 @@ def _changed(
 @click.argument("task", required=False)
 @_models_option
 @_preset_option
+@click.option(
+    "--cost",
+    is_flag=True,
+    help="Count what a training step takes instead: operations, and bytes read and written.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=2),
+    help="Transitions in a batch, for --cost.  [default: that of the preset, or of paper]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    help="Precision of the networks, for --cost.  [default: that of the preset, or float32]",
+)
 @_json_option
 @quiet_option
 def models_command(
-    task: str | None, models: tuple[str, ...], preset: str | None, *, as_json: bool, quiet: bool
+    task: str | None,
+    models: tuple[str, ...],
+    preset: str | None,
+    batch: int | None,
+    precision: str | None,
+    *,
+    cost: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """List the models of TASK, or of all tasks: what they are, and how many parameters they have.
 
     A parameter belongs to the first of S, E and T whose output depends on it. Models of a task have the same
     budget if the largest has at most 10 % more parameters than the smallest.
 
+    With --cost, what a training step takes: floating-point operations of products and convolutions, and bytes
+    read and written, counted from the networks as they run on a CPU, without computing or measuring anything.
+
     \b
     Examples:
       sen-bench models
       sen-bench models 3d-blocks --preset smoke
       sen-bench models 3d-blocks --model sen --model my_models:Keypoints
+      sen-bench models 3d-blocks --cost
+      sen-bench models --cost --preset cpu --precision bfloat16 --json
     """
     if models and task is None:
         raise ConfigError("--model says which models of one task; name the task too")
+    if not cost and (batch is not None or precision is not None):
+        raise ConfigError("--batch and --precision say what to count; give --cost too")
     terminal = Terminal(quiet=quiet)
     loaded = None if preset is None else sen_bench.config.load_preset(preset)
     rows: list[dict[str, Any]] = []
     selected = _selected(task, models, loaded)
-    with terminal.work("build", "models") as advance:
+    with terminal.work("count" if cost else "build", "models") as advance:
         for number, (name, model) in enumerate(selected, start=1):
             try:
-                rows.append(_row(get_task(name), model, loaded))
+                chosen = get_task(name)
+                rows.append(
+                    _cost_row(chosen, model, loaded, batch, precision)
+                    if cost
+                    else _row(chosen, model, loaded)
+                )
             except ExtensionError as error:
                 if models:
                     raise
                 rows.append({"task": name, "model": model, "error": str(error)})
             advance(number, len(selected))
-    click.echo(json.dumps(rows, indent=2) if as_json else describe_models(rows))
+    show = format_costs if cost else describe_models
+    click.echo(json.dumps(rows, indent=2) if as_json else show(rows))
 
 
 def _selected(task: str | None, models: tuple[str, ...], preset: Preset | None) -> list[tuple[str, str]]:
@@ -147,6 +185,27 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
         "image_equivariance": model.image_equivariance,
         "options": dict(options),
         "parameters": asdict(counts),
+    }
+
+
+def _cost_row(
+    task: Task, name: str, preset: Preset | None, batch: int | None, precision: str | None
+) -> dict[str, Any]:
+    """What a training step of a model takes, with the batch and precision of the preset unless given."""
+    options = _options(preset, task).get(name, {})
+    sizes = sen_bench.config.load_preset("paper") if preset is None else preset
+    training = sizes.tasks.get(task.name, sen_bench.config.TaskPreset()).training
+    batch = training.batch_size if batch is None else batch
+    if precision is None:
+        precision = "float32" if preset is None else training.precision
+    cost = sen_bench.costs.step_cost(
+        task.build_model(name, options), task.world(), batch=batch, precision=precision
+    )
+    return {
+        "task": task.name,
+        "model": name,
+        "options": dict(options),
+        "cost": {"precision": precision, **asdict(cost)},
     }
 
 

@@ -39,6 +39,8 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
     seeds = ",".join(str(planned.run.seed) for planned in group)
     to_run = f"{len(waiting)} ({begun} begun)" if begun else str(len(waiting))
     time = f"~ {duration(sum(known) / len(known))}" if known else "unknown" if waiting else "-"
+    if any(planned.counted for planned in waiting):
+        time += ", counted"
     return seeds, str(len(group) - len(waiting)), to_run, time
 
 
@@ -50,13 +52,21 @@ def _sum(plan: Plan, on: str) -> list[str]:
     lines += [f"datasets to generate: {len(plan.missing_data)}"] if plan.missing_data else []
     if plan.unknown == len(plan.to_do):
         return [*lines, f"time: unknown, as the tables have no run of this preset on {on}"]
+    by_rows = len(plan.to_do) - plan.unknown - plan.counted
+    rests_on = "estimated from earlier runs of this preset" if by_rows else ""
+    if plan.counted:
+        of_all = "" if by_rows else "estimated "
+        rests_on += (
+            f"{', and ' if by_rows else ''}{of_all}for {_runs(plan.counted)} without such from the operations"
+            " and bytes of a training step and the limits of this machine: rather too short"
+        )
     jobs = {None: "by one worker", 1: "one after another"}.get(plan.jobs, f"{plan.jobs} at a time")
     more = f", and {_runs(plan.unknown)} of unknown length" if plan.unknown else ""
     generation = ", without generating data" if plan.missing_data else ""
     time = f"time: about {duration(plan.seconds)}, {jobs}{more}{generation}"
     return [
         *lines,
-        f"{time} (estimated from earlier runs of this preset; other load on the machine is not considered)",
+        f"{time} ({rests_on}; other load on the machine is not considered)",
     ]
 
 

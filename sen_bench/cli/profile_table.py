@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from sen_bench.costs import MachineLimits, StepCost
     from sen_bench.training import Profile
 
 OPERATORS: Final = 10
 """How many of the most expensive operators are shown: with the stages, they fit a screen."""
 
 
-def format_profile(profile: Profile) -> str:
-    """The stages of a step and the most expensive operators, plain text.
+def format_profile(profile: Profile, cost: StepCost, limits: MachineLimits) -> str:
+    """The stages of a step, how near it is to what is possible, and the most expensive operators.
 
     Args:
         profile: What was measured.
+        cost: What such a step takes.
+        limits: Of the machine that it was measured on.
 
     Returns:
         Lines without colour codes.
@@ -27,6 +30,7 @@ def format_profile(profile: Profile) -> str:
     lines += [
         f"  {name:<12}{1e3 * seconds:>9.2f} ms {seconds / step:>7.1%}" for name, seconds in stages.items()
     ]
+    lines += _limits(step, cost, limits)
     total = sum(operator.seconds for operator in profile.operators)
     lines.append(f"operators by their own time ({profile.traced} further steps, traced)")
     for operator in profile.operators[:OPERATORS]:
@@ -37,3 +41,14 @@ def format_profile(profile: Profile) -> str:
         )
     lines.append(f"trace: {profile.trace} (open it at https://ui.perfetto.dev)")
     return "\n".join(lines)
+
+
+def _limits(step: float, cost: StepCost, limits: MachineLimits) -> list[str]:
+    """Which share of the machine's limit a step of so many seconds reaches, and what the limit is."""
+    floor = cost.floor(limits)
+    moved = f"{cost.fused_bytes / 1e9:.2f} GB ({cost.eager_bytes / 1e9:.2f} uncompiled)"
+    takes = f"{cost.flops / 1e9:.2f} GFLOP at {limits.flops / 1e9:.0f} GFLOP/s"
+    return [
+        f"limit of this machine: {1e3 * floor:.1f} ms a step, of which this one reaches {floor / step:.0%}",
+        f"  {takes}, or {moved} at {limits.bytes_moved / 1e9:.1f} GB/s",
+    ]

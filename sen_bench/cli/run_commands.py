@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import sen_bench.config
+import sen_bench.costs
 import sen_bench.results
 import sen_bench.runs
 import sen_bench.sweep
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from sen_bench.runs import Run
     from sen_bench.sweep import Selection
+    from sen_bench.training import Profile
 
 
 def selection_of(
@@ -137,10 +140,28 @@ def train_command(
             terminal,
             log_to=trackers,
             force=force,
-            profiled=(lambda made: print_result(terminal, format_profile(made))) if profile else None,
+            profiled=_profile_printer(run, terminal) if profile else None,
         )
         state = ", COLLAPSED" if result.collapsed else ""
         click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
+
+
+def _profile_printer(run: Run, terminal: Terminal) -> Callable[[Profile], None]:
+    """What prints the profile of a run's training, with the limits that its steps are held against.
+
+    Raises:
+        ExtensionError: If a step of the model cannot be counted.
+    """
+    config = run.config
+    cost = sen_bench.costs.step_cost(
+        run.task.build_model(config.model, config.model_options),
+        run.task.world(),
+        batch=config.training.batch_size,
+        precision=config.training.precision,
+    )
+    # Before training, whose seconds go into the tables.
+    limits = sen_bench.costs.measured_limits(run.device, config.training.precision)
+    return lambda profile: print_result(terminal, format_profile(profile, cost, limits))
 
 
 @click.command("evaluate", cls=SettingsCommand)

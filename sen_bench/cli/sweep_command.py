@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -59,7 +60,11 @@ if TYPE_CHECKING:
     help="Runs at the same time, each in a process with its share of the cores; GPUs are taken in turn.",
 )
 @cluster_options
-@click.option("--dry-run", is_flag=True, help="Only print the plan: what is done, what will run.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only print the plan: what is done, what will run, and how long it may take.",
+)
 @click.pass_context
 def run_command(
     context: click.Context,
@@ -117,7 +122,14 @@ def run_command(
     runs = sen_bench.sweep.select_runs(selection, terminal)
     # Nobody here knows how many workers a cluster has, and which GPUs.
     known = None if where and device == "cuda" else sen_bench.system.device_name(runs[0].device)
-    plan = sen_bench.sweep.make_plan(runs, jobs=None if where else jobs, force=force, device=known)
+    # It takes seconds a model, which is well spent only where nothing else is asked for.
+    count = None
+    if dry_run and where is None:
+        threads = sen_bench.sweep.threads_per_job(jobs, available_cores())
+        count = functools.partial(sen_bench.sweep.counted_seconds, threads=threads, progress=terminal)
+    plan = sen_bench.sweep.make_plan(
+        runs, jobs=None if where else jobs, force=force, device=known, count=count
+    )
     text = format_plan(plan, on=where or str(known), workers=None if where else workers)
     if dry_run:
         click.echo(text)

@@ -1,3 +1,4 @@
+from .counted import counted_seconds as counted_seconds
 from .dask_jobs import on_workers as on_workers
 from .estimate import Estimates as Estimates
 from .jobs import MachineShare as MachineShare

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sen_bench.runs import Run, check_run, is_scored
@@ -21,12 +21,14 @@ class PlannedRun:
         scored: Whether the table of runs has it, with the same settings and data.
         begun: Whether it was started, and will be resumed.
         seconds: How long it may take from its beginning: an estimate; None: unknown.
+        counted: Whether that is from what its steps compute and move, as no earlier run tells.
     """
 
     run: Run
     scored: bool
     begun: bool
     seconds: float | None
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Plan:
         return sum(plan.seconds is None for plan in self.planned if not plan.scored)
 
     @property
+    def counted(self) -> int:
+        """How many of those that will run are estimated from what their steps compute and move."""
+        return sum(plan.counted for plan in self.planned if not plan.scored)
+
+    @property
     def seconds(self) -> float:
         """How long those with an estimate may take together, on `jobs` jobs at once or one worker."""
         ends = [0.0] * (self.jobs or 1)
@@ -69,7 +76,14 @@ class Plan:
         return max(ends)
 
 
-def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str | None) -> Plan:
+def make_plan(
+    runs: Sequence[Run],
+    *,
+    jobs: int | None,
+    force: bool,
+    device: str | None,
+    count: Callable[[Sequence[Run]], Mapping[str, float]] | None = None,
+) -> Plan:
     """Looks at what is there.
 
     Args:
@@ -77,6 +91,8 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
         jobs: How many go on at the same time; None: unknown.
         force: Whether what is done is to be done again.
         device: What the runs will take place on, as named in rows; None: unknown.
+        count: Estimates the seconds of runs of which no earlier one tells, by their names, such as
+            `counted_seconds`; None: they stay unknown.
 
     Raises:
         ConfigError: If a run that is to be done has too little data to train on, or to score on.
@@ -97,6 +113,12 @@ def make_plan(runs: Sequence[Run], *, jobs: int | None, force: bool, device: str
     # Runs that differ in their model or seed alone need the same.
     for run in {(run.task.name, run.preset.name, run.splits): run for run in to_do}.values():
         check_run(run)
+    if count is not None:
+        counted = count([plan.run for plan in planned if not plan.scored and plan.seconds is None])
+        planned = [
+            replace(plan, seconds=counted[plan.run.name], counted=True) if plan.run.name in counted else plan
+            for plan in planned
+        ]
     if jobs != 1:
         # Any of those without an estimate may be the longest: they come first, the largest before the others.
         # What is known of other devices counts only where nothing is known of this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from sen_bench.baselines.model import parameter_count
 from sen_bench.checks.budget import budget_ratio, count_parameters
+from sen_bench.config import load_preset
 from sen_bench.envs import make_world
 from sen_bench.runs import model_so_far, open_run
 from sen_bench.system import plugins
@@ -69,6 +71,25 @@ class TestCounts:
         assert budget_ratio([110, 100, 105]) == pytest.approx(1.1)
         assert budget_ratio([7]) == budget_ratio([0, 0]) == 1
         assert budget_ratio([0, 5]) == float("inf")
+
+
+class TestCosts:
+    def test_costs_are_listed_for_the_batch_and_precision_of_the_preset_or_those_given(self) -> None:
+        command = ("models", "2d-shapes", "--model", "none", "--cost", "--quiet")
+        (row,) = json.loads(invoke(*command, "--json").stdout)
+        assert (row["cost"]["batch"], row["cost"]["precision"]) == (1024, "float32")
+        (small,) = json.loads(
+            invoke(*command, "--json", "--batch", "16", "--precision", "bfloat16", "--preset", "smoke").stdout
+        )
+        assert (small["cost"]["batch"], small["cost"]["precision"]) == (16, "bfloat16")
+        assert small["options"] == load_preset("smoke").for_task("2d-shapes").models.get("none", {})
+        heading, line = invoke(*command).stdout.splitlines()[:2]
+        cells = dict(zip(re.split(r"  +", heading), re.split(r"  +", line), strict=True))
+        assert float(cells["GFLOP"]) == round(row["cost"]["flops"] / 1024 / 1e9, 3)
+        assert float(cells["MB eager"]) == round(row["cost"]["eager_bytes"] / 1024 / 1e6, 1)
+
+    def test_what_to_count_needs_cost(self) -> None:
+        assert "give --cost too" in refused("models", "2d-shapes", "--batch", "16")
 
 
 class TestModels:

@@ -11,11 +11,20 @@ import pytest
 
 import sen_bench as sb
 from sen_bench.cli.plan_table import format_plan
-from sen_bench.errors import ConfigError
+from sen_bench.costs import MachineLimits, StepCost, step_cost
+from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.runs.run import Run
 from sen_bench.runs.workspace import Workspace
-from sen_bench.sweep import Estimates, make_plan, select_runs, threads_per_job
+from sen_bench.sweep import (
+    Estimates,
+    counted,
+    counted_seconds,
+    make_plan,
+    select_runs,
+    threads_per_job,
+)
+from sen_bench.sweep.estimate import transitions
 from tests.support.commands import done, invoke, refused
 from tests.support.presets import TWO_TASKS
 from tests.support.rows import DEFAULTS
@@ -94,7 +103,7 @@ class TestPlan:
         output = invoke("run", "--all", *OPTIONS, "--dry-run").stdout
         assert f"{RUNS} runs: 0 done, {RUNS} to run on cpu" in output
         assert "datasets to generate: 5" in output
-        assert "time: unknown, as the tables have no run of this preset on cpu" in output
+        assert f"estimated for {RUNS} runs without such from the operations and bytes" in output
         assert [path.name for path in here.iterdir()] == ["tiny.toml"]
         folders = [f"--{name}={alone / name}" for name in ("data", "runs", "results")]
         output = invoke("run", "--all", *OPTIONS, *folders, "--seeds", "0-2", "--dry-run").stdout
@@ -102,6 +111,49 @@ class TestPlan:
         assert "18 runs: 8 done, 10 to run on cpu" in output
         assert "time: about" in output
         assert "(estimated from earlier runs of this preset; other load" in output
+
+    def test_what_no_earlier_run_tells_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        runs = select_runs(selection(tasks=("2d-shapes",), models=("none",), seeds=(0, 1)))
+        limits = MachineLimits(flops=1e12, bytes_moved=1e10, launch=1e-6, launches_ahead=False)
+        monkeypatch.setattr(counted, "measured_limits", lambda *_: limits)
+        seconds = counted_seconds(runs, threads=1)
+        assert len(seconds) == len(runs) > 1
+        batch = runs[0].config.training.batch_size
+        options = runs[0].config.model_options
+        cost = step_cost(runs[0].task.build_model("none", options), runs[0].task.world(), batch=batch)
+        of_transition = cost.expected(limits) / batch
+        frames = 2 * runs[0].data.recipe("eval").episodes * 11  # with twins, ten steps
+        for run in runs:
+            # A step embeds two frames, and takes three times its forward pass.
+            expected = of_transition * (transitions(run) + frames / 6)
+            assert seconds[run.name] == pytest.approx(expected)
+        known = pd.DataFrame([_row(runs[0], transitions_seen=1000, train_seconds=1.0)])
+        monkeypatch.setattr(Estimates, "for_runs", lambda _runs: Estimates(known))
+        plan = make_plan(runs, jobs=1, force=False, device="GPU", count=lambda _: seconds)
+        assert plan.counted == len(runs)
+        assert plan.unknown == 0
+        assert plan.seconds == pytest.approx(sum(seconds.values()))
+        one_second = {run.name: 1.0 for run in runs}
+        mine = make_plan(
+            runs,
+            jobs=1,
+            force=False,
+            device="cpu",
+            count=lambda left: {run.name: one_second[run.name] for run in left},
+        )
+        assert mine.counted == 0
+        text = format_plan(plan, on="GPU")
+        assert ", counted" in text
+        assert "and bytes of a training step and the limits of this machine: rather too short" in text
+
+    def test_a_model_that_cannot_be_counted_stays_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> StepCost:
+            raise ExtensionError("it looks at numbers")
+
+        monkeypatch.setattr(counted, "step_cost", refuse)
+        assert (
+            counted_seconds(select_runs(selection(tasks=("2d-shapes",), models=("none",))), threads=1) == {}
+        )
 
     def test_threads_are_divided(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from sen_bench.cli.main import main
 from sen_bench.cli.profile_table import OPERATORS, format_profile
 from sen_bench.config.settings import TrainingConfig
+from sen_bench.costs import MachineLimits, StepCost
 from sen_bench.data.transitions import Transitions
 from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
 from sen_bench.training.compilation import compiled_loss
@@ -143,13 +144,20 @@ def test_an_interrupted_trace_leaves_the_tracer_free(tmp_path: Path, transitions
 
 
 def test_the_summary_fits_a_screen(profiled: tuple[TrainingResult, Profile]) -> None:
-    lines = format_profile(profiled[1]).splitlines()
+    found = profiled[1]
+    step = found.seconds / found.timed
+    # A quarter of a step for its arithmetic, less for its traffic.
+    cost = StepCost(batch=8, operators=900, flops=10**12, eager_bytes=4 * 10**9, fused_bytes=10**9)
+    limits = MachineLimits(flops=4e12 / step, bytes_moved=8e9 / step, launch=1e-6, launches_ahead=False)
+    lines = format_profile(found, cost, limits).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines[:-1])) <= 88
     stages = [line.split() for line in lines[1 : 2 + len(EAGER)]]
     assert [words[0] for words in stages] == [*EAGER, "other"]
     assert sum(float(words[-1].rstrip("%")) for words in stages) == pytest.approx(100, abs=0.5)
     assert sum("calls" in line for line in lines) == OPERATORS
+    (limit,) = [line for line in lines if line.startswith("limit of this machine")]
+    assert limit.endswith("a step, of which this one reaches 25%")
 
 
 def test_the_command_prints_the_summary_on_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,4 @@
+from .limits import MachineLimits as MachineLimits
+from .limits import measured_limits as measured_limits
+from .step import StepCost as StepCost
+from .step import step_cost as step_cost

@@ -1,0 +1,89 @@
+"""How fast a machine can be at most: measured products, copies and launches."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from sen_bench.system import settings_restored
+
+_ROUNDS: Final = 5
+_PRODUCT_SIDES: Final = {"cpu": 1024, "cuda": 8192}
+"""Rows and columns of the matrices that are multiplied: enough for a machine to be at its limit."""
+_COPIED_BYTES: Final = {"cpu": 2**27, "cuda": 2**30}
+"""Bytes that are copied: more than the caches of one core hold."""
+_LAUNCHES: Final = 500
+
+
+@dataclass(frozen=True)
+class MachineLimits:
+    """The limits of a device with so many threads, in one precision.
+
+    Attributes:
+        flops: Floating-point operations a second in a large product of matrices.
+        bytes_moved: Bytes read and written a second in a large copy.
+        launch: Seconds that an operator takes however little it does.
+        launches_ahead: Whether operators are launched while earlier ones are at work, as on a GPU.
+    """
+
+    flops: float
+    bytes_moved: float
+    launch: float
+    launches_ahead: bool
+
+
+def measured_limits(
+    device: torch.device, precision: str = "float32", threads: int | None = None
+) -> MachineLimits:
+    """Measures the limits of a device; once a process for each device, precision and number of threads.
+
+    It takes a fraction of a second. The fastest of a few rounds counts, so that other programs disturb
+    little; a machine that is always busy has lower limits.
+
+    Args:
+        device: The device.
+        precision: ``bfloat16`` or ``float32``.
+        threads: Threads on a CPU; None: as many as PyTorch uses now.
+    """
+    return _measured(device, precision, torch.get_num_threads() if threads is None else threads)
+
+
+@functools.cache
+def _measured(device: torch.device, precision: str, threads: int) -> MachineLimits:
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    side, size = _PRODUCT_SIDES[device.type], _COPIED_BYTES[device.type]
+    with torch.inference_mode(), settings_restored():
+        torch.set_num_threads(threads)
+        matrix, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+        source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
+        small = torch.ones(1, device=device)
+
+        def launch() -> None:
+            for _ in range(_LAUNCHES):
+                small.add_(1)
+
+        return MachineLimits(
+            flops=2 * side**3 / _seconds(lambda: torch.mm(matrix, matrix, out=product), device),
+            bytes_moved=2 * size / _seconds(lambda: target.copy_(source), device),
+            launch=_seconds(launch, device) / _LAUNCHES,
+            launches_ahead=device.type != "cpu",
+        )
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The least of some rounds, after one that warms up."""
+    best = math.inf
+    for number in range(_ROUNDS + 1):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if number:
+            best = min(best, time.perf_counter() - began)
+    return best

@@ -1,0 +1,67 @@
+"""How long runs will take where no earlier one tells: from what their steps compute and move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sen_bench.costs import StepCost, measured_limits, step_cost
+from sen_bench.errors import SenBenchError
+from sen_bench.runs import Run
+from sen_bench.sweep.estimate import transitions
+from sen_bench.system import QUIET, Progress
+
+_FRAMES = 2
+"""Frames that a step embeds for each transition."""
+
+
+def counted_seconds(runs: Sequence[Run], *, threads: int, progress: Progress = QUIET) -> Mapping[str, float]:
+    """Seconds of training and scoring runs from the start, from the cost of their steps.
+
+    Training is its steps, as `StepCost.expected` has them with this machine's limits. Scoring is the forward
+    passes of all frames of its episodes, and of their twins. What is left out (reading data, ranking, a
+    machine below its limits) makes them longer.
+
+    Args:
+        runs: The runs.
+        threads: Threads that each uses on a CPU.
+        progress: Shows how many of the models are counted.
+
+    Returns:
+        Seconds by the names of runs, without those whose step cannot be counted: what is wrong with them is
+        reported when it is their turn.
+    """
+    # Runs that differ in their data or seed alone take the same steps.
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        config = run.config
+        about = (config.task, config.model, config.model_options, config.training)
+        alike.setdefault(repr(about), []).append(run)
+    seconds: dict[str, float] = {}
+    with progress.work("count", "models") as advance:
+        for number, group in enumerate(alike.values(), start=1):
+            cost = _cost(group[0])
+            if cost is not None:
+                seconds |= {run.name: _seconds(run, cost, threads) for run in group}
+            advance(number, len(alike))
+    return seconds
+
+
+def _cost(run: Run) -> StepCost | None:
+    """What a step of a run takes; None if its model cannot be made or counted."""
+    config = run.config
+    try:
+        model = run.task.build_model(config.model, config.model_options)
+        return step_cost(
+            model, run.task.world(), batch=config.training.batch_size, precision=config.training.precision
+        )
+    except SenBenchError:
+        return None
+
+
+def _seconds(run: Run, cost: StepCost, threads: int) -> float:
+    limits = measured_limits(run.device, run.config.training.precision, threads)
+    of_transition = cost.expected(limits) / cost.batch
+    scored = run.data.recipe("eval")
+    frames = scored.episodes * (scored.horizon + 1) * (2 if scored.twin else 1)
+    # A product takes part in the forward pass once and in its gradient twice.
+    return of_transition * (transitions(run) + frames / _FRAMES / 3)
