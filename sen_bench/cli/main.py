@@ -3,45 +3,77 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
 from sen_bench import __version__
-from sen_bench.cli.clean_command import clean_command
 from sen_bench.cli.console import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_TERMINATED
-from sen_bench.cli.data_commands import (
-    generate_command,
-    info_command,
-    tasks_command,
-    view_command,
-)
-from sen_bench.cli.doctor_commands import doctor_command
-from sen_bench.cli.export_commands import export_command
-from sen_bench.cli.fetch_command import fetch_command
-from sen_bench.cli.leaderboard_command import leaderboard_command
-from sen_bench.cli.merge_command import merge_command
-from sen_bench.cli.model_commands import check_command, models_command
-from sen_bench.cli.picture_commands import decode_command, figures_command
-from sen_bench.cli.publish_command import publish_command
-from sen_bench.cli.references_command import references_command
-from sen_bench.cli.report_commands import report_command
-from sen_bench.cli.run_commands import evaluate_command, train_command
-from sen_bench.cli.sweep_command import run_command
-from sen_bench.cli.verify_commands import verify_command
-from sen_bench.cli.world_command import check_world_command
 from sen_bench.errors import SenBenchError, SenBenchWarning
 from sen_bench.system import shown
+
+_COMMANDS: Final[Mapping[str, str]] = {
+    "check": "model_commands:check_command",
+    "check-world": "world_command:check_world_command",
+    "clean": "clean_command:clean_command",
+    "decode": "picture_commands:decode_command",
+    "doctor": "doctor_commands:doctor_command",
+    "evaluate": "run_commands:evaluate_command",
+    "export": "export_commands:export_command",
+    "fetch": "fetch_command:fetch_command",
+    "figures": "picture_commands:figures_command",
+    "generate": "data_commands:generate_command",
+    "info": "data_commands:info_command",
+    "leaderboard": "leaderboard_command:leaderboard_command",
+    "merge": "merge_command:merge_command",
+    "models": "model_commands:models_command",
+    "publish": "publish_command:publish_command",
+    "references": "references_command:references_command",
+    "report": "report_commands:report_command",
+    "run": "sweep_command:run_command",
+    "tasks": "data_commands:tasks_command",
+    "train": "run_commands:train_command",
+    "verify": "verify_commands:verify_command",
+    "view": "data_commands:view_command",
+}
+"""Where each command is: a module of this room, and its name there."""
+
+
+class _OnDemand(MutableMapping[str, click.Command]):
+    """Commands by name, as click keeps them; the module of one is imported when it is first asked for."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._found: dict[str, click.Command | str] = dict(places)
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = self._found[name]
+        if isinstance(found, str):
+            module, _, attribute = found.partition(":")
+            found = self._found[name] = getattr(importlib.import_module(f"sen_bench.cli.{module}"), attribute)
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._found[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class _Commands(click.Group):
@@ -155,7 +187,9 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands,
+    commands=_OnDemand(_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="sen-bench")
 @click.pass_context
@@ -177,30 +211,3 @@ def main(ctx: click.Context) -> None:
     if here not in sys.path:
         sys.path.append(here)
         ctx.call_on_close(lambda: sys.path.remove(here))
-
-
-for _command in (
-    tasks_command,
-    models_command,
-    check_command,
-    check_world_command,
-    generate_command,
-    info_command,
-    view_command,
-    export_command,
-    fetch_command,
-    verify_command,
-    run_command,
-    train_command,
-    evaluate_command,
-    leaderboard_command,
-    publish_command,
-    merge_command,
-    references_command,
-    report_command,
-    figures_command,
-    decode_command,
-    clean_command,
-    doctor_command,
-):
-    main.add_command(_command)

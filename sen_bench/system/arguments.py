@@ -52,13 +52,12 @@ def plain_values(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
     name = function.__qualname__.removesuffix(".__init__")
 
     @functools.cache
-    def accepted() -> Mapping[str, tuple[Any, TypeAdapter[Any]]]:
-        hints = typing.get_type_hints(function)
-        return {
-            parameter: (hints[parameter], _adapter(hints[parameter]))
-            for parameter in signature.parameters
-            if parameter in hints
-        }
+    def hints() -> Mapping[str, Any]:
+        return typing.get_type_hints(function)
+
+    @functools.cache
+    def adapter(parameter: str) -> TypeAdapter[Any]:
+        return _adapter(hints()[parameter])
 
     @functools.wraps(function)
     def checked(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -71,32 +70,36 @@ def plain_values(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
         if bound is None:
             return function(*args, **kwargs)
         for parameter, value in bound.arguments.items():
-            if parameter not in accepted():
+            if parameter not in hints():
                 continue
-            hint, adapter = accepted()[parameter]
+            check = functools.partial(
+                _checked, hint=hints()[parameter], adapter=functools.partial(adapter, parameter)
+            )
             kind = signature.parameters[parameter].kind
             if kind is inspect.Parameter.VAR_POSITIONAL:
-                given: Any = tuple(_checked(f"{name}: {parameter}", one, hint, adapter) for one in value)
+                given: Any = tuple(check(f"{name}: {parameter}", one) for one in value)
             elif kind is inspect.Parameter.VAR_KEYWORD:
-                given = {key: _checked(f"{name}: {key}", one, hint, adapter) for key, one in value.items()}
+                given = {key: check(f"{name}: {key}", one) for key, one in value.items()}
             else:
-                given = _checked(f"{name}: {parameter}", value, hint, adapter)
+                given = check(f"{name}: {parameter}", value)
             bound.arguments[parameter] = given
         return function(*bound.args, **bound.kwargs)
 
     return checked
 
 
-def _checked(what: str, value: object, hint: object, adapter: TypeAdapter[Any]) -> Any:  # noqa: ANN401
+def _checked(what: str, value: object, *, hint: object, adapter: Callable[[], TypeAdapter[Any]]) -> Any:  # noqa: ANN401
     """The value, of the type that is wanted.
 
     Raises:
         ConfigError: It is of another.
     """
+    if _is_plain(value, hint):
+        return value
     from pydantic import ValidationError  # noqa: PLC0415 — `import sen_bench` and its simple commands are light
 
     try:
-        return adapter.validate_python(value)
+        return adapter().validate_python(value)
     except ValidationError:
         pass
     inner = getattr(value, "unwrapped", None)
@@ -104,6 +107,17 @@ def _checked(what: str, value: object, hint: object, adapter: TypeAdapter[Any]) 
     null = isinstance(value, str | Path) and "\0" in str(value)
     wanted = "free of null characters" if null else _described(hint)
     raise ConfigError(f"{what} must be {wanted}, not {_given(value)}{way_out}") from None
+
+
+def _is_plain(value: object, hint: Any) -> bool:  # noqa: ANN401 — a type
+    """Whether a value is what is wanted and needs no conversion, as far as that is told without pydantic."""
+    if hint in {Any, object}:
+        return True
+    if typing.get_origin(hint) in {typing.Union, types.UnionType}:
+        return any(_is_plain(value, one) for one in typing.get_args(hint))
+    if hint is str:
+        return type(value) is str and "\0" not in value
+    return hint in {bool, int, float, type(None)} and type(value) is hint
 
 
 def _adapter(hint: object) -> TypeAdapter[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from sen_bench.cli.main import main
 
@@ -109,3 +111,61 @@ def test_what_cannot_be_removed_is_said_in_one_line(here: Path, monkeypatch: pyt
     assert refused.exit_code == 2
     assert refused.stderr == "error: cannot remove what is left over in data: Permission denied\n"
     assert _files(here) == {*LEFT, *KEPT}
+
+
+@pytest.mark.usefixtures("here")
+def test_json_says_what_each_thing_is() -> None:
+    kinds = dict.fromkeys(
+        ("data/3d-blocks/.eval.zarr.partial.old-2", "data/3d-blocks/train.zarr.old-1"), "moved aside"
+    )
+    listed = _clean("--json", "--runs", "none")
+    kinds["results/.index.html.4711-140.partial"] = "draft"
+    rows = [
+        {"path": path, "bytes": size, "kind": kind, "removed": False}
+        for (path, kind), size in zip(kinds.items(), (20, 1500, 7), strict=True)
+    ]
+    assert json.loads(listed.stdout) == rows
+    removed = json.loads(_clean("--json", "--runs", "none", "--remove").stdout)
+    assert removed == [{**row, "removed": True} for row in rows]
+    assert json.loads(_clean("--json", "--runs", "none").stdout) == []
+
+
+LOCKS = ("data/3d-blocks/.train.zarr.lock", "results/runs.csv.lock", "runs/3d-blocks/train/sen/.seed-0.lock")
+
+
+def test_locks_are_left_over_only_on_request_and_if_nobody_holds_them(here: Path) -> None:
+    held = here / "runs" / ".seed-1.lock"
+    for name in (*LOCKS, held, "results/uv.lock", "results/.seed-1.lock.lock"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    (here / "runs" / ".seed-2.lock").write_text("stands for a lock where there are none")
+    assert ".lock" not in _clean().stdout
+    with FileLock(held):
+        listed = json.loads(_clean("--locks", "--json").stdout)
+        assert sorted(row["path"] for row in listed if row["kind"] == "lock") == sorted(LOCKS)
+        assert _clean("--locks", "--remove").exit_code == 0
+        with pytest.raises(TimeoutError):
+            FileLock(held, timeout=0).acquire()
+    left = {name for name in _files(here) if name.endswith(".lock")}
+    assert left == {"runs/.seed-1.lock", "runs/.seed-2.lock", "results/uv.lock", "results/.seed-1.lock.lock"}
+
+
+def test_a_lock_removed_by_its_holder_is_shared_by_who_waits_and_who_comes_after(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened the file before it was removed, and locks it after, notices and takes the new one."""
+    path = here / LOCKS[1]
+    real = os.open
+    opened: list[int] = []
+
+    def opened_late(name: str, *arguments: int) -> int:
+        descriptor = real(name, *arguments)
+        if Path(name) == path and not opened:
+            opened.append(descriptor)
+            path.unlink()  # as `clean` does while it holds the lock
+        return descriptor
+
+    monkeypatch.setattr("filelock._unix.os.open", opened_late)
+    with FileLock(path, timeout=5), pytest.raises(TimeoutError):
+        FileLock(path, timeout=0).acquire()
+    assert opened

@@ -39,8 +39,19 @@ def test_help_imports_nothing_heavy(command: str | None) -> None:
 
 
 def test_no_command_loads_settings_before_it_runs() -> None:
-    code = "import sen_bench.cli.main, sys\nassert 'pydantic' not in sys.modules"
+    code = f"{_running('--help')}\nimport sys\nassert 'pydantic' not in sys.modules"
     assert not _heavy_after(code)
+
+
+def test_listing_tasks_loads_neither_settings_nor_other_commands() -> None:
+    code = f"""
+{_running("tasks")}
+import sys
+commands = {{name for name in sys.modules if name.startswith("sen_bench.cli.") and "command" in name}}
+assert commands == {{"sen_bench.cli.data_commands"}}, commands
+assert "pydantic" not in sys.modules
+"""
+    assert _heavy_after(code) == {"gymnasium", "numpy"}
 
 
 def test_listing_tasks_imports_no_renderer_physics_or_network() -> None:
