@@ -30,6 +30,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "decode": "picture_commands:decode_command",
     "doctor": "doctor_commands:doctor_command",
     "evaluate": "run_commands:evaluate_command",
+    "example": "example_command:example_command",
     "export": "export_commands:export_command",
     "fetch": "fetch_command:fetch_command",
     "figures": "picture_commands:figures_command",

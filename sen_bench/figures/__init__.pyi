@@ -4,7 +4,9 @@ from .choices import DECODER_FRAMES as DECODER_FRAMES
 from .choices import DEFAULT_FORMATS as DEFAULT_FORMATS
 from .choices import FORMATS as FORMATS
 from .choices import Format as Format
+from .choices import format_of as format_of
 from .contact_sheet import save_view as save_view
 from .page_charts import draw_charts as draw_charts
 from .run_figures import decode as decode
 from .run_figures import draw_figures as draw_figures
+from .sequence_figure import save_sequence_figure as save_sequence_figure
