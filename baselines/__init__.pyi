@@ -9,5 +9,6 @@ from .kinds import ObjectSpaces as ObjectSpaces
 from .model import WorldModel as WorldModel
 from .model import parameter_count as parameter_count
 from .objects import build_object_model as build_object_model
+from .public_code import from_public_code as from_public_code
 from .reacher import build_reacher_model as build_reacher_model
 from .teapot import build_teapot_model as build_teapot_model

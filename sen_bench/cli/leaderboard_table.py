@@ -71,7 +71,7 @@ def format_table(
     marked: set[bool] = set()
     for row in leaderboard:
         told = sen_bench.results.is_published(row)
-        cells = [str(row[name]) for name in names]
+        cells = [*(str(row[name]) for name in names[:-1]), sen_bench.results.model_title(row)]
         if ambiguous:
             cells.append("-" if told else _digests(row))
         cells.append("-" if told else _runs(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -24,6 +24,7 @@ from sen_bench.cli.options import (
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
+from sen_bench.errors import ConfigError
 from sen_bench.system import Terminal
 from sen_bench.tasks import ranked_locally, reference_model
 
@@ -164,9 +165,48 @@ def _profile_printer(run: Run, terminal: Terminal) -> Callable[[Profile], None]:
     return lambda profile: print_result(terminal, format_profile(profile, cost, limits))
 
 
+def _run_of_external(
+    *,
+    models: tuple[tuple[str, ...], ...],
+    seeds: tuple[int, ...] | None,
+    **settings: Any,  # noqa: ANN401 — as click has them
+) -> Run:
+    """The run in whose place the weights of a file are scored.
+
+    Raises:
+        ConfigError: If it is not one model and one seed.
+    """
+    names = [name for some in models for name in some]
+    if len(set(names)) != 1:
+        raise ConfigError("--checkpoint holds the weights of one model; say which by --model")
+    if seeds is not None and len(seeds) != 1:
+        raise ConfigError("--checkpoint holds the weights of one seed; give one number to --seeds, or none")
+    (run,) = _runs(models=models, seeds=seeds or (0,), **settings)
+    return run
+
+
 @click.command("evaluate", cls=SettingsCommand)
 @run_options
-def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FBT001
+@click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.pt",
+    help="Score the weights in this file, trained elsewhere, instead of those of runs: a state dict of the"
+    " one --model. Its rows are marked external.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(("own", "public")),
+    help="Whose names the weights of --checkpoint have: the model's own, or those of the paper's public code"
+    " (3D Blocks).  [default: own]",
+)
+def evaluate_command(
+    *,
+    quiet: bool,
+    checkpoint: Path | None,
+    layout: Literal["own", "public"] | None,
+    **selection: Any,  # noqa: ANN401
+) -> None:
     """Score trained models and put them into the result tables.
 
     \b
@@ -174,11 +214,22 @@ def evaluate_command(quiet: bool, **selection: Any) -> None:  # noqa: ANN401, FB
       sen-bench evaluate 3d-blocks --model sen --preset cpu
       sen-bench evaluate 3d-blocks --preset paper --seeds 0-2 --device cuda
       sen-bench evaluate 3d-blocks --train-split train-limited --eval-memory 8GiB
+    Weights that were trained elsewhere, of a model of the task, of your own, and of the paper's public code:
+      sen-bench evaluate 3d-blocks --checkpoint sen.pt --model sen --preset paper
+      sen-bench evaluate 3d-blocks --checkpoint mine.pt --model my_models:Keypoints --preset mine.toml
+      sen-bench evaluate 3d-blocks --checkpoint model.pt --layout public --model none --preset paper
     """
     terminal = Terminal(quiet=quiet)
-    runs = _runs(**selection)
-    for run in runs:
-        sen_bench.runs.record_run(run, sen_bench.runs.evaluate_run(run, terminal))
+    if checkpoint is None and layout is not None:
+        raise ConfigError("--layout says how to read --checkpoint FILE; give that too")
+    if checkpoint is None:
+        runs = _runs(**selection)
+        for run in runs:
+            sen_bench.runs.record_run(run, sen_bench.runs.evaluate_run(run, terminal))
+    else:
+        runs = [_run_of_external(**selection)]
+        scored = sen_bench.runs.evaluate_external(runs[0], checkpoint, terminal, layout=layout or "own")
+        sen_bench.runs.record_external(runs[0], scored)
     view = sen_bench.results.LeaderboardView(tasks={runs[0].task.name})
     runs_csv = runs[0].workspace.results.runs_csv
     rows = sen_bench.results.read_leaderboard(runs_csv, reference_model, view, ranked_locally=ranked_locally)

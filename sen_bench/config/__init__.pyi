@@ -15,6 +15,7 @@ from .settings import RateFactors as RateFactors
 from .settings import RunConfig as RunConfig
 from .settings import Schedule as Schedule
 from .settings import TrainingConfig as TrainingConfig
+from .settings import digest_of as digest_of
 from .values import check_seeds as check_seeds
 from .values import parse_memory as parse_memory
 from .values import parse_seeds as parse_seeds

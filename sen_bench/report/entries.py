@@ -13,7 +13,14 @@ from sen_bench.config import load_preset
 from sen_bench.errors import ExtensionError
 from sen_bench.report.formatting import column_title, score_text
 from sen_bench.report.page_data import PageData
-from sen_bench.results import GROUP, SHOWN, Metric, no_better_than_no_change, no_change
+from sen_bench.results import (
+    GROUP,
+    SHOWN,
+    Metric,
+    model_title,
+    no_better_than_no_change,
+    no_change,
+)
 from sen_bench.tasks import Task, get_task, reference_model, task_names
 
 
@@ -253,7 +260,7 @@ def _run_entries(
                 task=row["task"],
                 known=tasks.get(row["task"]),
                 split=row["train_split"],
-                model=row["model"],
+                model=model_title(row),
                 colour=colours[row["task"], row["model"]],
                 preset=row["preset"],
                 horizon=int(row["horizon"]),
@@ -326,7 +333,11 @@ def _facts(row: Mapping[Any, Any]) -> Facts:
             for metric in SHOWN
             if not math.isnan(row[metric.name])
         ),
-        facts=tuple((name.replace("_", " "), _fact(row[name])) for name in _FACTS if name in row),
+        facts=tuple(
+            (name.replace("_", " "), _fact(row[name]))
+            for name in (*_FACTS, *(["external"] if isinstance(row.get("external"), str) else []))
+            if name in row
+        ),
         collapsed=bool(row["collapsed"]),
     )
 

@@ -5,6 +5,7 @@ from .folder import ResultsFolder as ResultsFolder
 from .leaderboard import Record as Record
 from .leaderboard import ReferenceModel as ReferenceModel
 from .leaderboard import aggregate as aggregate
+from .leaderboard import model_title as model_title
 from .leaderboard_text import format_leaderboard as format_leaderboard
 from .leaderboard_text import render_leaderboard as render_leaderboard
 from .leaderboard_view import LeaderboardView as LeaderboardView
@@ -23,6 +24,7 @@ from .references import read_exact_no_change as read_exact_no_change
 from .references import read_references as read_references
 from .rows import GROUP as GROUP
 from .rows import KEY as KEY
+from .rows import UNKNOWN_DATA as UNKNOWN_DATA
 from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
 from .rows import read_run_rows as read_run_rows

@@ -45,8 +45,9 @@ def aggregate(runs: pd.DataFrame, reference_model: ReferenceModel) -> pd.DataFra
         there are and how many different seeds; `collapsed`, how many of the runs collapsed; `restarts`,
         their sum; for each of `AVERAGED` the `STATISTICS` of `summarise` (empty where it has NaN); for each
         of `COMPARED` `…_vs_sen`, the relation to the symmetric embedding network; `parameters`; the mean
-        `train_seconds`, `eval_seconds` and `transitions_seen` of a run; and the different `devices`,
-        `precisions` and `versions` of the runs, joined by semicolons.
+        `train_seconds`, `eval_seconds` and `transitions_seen` of a run; the different `devices`,
+        `precisions` and `versions` of the runs, joined by semicolons; and `external`, how many of them are
+        of weights that were trained elsewhere.
 
         A row is compared with that of its task's reference model in which all of `GROUP` but model and
         configuration is equal, the most epochs and the precision too, if there is exactly one such row.
@@ -97,6 +98,7 @@ LEADERBOARD_COLUMNS: Final = (
     "precisions",
     "versions",
     *(column for metric in AVERAGED if metric.appended for column in metric_columns(metric)),
+    "external",
 )
 """Columns of `leaderboard.csv`, in their order."""
 
@@ -120,6 +122,7 @@ class _ComparableRuns:
         row["seeds"] = len({run["seed"] for run in runs})
         row["collapsed"] = sum(bool(run["collapsed"]) for run in runs)
         row["restarts"] = sum(int(run["restarts"]) for run in runs)
+        row["external"] = sum(isinstance(run["external"], str) for run in runs)
         for name, summary in self.summaries.items():
             row[f"{name}_mean"], row[f"{name}_std"] = summary.mean, summary.std
             row[f"{name}_iqm"] = summary.iqm
@@ -143,3 +146,8 @@ def _reference(
     """The group of the reference model that a group is compared with, if there is just one and not itself."""
     found = [other for other in groups if other.peers == group.peers and other.key["model"] == model]
     return found[0] if len(found) == 1 and found[0] is not group else None
+
+
+def model_title(row: Mapping[Any, Any]) -> str:
+    """What the model of a row of the leaderboard is called where people read it: ``sen (external)``."""
+    return f"{row['model']} (external)" if row.get("external") else str(row["model"])

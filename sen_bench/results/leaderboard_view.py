@@ -31,7 +31,7 @@ _LOCAL: Final = "local_hits_at_1_mean"
 
 _Place: TypeAlias = tuple[str, str, int]
 
-_WHOLE: Final = ("eval_episodes", "runs", "seeds", "collapsed", "restarts", "parameters")
+_WHOLE: Final = ("eval_episodes", "runs", "seeds", "collapsed", "restarts", "parameters", "external")
 _NAMED: Final = {name: metric for metric in AVERAGED for name in (metric.name, metric.heading) if name}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sen_bench.results.leaderboard import Record
+from sen_bench.results.leaderboard import Record, model_title
 from sen_bench.results.leaderboard_view import is_published
 from sen_bench.results.scores import SHOWN, Metric
 
@@ -122,7 +122,9 @@ def make_paper_table(
                 split=row["train_split"],
                 horizon=row["horizon"],
                 preset=row["preset"],
-                model=f"{row['model']} {_digests(row)}" if _identity(row) in ambiguous else row["model"],
+                model=f"{model_title(row)} {_digests(row)}"
+                if _identity(row) in ambiguous
+                else model_title(row),
                 runs=_runs(row),
                 cells=tuple(cells),
             )

@@ -79,12 +79,21 @@ def _columns(metrics: Iterable[Metric]) -> type[BaseModel]:
     return create_model("_Scores", **fields)
 
 
+class _Origin(BaseModel):
+    """Where the weights are from. Columns that are added later go into a base before this one."""
+
+    external: DigestIfAny = Field(
+        default=None,
+        description="Digest of the file of weights that were trained elsewhere; empty for runs",
+    )
+
+
 _FirstScores = _columns(metric for metric in METRICS if not metric.appended)
 _AppendedScores = _columns(metric for metric in METRICS if metric.appended)
 
 
 # The columns of the last base come first. Type checkers do not know the scores, which come from a table.
-class RunRow(_AppendedScores, _Circumstances, _FirstScores, _Identity):  # type: ignore[misc, valid-type]
+class RunRow(_Origin, _AppendedScores, _Circumstances, _FirstScores, _Identity):  # type: ignore[misc, valid-type]
     """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,6 +101,10 @@ class RunRow(_AppendedScores, _Circumstances, _FirstScores, _Identity):  # type:
 
 COLUMNS: Final = tuple(RunRow.model_fields)
 """Columns of `runs.csv`, in their order."""
+
+
+UNKNOWN_DATA: Final = f"sha256:{16 * '0'}"
+"""The digest of the training data of weights that were trained elsewhere, whose data is not known."""
 
 
 KEY: Final = ("run_id", "horizon", "train_dataset_digest", "eval_dataset_digest", "config_digest")

@@ -1,4 +1,8 @@
 from .datasets import RunData as RunData
+from .external import WEIGHTS_LAYOUTS as WEIGHTS_LAYOUTS
+from .external import WeightsLayout as WeightsLayout
+from .external import evaluate_external as evaluate_external
+from .external import record_external as record_external
 from .folder import RunFolder as RunFolder
 from .loading import load as load
 from .placement import Footprint as Footprint

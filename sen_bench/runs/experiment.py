@@ -32,7 +32,8 @@ from sen_bench.results import (
     read_leaderboard,
 )
 from sen_bench.runs.run import Run
-from sen_bench.runs.steps import complete_run, place_data, recorded_rows, score_columns
+from sen_bench.runs.scoring import score_columns
+from sen_bench.runs.steps import complete_run, place_data, recorded_rows
 from sen_bench.runs.trained import trained_model
 from sen_bench.runs.workspace import Workspace
 from sen_bench.store import Dataset, open_dataset

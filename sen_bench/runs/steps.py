@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 import torch
 
-from sen_bench import __version__
-from sen_bench.baselines import parameter_count
-from sen_bench.data import Episodes, StreamedTransitions, TrainingData, Transitions
+from sen_bench.data import StreamedTransitions, TrainingData, Transitions
 from sen_bench.errors import CheckpointError, ConfigError, DatasetError
-from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.results import RunRow, append_rows, read_runs, record_curve
 from sen_bench.runs.log import RunLog
 from sen_bench.runs.placement import Footprint, Placement
 from sen_bench.runs.run import Run
+from sen_bench.runs.scoring import score_rows
 from sen_bench.runs.settings import Settings, begun_training
 from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
-from sen_bench.system import Progress, device_name, precision_notice, settings_restored
+from sen_bench.system import Progress, precision_notice, settings_restored
 from sen_bench.tasks import reference_model
 from sen_bench.trackers import TrackedRun, Tracking
 from sen_bench.training import (
@@ -203,58 +199,20 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
     _, remark = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS, until=checkpoint)
     if remark:
         progress.message(remark)
-    dataset = run.data.open("eval")
-    began = time.perf_counter()
-    narrow = run.config.training.precision == "bfloat16"
-    horizons = run.config.evaluation.horizons
-    half = (default_memory(run.device) if run.eval_memory is None else run.eval_memory) // 2
-    scores = evaluate(
+    return score_rows(
+        run,
         model,
-        Episodes(dataset, run.device, times=(0, *horizons), memory=half),
-        horizons=horizons,
-        ranking_memory=half,
-        seed=run.config.evaluation.seed,
-        autocast=torch.bfloat16 if narrow else None,
-        margin=run.config.training.hinge,
-        progress=progress,
-        title=f"evaluate {run.config.model}",
+        progress,
+        run_id=run.name,
+        restarts=checkpoint.attempt,
+        epochs=checkpoint.epoch,
+        transitions_seen=checkpoint.samples_seen,
+        train_seconds=round(checkpoint.seconds, 1),
+        compiled=checkpoint.compiled,
+        train_dataset_digest=train_dataset.content_digest,
+        train_files_digest=train_dataset.files_digest,
+        config_digest=run.config.digest,
     )
-    seconds = time.perf_counter() - began
-    return [
-        RunRow(
-            run_id=run.name,
-            task=run.config.task,
-            train_split=run.config.train_split,
-            model=run.config.model,
-            preset=run.preset.name,
-            seed=run.seed,
-            **score_columns(score),
-            restarts=checkpoint.attempt,
-            parameters=parameter_count(model),
-            epochs=checkpoint.epoch,
-            transitions_seen=checkpoint.samples_seen,
-            train_seconds=round(checkpoint.seconds, 1),
-            eval_seconds=round(seconds, 1),
-            device=device_name(run.device),
-            precision=run.config.training.precision,
-            compiled=checkpoint.compiled,
-            train_dataset_digest=train_dataset.content_digest,
-            eval_dataset_digest=dataset.content_digest,
-            train_files_digest=train_dataset.files_digest,
-            eval_files_digest=dataset.files_digest,
-            config_digest=run.config.digest,
-            version=__version__,
-            torch_version=torch.__version__,
-        )
-        for score in scores
-    ]
-
-
-def score_columns(score: HorizonScores) -> dict[str, Any]:
-    """The scores under the names they have in the table."""
-    columns = asdict(score)
-    columns["eval_episodes"] = columns.pop("episodes")
-    return columns
 
 
 def recorded_rows(run: Run) -> pd.DataFrame:

@@ -13,3 +13,4 @@ from .loss import LOSS_TERMS as LOSS_TERMS
 from .loss import contrastive_loss as contrastive_loss
 from .profile import Profile as Profile
 from .profile import StepProfiler as StepProfiler
+from .state_dicts import StateDict as StateDict

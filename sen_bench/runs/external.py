@@ -1,0 +1,94 @@
+"""Weights that were trained elsewhere, scored as those of runs are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+from sen_bench.baselines import WorldModel, from_public_code
+from sen_bench.config import digest_of
+from sen_bench.results import UNKNOWN_DATA, RunRow, append_rows
+from sen_bench.runs.run import Run
+from sen_bench.runs.scoring import score_rows
+from sen_bench.system import Progress, settings_restored
+from sen_bench.tasks import reference_model, resolve_model
+from sen_bench.training import StateDict, build_seeded
+
+WeightsLayout: TypeAlias = Literal["own", "public"]
+"""Whose names the weights have: those of the model itself, or those of the paper's public code."""
+
+WEIGHTS_LAYOUTS: Final[tuple[WeightsLayout, ...]] = get_args(WeightsLayout)
+
+
+@settings_restored()
+def evaluate_external(
+    run: Run, file: Path, progress: Progress, *, layout: WeightsLayout = "own"
+) -> list[RunRow]:
+    """Scores weights in a file in place of those that a run would have trained.
+
+    What the model's code changes about the process lasts no longer than this.
+
+    Args:
+        run: Which model to build, with which options, and on what and how to score it; its training data need
+            not be there. Its seed is a label, which tells several files of one method apart.
+        file: The weights; see `StateDict.read`.
+        progress: Shows how it goes.
+        layout: Whose names the weights have.
+
+    Returns:
+        A row for each horizon, marked by the digest of the file in the column `external`.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or does not fit the model.
+        ConfigError: If the public code has no such model.
+        DatasetError: If the eval data is missing or broken.
+    """
+    state = StateDict.read(file)
+    model = _external_model(run, state, layout)
+    settings = run.config.model_dump(mode="json")
+    # Of how to train, only what scores depend on.
+    settings["training"] = {name: settings["training"][name] for name in ("precision", "hinge")}
+    return score_rows(
+        run,
+        model,
+        progress,
+        run_id=f"{run.name.rpartition('/')[0]}/external-{state.digest.partition(':')[2][:8]}",
+        restarts=0,
+        epochs=0,
+        transitions_seen=0,
+        train_seconds=0.0,
+        compiled=False,
+        train_dataset_digest=UNKNOWN_DATA,
+        train_files_digest=None,
+        config_digest=digest_of({**settings, "layout": layout}),
+        external=state.digest,
+    )
+
+
+def record_external(run: Run, rows: list[RunRow]) -> None:
+    """Puts the rows of weights that were trained elsewhere into the tables; they have no learning curve.
+
+    Raises:
+        ResultsError: If the tables cannot be read or written.
+    """
+    results = run.workspace.results
+    append_rows(results.runs_csv, rows)
+    results.write_leaderboard(reference_model)
+
+
+def _external_model(run: Run, state: StateDict, layout: WeightsLayout) -> WorldModel:
+    """The model of a run with weights from a file, in evaluation mode on its device.
+
+    Raises:
+        CheckpointError: If they do not fit it.
+        ConfigError: If the public code has no such model.
+    """
+    resolved = resolve_model(run.task, run.config.model, run.config.model_options)
+    model = build_seeded(resolved.build, run.device, seed=run.seed, attempt=0)
+    remedy = "the model has to be built with the options it was trained with (--preset, --set models.…)"
+    if layout == "public":
+        state = state.renamed(from_public_code(state.entries, model))
+    elif not state.entries.keys() & model.state_dict().keys():
+        remedy = "weights of the paper's public code are read by --layout public"
+    state.put_into(model, f"model {resolved.name} of {run.task.name}", remedy=remedy)
+    return model.eval()
