@@ -231,8 +231,9 @@ def settings_options(command: Command) -> Command:
             ),
             click.option(
                 "--precision",
-                type=click.Choice(["float32", "bfloat16"]),
-                help="Precision of the networks; losses stay float32.  [default: the preset's]",
+                type=click.Choice(["float32", "tf32", "bfloat16"]),
+                help="Precision of the networks; weights and losses stay float32. tf32 (TensorFloat32) takes"
+                " a GPU.  [default: the preset's]",
             ),
             click.option(
                 "--on-collapse",

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from sen_bench.config.known import SEED_LIMIT
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 OnCollapse = Literal["continue", "stop", "restart"]
 Schedule = Literal["constant", "cosine"]
 LossForm = Literal["public", "text"]
@@ -129,7 +129,8 @@ class TrainingConfig(_Strict):
         shuffle_buffer: Transitions that are in memory and shuffled at a time, in whole blocks of the stored
             dataset and at least one of them, where the data is streamed [ours]. None: all of it is in memory
             and shuffled as a whole, as in the paper.
-        precision: ``float32``, or ``bfloat16`` for autocast in the networks; losses stay float32.
+        precision: ``float32``; ``tf32``, for products of TensorFloat32 on a GPU; or ``bfloat16`` for autocast
+            in the networks. Weights and losses are float32 in all of them.
         on_collapse: What to do when all latents have become equal.
     """
 

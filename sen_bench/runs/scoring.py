@@ -14,7 +14,7 @@ from sen_bench.data import Episodes
 from sen_bench.evaluation import HorizonScores, default_memory, evaluate
 from sen_bench.results import RunRow
 from sen_bench.runs.run import Run
-from sen_bench.system import Progress, device_name
+from sen_bench.system import Progress, device_name, float32_products
 
 
 def score_rows(run: Run, model: WorldModel, progress: Progress, **trained: Any) -> list[RunRow]:  # noqa: ANN401
@@ -31,23 +31,25 @@ def score_rows(run: Run, model: WorldModel, progress: Progress, **trained: Any) 
 
     Raises:
         DatasetError: If the data is missing or broken.
+        DeviceError: If the device cannot compute in the precision of the run.
     """
     dataset = run.data.open("eval")
     began = time.perf_counter()
     narrow = run.config.training.precision == "bfloat16"
     horizons = run.config.evaluation.horizons
     half = (default_memory(run.device) if run.eval_memory is None else run.eval_memory) // 2
-    scores = evaluate(
-        model,
-        Episodes(dataset, run.device, times=(0, *horizons), memory=half),
-        horizons=horizons,
-        ranking_memory=half,
-        seed=run.config.evaluation.seed,
-        autocast=torch.bfloat16 if narrow else None,
-        margin=run.config.training.hinge,
-        progress=progress,
-        title=f"evaluate {run.config.model}",
-    )
+    with float32_products(run.device, run.config.training.precision):
+        scores = evaluate(
+            model,
+            Episodes(dataset, run.device, times=(0, *horizons), memory=half),
+            horizons=horizons,
+            ranking_memory=half,
+            seed=run.config.evaluation.seed,
+            autocast=torch.bfloat16 if narrow else None,
+            margin=run.config.training.hinge,
+            progress=progress,
+            title=f"evaluate {run.config.model}",
+        )
     seconds = time.perf_counter() - began
     return [
         RunRow(

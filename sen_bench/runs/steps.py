@@ -19,7 +19,7 @@ from sen_bench.runs.scoring import score_rows
 from sen_bench.runs.settings import Settings, begun_training
 from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
-from sen_bench.system import Progress, precision_notice, settings_restored
+from sen_bench.system import Progress, check_precision, precision_notice, settings_restored
 from sen_bench.tasks import reference_model
 from sen_bench.trackers import TrackedRun, Tracking
 from sen_bench.training import (
@@ -77,7 +77,9 @@ def check_run(run: Run) -> None:
         ConfigError: If there is too little data to train on, or to score on, or its episodes are too short
             for what is asked of their negatives.
         DatasetError: If something else lies where its data belongs.
+        DeviceError: If its device cannot compute in its precision.
     """
+    check_precision(run.device, run.config.training.precision)
     trained, scored = (run.data.recipe(split) for split in run.splits)
     asked = f"{run.task.name}: preset {run.preset.name!r} asks for"
     if trained.episodes * trained.horizon < 2:
@@ -192,6 +194,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
     Raises:
         CheckpointError: If training has not ended, or was of another run.
         DatasetError: If the data is missing or broken.
+        DeviceError: If its device cannot compute in its precision.
     """
     train_dataset = run.data.open(run.config.train_split)
     model, checkpoint = trained_model(run)

@@ -97,6 +97,7 @@ def make_plan(
     Raises:
         ConfigError: If a run that is to be done has too little data to train on, or to score on.
         DatasetError: If something else lies where the data of one belongs.
+        DeviceError: If the device cannot compute in the precision of one.
         ResultsError: If the table of runs cannot be read.
     """
     estimates = Estimates.for_runs(list(runs))

@@ -1,7 +1,9 @@
 from . import plugins as plugins
 from .arguments import plain_values as plain_values
 from .cpu import processor as processor
+from .device import check_precision as check_precision
 from .device import device_name as device_name
+from .device import float32_products as float32_products
 from .device import free_memory as free_memory
 from .device import precision_notice as precision_notice
 from .device import prepare_device as prepare_device

@@ -7,6 +7,8 @@ import functools
 import math
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -112,7 +114,8 @@ def prepare_device(device: torch.device) -> None:
 
     On a GPU, float32 is float32: TensorFloat32, which keeps 10 bits of a number's 23 and is PyTorch's default
     in convolutions, is switched off [ours]. A result row says in which precision it was computed, and
-    equivariance errors of 1e-6 could not be told apart from its rounding; bfloat16 is there for speed.
+    equivariance errors of 1e-6 could not be told apart from its rounding. `float32_products` switches it on
+    for runs in a precision of that name.
 
     On a CPU under glibc, memory that tensors free is kept instead of being returned to the kernel after every
     step and faulted in again at the next: 1.4 times the speed for 1.4 times the memory, measured on the 3D
@@ -128,6 +131,58 @@ def prepare_device(device: torch.device) -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
+def check_precision(device: torch.device, precision: str) -> None:
+    """Refuses a precision that no device of this kind has.
+
+    Args:
+        device: The device, which may be that of another machine.
+        precision: ``float32``, ``tf32`` or ``bfloat16``.
+
+    Raises:
+        DeviceError: If there is no TensorFloat32 there.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise DeviceError(
+            f"--precision tf32 is arithmetic of GPUs, which {device.type} has not; use --precision float32 or"
+            " bfloat16, or --device cuda"
+        )
+
+
+@contextmanager
+def float32_products(device: torch.device, precision: str) -> Iterator[None]:
+    """Has products of float32 matrices, and convolutions, computed as a precision says within the block.
+
+    Only ``tf32`` changes something: both factors are then rounded to TensorFloat32, which has float32's
+    exponents and 10 of its 23 bits, and sums stay float32. Otherwise it is as `prepare_device` has set it.
+
+    Args:
+        device: The device that computes.
+        precision: ``float32``, ``tf32`` or ``bfloat16``.
+
+    Raises:
+        DeviceError: If the device has no TensorFloat32: it would compute in float32, and rows would say
+            otherwise.
+    """
+    check_precision(device, precision)
+    if precision != "tf32":
+        yield
+        return
+    # Compute capability 8 (Ampere) brought it; AMD's GPUs are numbered differently.
+    if torch.version.hip is None and torch.cuda.get_device_capability(device)[0] < 8:
+        raise DeviceError(
+            f"{device_name(device)} has no TensorFloat32, which GPUs have from compute capability 8.0 on"
+            " (A100, H100, …); use --precision float32"
+        )
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 def precision_notice(device: torch.device, precision: str) -> str | None:
     """Warns of a precision on a device: that bfloat16 is likely to be slower than float32 there.
 
@@ -136,7 +191,7 @@ def precision_notice(device: torch.device, precision: str) -> str | None:
 
     Args:
         device: The device.
-        precision: ``float32`` or ``bfloat16``.
+        precision: ``float32``, ``tf32`` or ``bfloat16``.
     """
     if precision != "bfloat16":
         return None

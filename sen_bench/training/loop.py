@@ -16,7 +16,7 @@ from sen_bench.baselines import WorldModel
 from sen_bench.config import NegativeSampling, TrainingConfig
 from sen_bench.data import Batch, TrainingData
 from sen_bench.errors import ConfigError
-from sen_bench.system import QUIET, Progress, seeded
+from sen_bench.system import QUIET, Progress, float32_products, seeded
 from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
@@ -31,7 +31,7 @@ from sen_bench.training.profile import Stages
 MAX_RESTARTS = 5
 #: What to do about a checkpoint of another run.
 OTHER_RUN = "choose another --runs folder, or train with --force, which moves the old run aside"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def train(
         ConfigError: If there are fewer than two transitions, the model lacks a part
             that is to have a learning rate of its own, or episodes are too short for negatives of their own.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
+        DeviceError: If the device cannot compute in this precision.
         ExtensionError: If the model gives tensors of other shapes or types than it should, or its transition
             changes latents in place.
         NonFiniteError: If the loss is no longer a number.
@@ -120,7 +121,10 @@ def train(
         compiled=compiled,
         stages=stages or Stages(),
     )
-    with compile_errors() if compiled else nullcontext():
+    with (
+        float32_products(transitions.device, config.precision),
+        compile_errors() if compiled else nullcontext(),
+    ):
         run.run(tracking)
     return TrainingResult(
         run.network.eval(), run.epoch, run.attempt, run.collapsed, run.samples_seen, run.seconds

@@ -79,7 +79,8 @@ def contrastive_loss(
         permutation: int64 ``[B]``; the negative of any other sample i is the latent of sample
             ``permutation[i]``.
         hinge: The margin.
-        dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are.
+        dtype: ``torch.bfloat16`` runs the networks under autocast; ``torch.float32`` as they are. (The
+            precision ``tf32`` is a setting of the process, `sen_bench.system.float32_products`.)
         form: "text" replaces d(z, z̃) by d(z + T(z, a), z̃), as the paper's text has it.
         margin_other: The margin of negatives that are other samples; None: ``hinge``.
         stage: Is told what is being computed, "embed", "encode", "transition" or "loss".

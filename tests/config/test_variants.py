@@ -214,7 +214,7 @@ class TestRefusals:
             ("training.epochs", "three", "training.epochs: Input should be a valid integer (got 'three')"),
             ("training.epochs", True, "training.epochs: Input should be a valid integer (got True)"),
             ("training.epochs", 0, "training.epochs: Input should be greater than 0 (got 0)"),
-            ("training.precision", "float23", "training.precision: Input should be 'float32' or 'bfloat16'"),
+            ("training.precision", "float23", "precision: Input should be 'float32', 'tf32' or 'bfloat16'"),
             ("training.epochs.x", 3, "'training.epochs.x': 'epochs' is a setting and has none inside"),
             ("models.sen", 3, "'models.sen' is a section of settings, not a setting"),
             ("models.sen.hidden", {"a": 1}, "'models.sen.hidden' is a section of settings, not a setting"),

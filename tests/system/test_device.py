@@ -7,7 +7,14 @@ import torch
 
 from sen_bench.errors import DeviceError
 from sen_bench.system import device
-from sen_bench.system.device import device_name, precision_notice, prepare_device, resolve_device
+from sen_bench.system.device import (
+    check_precision,
+    device_name,
+    float32_products,
+    precision_notice,
+    prepare_device,
+    resolve_device,
+)
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -84,3 +91,30 @@ def test_float32_is_not_tensorfloat32(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def _tf32() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
+def test_tensorfloat32_is_on_where_the_precision_says_so_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 0))
+    prepare_device(torch.device("cpu"))
+    with float32_products(torch.device("cuda", 0), precision):
+        assert _tf32() == (precision == "tf32",) * 2
+    assert _tf32() == (False, False)
+
+
+def test_a_device_without_tensorfloat32_does_not_pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match="tf32 is arithmetic of GPUs, which cpu has not; use --precision"):
+        check_precision(torch.device("cpu"), "tf32")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA T4")
+    with (
+        pytest.raises(DeviceError, match=r"NVIDIA T4 has no TensorFloat32, .* use --precision float32"),
+        float32_products(torch.device("cuda", 0), "tf32"),
+    ):
+        pass
