@@ -365,10 +365,17 @@ def training_options(command: Command) -> Command:
             click.option(
                 "--compile/--no-compile",
                 "compiled",
-                default=False,
-                show_default=True,
+                default=None,
                 help="Compile the training step (torch.compile): about a minute of compiling for each model,"
-                " then steps that are much faster on a GPU, hardly on a CPU. Runs resume either way.",
+                " then steps that are much faster on a GPU, hardly on a CPU. Runs resume either way."
+                "  [default: on a GPU, where at least 2,500 steps are left]",
+            ),
+            click.option(
+                "--cuda-graph/--no-cuda-graph",
+                "graph",
+                default=None,
+                help="Have a GPU repeat the whole training step as one CUDA graph, which waits for no CPU."
+                "  [default: as --compile]",
             ),
         )
     ):

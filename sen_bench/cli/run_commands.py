@@ -49,7 +49,8 @@ def selection_of(
     results: Path,
     data_memory: int | None,
     eval_memory: int | None,
-    compiled: bool = False,
+    compiled: bool | None = None,
+    graph: bool | None = None,
     anew: bool = False,
     elsewhere: bool = False,
     settings: tuple[tuple[str, object], ...] = (),
@@ -69,7 +70,8 @@ def selection_of(
         results: Folder of the result tables.
         data_memory: Bytes on the device for training data; None: what suits it.
         eval_memory: Bytes on the device for evaluation; None: what suits it.
-        compiled: Whether training steps are compiled.
+        compiled: Whether training steps are compiled; None: as suits the device and the length of a run.
+        graph: Whether they are CUDA graphs; None: likewise.
         anew: Whether runs start over, however far they are.
         elsewhere: Whether the work is done by processes elsewhere, to which the folders must mean the same.
         settings: What is to be otherwise than in the preset, which makes a variant of it.
@@ -91,6 +93,7 @@ def selection_of(
         workspace=sen_bench.runs.Workspace(data, runs, sen_bench.results.ResultsFolder(results)),
         device=device,
         compiled=compiled,
+        graph=graph,
         data_memory=data_memory,
         eval_memory=eval_memory,
         anew=anew,

@@ -114,7 +114,8 @@ def run(
     runs: Path | str = "runs",
     results: Path | str = "results",
     workers: int = 1,
-    compiled: bool = False,
+    compiled: bool | None = None,
+    cuda_graph: bool | None = None,
     data_memory: int | str | None = None,
     eval_memory: int | str | None = None,
     force: bool = False,
@@ -143,7 +144,8 @@ def run(
         results: The folder of the tables of results.
         workers: Processes that generate data. With more than one, the calling script must be importable, with
             its work below ``if __name__ == "__main__":``.
-        compiled: Whether to compile the training step.
+        compiled: Whether to compile the training step; None: as suits the device and how long the run is.
+        cuda_graph: Whether the training step is one CUDA graph; None: likewise.
         data_memory: Memory on the device for training data, in bytes or as "8GiB"; larger data is streamed.
         eval_memory: Memory on the device for evaluation.
         force: Whether to move an existing run aside and start afresh.
@@ -187,6 +189,7 @@ def run(
         Workspace(Path(data), Path(runs), ResultsFolder(Path(results))),
         where,
         compiled=compiled,
+        graph=cuda_graph,
         eval_memory=parse_memory(eval_memory),
     )
     placed = place_data(planned, parse_memory(data_memory), anew=force)

@@ -29,9 +29,11 @@ class Run:
         seed: The seed.
         workspace: Where data, runs and results are.
         device: Where it runs.
-        compiled: Whether the training step is compiled.
+        compiled: Whether the training step is compiled; None: as suits the device and
+            the run's length.
         eval_memory: Bytes that evaluation may use on the device; None: `evaluation.default_memory`.
         placement: Where the training data is held, as `place_data` decides it; None: not decided yet.
+        graph: Whether the training step is one CUDA graph; None: as suits the device and the run's length.
     """
 
     task: Task
@@ -40,9 +42,10 @@ class Run:
     seed: int
     workspace: Workspace
     device: torch.device
-    compiled: bool = False
+    compiled: bool | None = None
     eval_memory: int | None = None
     placement: Placement | None = None
+    graph: bool | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A task goes to other processes by its name: its models may not be picklable.

@@ -74,12 +74,12 @@ def check_run(run: Run) -> None:
     """Refuses a run that cannot be done, before anything is done for it.
 
     Raises:
-        ConfigError: If there is too little data to train on, or to score on, or its episodes are too short
-            for what is asked of their negatives.
+        ConfigError: If there is too little data to train on, or to score on, its episodes are too short for
+            what is asked of their negatives, or a CUDA graph is asked for without a GPU.
         DatasetError: If something else lies where its data belongs.
         DeviceError: If its device cannot compute in its precision.
     """
-    check_precision(run.device, run.config.training.precision)
+    _check_device(run)
     trained, scored = (run.data.recipe(split) for split in run.splits)
     asked = f"{run.task.name}: preset {run.preset.name!r} asks for"
     if trained.episodes * trained.horizon < 2:
@@ -96,6 +96,18 @@ def check_run(run: Run) -> None:
         raise ConfigError(f"{asked} one episode in data.eval; ranking its predictions needs at least 2")
     for split in run.splits:
         run.data.check(split)
+
+
+def _check_device(run: Run) -> None:
+    """Refuses what the device of a run cannot do.
+
+    Raises:
+        ConfigError: A CUDA graph is asked for without a GPU.
+        DeviceError: It cannot compute in the precision of the run.
+    """
+    check_precision(run.device, run.config.training.precision)
+    if run.graph and run.device.type != "cuda":
+        raise ConfigError(f"--cuda-graph is for GPUs, and the device is {run.device.type}; leave it out")
 
 
 def train_run(
@@ -120,8 +132,11 @@ def train_run(
     Raises:
         CheckpointError: If there is another run in its folder, another process trains it, or the folder
             cannot be written.
+        ConfigError: If a CUDA graph is asked for without a GPU.
         DatasetError: If the data is missing or broken.
+        DeviceError: If its device cannot compute in its precision.
     """
+    _check_device(run)
     dataset = run.data.open(run.config.train_split)
     if force:
         run.place.begin_anew(progress)
@@ -167,6 +182,7 @@ def _train(
             progress=progress,
             tracking=tracking,
             compiled=run.compiled,
+            graph=run.graph,
             stages=profiler,
         )
     if profiler is not None and not profiler.finished:

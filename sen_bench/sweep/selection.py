@@ -48,7 +48,8 @@ class Selection:
         training: What is to be otherwise than in the preset's training, under the preset's name.
         workspace: Where data, runs and results are.
         device: Where the runs take place.
-        compiled: Whether training steps are compiled.
+        compiled: Whether training steps are compiled; None: as suits the device and the length of a run.
+        graph: Whether they are CUDA graphs; None: likewise.
         data_memory: Memory on the device for training data, in bytes; None: what suits it.
         eval_memory: Memory on the device for evaluation, in bytes; None: what suits it.
         anew: Whether runs are started afresh, however far they are.
@@ -68,7 +69,8 @@ class Selection:
     training: Mapping[str, object]
     workspace: Workspace
     device: torch.device
-    compiled: bool = False
+    compiled: bool | None = None
+    graph: bool | None = None
     data_memory: int | None = None
     eval_memory: int | None = None
     anew: bool = False
@@ -210,6 +212,7 @@ def _runs_of(selection: Selection, part: _Part) -> Iterator[Run]:
                     selection.workspace,
                     selection.device,
                     compiled=selection.compiled,
+                    graph=selection.graph,
                     eval_memory=selection.eval_memory,
                 )
 

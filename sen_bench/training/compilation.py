@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Final, cast
 
 import torch
 
 from sen_bench.errors import CompileError
+from sen_bench.store import cache_folder
 from sen_bench.training.loss import LossFunction, contrastive_loss
+
+_CACHE_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def compiled_loss(backend: str = "inductor") -> LossFunction:
@@ -21,10 +26,16 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
     in this process is dropped; otherwise the ninth model would reach the limit on how often one function is
     compiled again.
 
+    What inductor makes is kept in the cache of sen-bench, unless TORCHINDUCTOR_CACHE_DIR names another
+    folder: runs of a sweep that differ in their seed, and later ones, find it there.
+
     Args:
         backend: The backend of torch.compile.
     """
     torch.compiler.reset()
+    if backend == "inductor":
+        # PyTorch's own place is the folder for temporary files, which machines empty.
+        os.environ.setdefault(_CACHE_VARIABLE, str(cache_folder() / "compiled"))
     # What float32 means is decided in `sen_bench.system.device`.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
     return cast(
@@ -40,12 +51,13 @@ def compile_errors() -> Iterator[None]:
         CompileError: Instead of any error of torch.compile: no compiler on the machine, or a model with code
             that it cannot see through.
     """
-    # Imported here because it takes seconds, and only those who compile need it.
-    from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
-
     try:
         yield
-    except TorchDynamoException as error:
+    except Exception as error:
+        # Imported by whatever compiles. To import it here would take seconds, also where nothing is compiled.
+        dynamo = sys.modules.get("torch._dynamo.exc")
+        if dynamo is None or not isinstance(error, dynamo.TorchDynamoException):
+            raise
         cause = getattr(error, "inner_exception", error)
         reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "no reason given")
         raise CompileError(

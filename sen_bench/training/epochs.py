@@ -96,6 +96,24 @@ class EpochTraining(ABC, Generic[NetworkT]):
             permutation: int64 ``[B]`` on the device, a random permutation of the batch.
         """
 
+    def advance(self, index: Tensor, permutation: Tensor) -> Tensor:
+        """One optimiser step, at the learning rates that the optimiser has.
+
+        Args:
+            index: As for :meth:`measure`.
+            permutation: Likewise.
+
+        Returns:
+            What :meth:`measure` gives, ``[len(terms)]``, still on the device.
+        """
+        measured = self.measure(index, permutation)
+        with self._stages.stage("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            measured[0].backward()  # type: ignore[no-untyped-call]
+        with self._stages.stage("optimiser"):
+            self.optimizer.step()
+        return torch.stack(measured).detach()
+
     def order(self, generator: torch.Generator, following: torch.Generator | None) -> Tensor:  # noqa: ARG002
         """The order of the samples in an epoch, int64 ``[N]``, on the device unless it is wanted elsewhere.
 
@@ -244,24 +262,14 @@ class EpochTraining(ABC, Generic[NetworkT]):
                 if batch is not None:  # a last batch of one sample is left out
                     share = (self.epoch + (done - 1) / steps) / self._config.epochs
                     set_learning_rates(self.optimizer, self._config, epoch=self.epoch + 1, share=share)
-                    waiting.append((self._train_step(*batch), len(batch[0])))
+                    waiting.append((self.advance(*batch), len(batch[0])))
+                    self.samples_seen += len(batch[0])
+                    self._session = (self._session[0], self._session[1] + len(batch[0]))
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
                     losses += self._take_in(waiting, log)
                     waiting.clear()
                     self._progress.status(self._status(done, steps, losses[-FETCH_EVERY:]))
         return losses
-
-    def _train_step(self, index: Tensor, permutation: Tensor) -> Tensor:
-        """One optimiser step; its terms, ``[len(terms)]``, still on the device."""
-        measured = self.measure(index, permutation)
-        with self._stages.stage("backward"):
-            self.optimizer.zero_grad(set_to_none=True)
-            measured[0].backward()  # type: ignore[no-untyped-call]
-        with self._stages.stage("optimiser"):
-            self.optimizer.step()
-        self.samples_seen += len(index)
-        self._session = (self._session[0], self._session[1] + len(index))
-        return torch.stack(measured).detach()
 
     def _take_in(self, waiting: list[tuple[Tensor, int]], log: MetricsLog) -> list[float]:
         """Fetches the terms of the last steps, each with its samples, watches them and logs their means.

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sen_bench.baselines import WorldModel
 from sen_bench.config import NegativeSampling, TrainingConfig
-from sen_bench.data import Batch, TrainingData
+from sen_bench.data import TrainingData, Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.system import QUIET, Progress, float32_products, seeded
+from sen_bench.system import QUIET, Progress, float32_products
 from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
-from sen_bench.training.compilation import compile_errors, compiled_loss
+from sen_bench.training.compilation import compile_errors
 from sen_bench.training.epochs import EpochTraining
+from sen_bench.training.execution import Execution, choose_execution
 from sen_bench.training.log import MetricsLog
-from sen_bench.training.loss import LOSS_TERMS, LossFunction, LossTerms, contrastive_loss
+from sen_bench.training.loss import LOSS_TERMS, LossTerms
 from sen_bench.training.negatives import other_steps
 from sen_bench.training.profile import Stages
+from sen_bench.training.steps import Steps
 
 #: How often training is restarted at most with ``on_collapse = "restart"``.
 MAX_RESTARTS = 5
 #: What to do about a checkpoint of another run.
 OTHER_RUN = "choose another --runs folder, or train with --force, which moves the old run aside"
-_DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ def train(
     identity: dict[str, str],
     progress: Progress = QUIET,
     tracking: Tracking | None = None,
-    compiled: bool = False,
+    compiled: bool | None = False,
+    graph: bool | None = False,
     stages: Stages | None = None,
 ) -> TrainingResult:
     """Trains a model, or resumes where an earlier call with the same arguments stopped.
@@ -87,12 +86,15 @@ def train(
         progress: Shows how it goes.
         tracking: The trackers that losses go to as well.
         compiled: Whether the loss and its gradient are compiled (torch.compile). The weights are then equal
-            up to rounding; a run may go on either way.
+            up to rounding; a run may go on either way. None: `choose_execution` decides.
+        graph: Whether whole steps are one CUDA graph, with weights equal up to rounding. None: likewise.
+            Without a GPU the same step is executed as it comes.
         stages: Is told which step and stage is under way, such as a `StepProfiler`.
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
-        CompileError: If the loss of this model cannot be compiled, or nothing can on this machine.
+        CompileError: If the loss of this model cannot be compiled, or nothing can on this machine; or if a
+            graph is asked for, and its step cannot be one.
         ConfigError: If there are fewer than two transitions, the model lacks a part
             that is to have a learning rate of its own, or episodes are too short for negatives of their own.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
@@ -119,12 +121,10 @@ def train(
         identity=identity,
         progress=progress,
         compiled=compiled,
+        graph=graph,
         stages=stages or Stages(),
     )
-    with (
-        float32_products(transitions.device, config.precision),
-        compile_errors() if compiled else nullcontext(),
-    ):
+    with float32_products(transitions.device, config.precision), compile_errors():
         run.run(tracking)
     return TrainingResult(
         run.network.eval(), run.epoch, run.attempt, run.collapsed, run.samples_seen, run.seconds
@@ -149,11 +149,14 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
         folder: Path,
         identity: dict[str, str],
         progress: Progress,
-        compiled: bool,
+        compiled: bool | None,
+        graph: bool | None,
         stages: Stages,
     ) -> None:
         self._transitions = transitions
-        self._compiled = compiled
+        self._asked = {"compiled": compiled, "graph": graph}
+        self._execution: Execution | None = None
+        self._steps: Steps | None = None
         self._was_compiled = False
         super().__init__(
             build,
@@ -174,7 +177,10 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
     def begin(self, attempt: int) -> None:
         super().begin(attempt)
         self._detector = CollapseDetector(self._config.hinge)
-        self._compiled_loss: tuple[tuple[int, NegativeSampling], LossFunction] | None = None
+        if self._steps is not None:
+            self._was_compiled = self._compiled
+            self._execution = self._steps.execution  # with what turned out to be impossible
+            self._steps = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         super().restore(checkpoint)
@@ -188,8 +194,13 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
             super().checkpoint(),
             streak=self._detector.streak,
             collapsed=self._detector.collapsed,
-            compiled=self._was_compiled or self._compiled,
+            compiled=self._compiled,
         )
+
+    @property
+    def _compiled(self) -> bool:
+        """Whether any of the training was compiled, also in earlier attempts and other processes."""
+        return self._was_compiled or (self._steps is not None and self._steps.execution.compiled)
 
     def train_epoch(self, log: MetricsLog) -> None:
         """Trains one epoch and saves a checkpoint; or, after a collapse, does what the settings say."""
@@ -219,34 +230,59 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
         """What the negatives are in the epoch that is next or under way."""
         return self._config.negatives_in(self.epoch + 1)
 
-    def _batch(self, index: Tensor) -> Batch:
-        """The transitions of a batch, with other frames of the episodes of the first ones, if it has any."""
-        if not self._negatives.same_episode:
-            return self._transitions.batch(index)
-        later = self._later[index[: self._negatives.count_in(len(index))]]
-        return self._transitions.batch_with_negatives(index, later)
-
     def measure(self, index: Tensor, permutation: Tensor) -> LossTerms:
-        with self._stages.stage("data"):
-            batch = self._batch(index)
-        of_loss: dict[str, Any] = {
-            "hinge": self._config.hinge,
-            "dtype": _DTYPES[self._config.precision],
-            "form": self._config.loss,
-            "margin_other": self._negatives.margin_other,
-        }
-        # The last batch of an epoch may be smaller; compiling for it would cost more than it saves.
-        if self._compiled and len(index) == min(self.batch_size, len(self._transitions)):
-            form = len(index), self._negatives
-            if self._compiled_loss is None or self._compiled_loss[0] != form:
-                # Compiled code counts no changes in place, and hides what is wrong with a model's tensors.
-                with torch.no_grad(), seeded(0, self._device):
-                    contrastive_loss(copy.deepcopy(self.network), batch, permutation, **of_loss)
-                self._progress.message("compiling; the first step takes about a minute")
-                self._compiled_loss = form, compiled_loss()
-            with self._stages.stage("forward"):
-                return self._compiled_loss[1](self.network, batch, permutation, **of_loss)
-        return contrastive_loss(self.network, batch, permutation, **of_loss, stage=self._stages.stage)
+        steps, negatives = self._taken, self._negatives
+        return steps.measure(
+            index, permutation, self._later_of(index), negatives, whole=len(index) == self._whole
+        )
+
+    def advance(self, index: Tensor, permutation: Tensor) -> Tensor:
+        if len(index) == self._whole:
+            terms = self._taken.replayed(index, permutation, self._later_of(index), self._negatives)
+            if terms is not None:
+                return terms
+        return super().advance(index, permutation)
+
+    @property
+    def _whole(self) -> int:
+        """The size of all batches of an epoch but the last one, for which nothing is compiled or captured."""
+        return min(self.batch_size, len(self._transitions))
+
+    def _later_of(self, index: Tensor) -> Tensor | None:
+        """When the negatives of the same episode were observed, of the first transitions of a batch."""
+        if not self._negatives.same_episode:
+            return None
+        return self._later[index[: self._negatives.count_in(len(index))]]
+
+    @property
+    def _taken(self) -> Steps:
+        """What takes the steps of this attempt."""
+        if self._steps is None:
+            if self._execution is None:
+                self._execution = self._chosen()
+            self._steps = Steps(
+                self.network,
+                self.optimizer,
+                self._transitions,
+                self._config,
+                self._execution,
+                progress=self._progress,
+                stages=self._stages,
+            )
+        return self._steps
+
+    def _chosen(self) -> Execution:
+        """How the steps that are left are executed; says so where that was not asked for."""
+        epochs = range(self.epoch + 1, self._config.epochs + 1)
+        execution = choose_execution(
+            self._device,
+            steps=sum(len(self._transitions) // self._config.batch_size_in(epoch) for epoch in epochs),
+            held=isinstance(self._transitions, Transitions),
+            **self._asked,
+        )
+        if execution.notice is not None:
+            self._progress.message(execution.notice)
+        return execution
 
     def watch(self, row: list[float], log: MetricsLog) -> None:
         super().watch(row, log)

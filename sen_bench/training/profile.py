@@ -77,7 +77,7 @@ class Stages:
 
         Args:
             name: "data", "embed", "encode", "transition", "loss", "backward", "optimiser"; "forward" for all
-                from "embed" to "loss" where they are compiled into one.
+                from "embed" to "loss" where they are compiled into one; "graph" for a whole step that is one.
         """
         del name
         return nullcontext()

@@ -215,6 +215,7 @@ def test_other_settings_are_refused_and_force_trains_anew(here: Path) -> None:
     )
     assert "is of another run, with settings" in refused(*options)
     assert "tf32 is arithmetic of GPUs" in refused(*options[:-1], "tf32")
+    assert "--cuda-graph is for GPUs, and the device is cpu" in refused(*options, "--cuda-graph")
     assert invoke(*options, "--force").exit_code == 0
     assert (here / "runs/3d-blocks/train/sen/tiny/seed-0.old-1/checkpoint.pt").exists()
     assert set(pd.read_csv(here / "results/runs.csv")["precision"]) == {"float32", "bfloat16"}

@@ -28,7 +28,8 @@ from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError
 from sen_bench.tasks.registry import get_task
-from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
+from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, read_metrics, train
+from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
 from tests.support.presets import TINY
 from tests.support.recorder import Recorder
@@ -116,7 +117,7 @@ def transitions() -> Transitions:
 @pytest.fixture
 def cheap_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces as for compiling, and then runs what was traced."""
-    monkeypatch.setattr(loop, "compiled_loss", functools.partial(compiled_loss, "eager"))
+    monkeypatch.setattr(training_steps, "compiled_loss", functools.partial(compiled_loss, "eager"))
 
 
 def _train(

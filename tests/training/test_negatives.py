@@ -15,7 +15,8 @@ from torch import Tensor
 from sen_bench.config import LossForm, TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.training import contrastive_loss, loop, train
+from sen_bench.training import contrastive_loss, train
+from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
 from sen_bench.training.loss import LossTerms
 from sen_bench.training.negatives import other_steps
@@ -110,7 +111,7 @@ def test_the_share_of_negatives_is_what_was_asked_for(
         shares.append((len(negative), len(own)))
         return contrastive_loss(model, batch, permutation, **options)
 
-    monkeypatch.setattr(loop, "contrastive_loss", watched)
+    monkeypatch.setattr(training_steps, "contrastive_loss", watched)
     later = {2: {"same_episode": 0.25}, 3: {"same_episode": 1}}
     train_tiny(tmp_path, transitions, epochs=3, batch_size=16, negatives_from_epoch=later)
     assert shares == [(0, 16), (0, 16), (0, 10), (4, 16), (4, 16), (2, 10), (16, 16), (16, 16), (10, 10)]
@@ -152,7 +153,7 @@ def test_training_compiles_for_each_kind_of_negatives(
     tmp_path: Path, transitions: Transitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Traced as for compiling; what changes from one epoch to the next is compiled for, and nothing else."""
-    monkeypatch.setattr(loop, "compiled_loss", functools.partial(compiled_loss, "eager"))
+    monkeypatch.setattr(training_steps, "compiled_loss", functools.partial(compiled_loss, "eager"))
     settings: dict[str, Any] = {"loss": "text", "negatives_from_epoch": {2: HALF["negatives"]}}
     train_tiny(tmp_path / "plain", transitions, Affine, **settings)
     recorder = Recorder()

@@ -17,7 +17,8 @@ from sen_bench.cli.profile_table import OPERATORS, format_profile
 from sen_bench.config.settings import TrainingConfig
 from sen_bench.costs import MachineLimits, StepCost
 from sen_bench.data.transitions import Transitions
-from sen_bench.training import Profile, StepProfiler, TrainingResult, loop, profile, train
+from sen_bench.training import Profile, StepProfiler, TrainingResult, profile, train
+from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
 from tests.support.presets import TINY
 from tests.support.recorder import Recorder
@@ -108,7 +109,7 @@ def test_the_trace_holds_the_stages_of_so_many_steps(profiled: tuple[TrainingRes
 def test_compiled_stages_are_one(
     tmp_path: Path, transitions: Transitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "compiled_loss", functools.partial(compiled_loss, "eager"))
+    monkeypatch.setattr(training_steps, "compiled_loss", functools.partial(compiled_loss, "eager"))
     made: list[Profile] = []
     _train(tmp_path, transitions, StepProfiler(tmp_path, CPU, made.append), compiled=True)
     assert list(made[0].stages) == ["data", "forward", "backward", "optimiser"]
