@@ -31,9 +31,11 @@ def test_splits_have_recipes_of_their_own(task: str) -> None:
 
 @pytest.mark.parametrize(("task", "model"), MODELS)
 def test_settings_of_runs_survive_json(task: str, model: str) -> None:
-    for preset in preset_names():
+    for preset in map(load_preset, preset_names()):
+        if task not in preset.tasks:
+            continue
         for split in get_task(task).train_splits:
-            config = config_of(task, model, split, load_preset(preset).for_task(task))
+            config = config_of(task, model, split, preset.for_task(task))
             again = RunConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
             assert again == config
             assert (again.digest, again.weights_digest) == (config.digest, config.weights_digest)

@@ -17,6 +17,7 @@ from tests.support.configs import config_of
 from tests.support.rows import make_row
 
 SEN = {
+    "preset": "smoke",
     "task": "3d-blocks",
     "train_split": "train",
     "model": "sen",
@@ -63,10 +64,11 @@ def test_a_model_below_its_floor_fails_and_is_named(judge: Any) -> None:
     done = judge(NONE, SEN, sen=0.49, none=0.3)
     assert done.exit_code == 1
     rows = done.output.splitlines()
-    assert rows[2].split()[2] == "sen"
+    assert rows[2].split()[3] == "sen"
     assert rows[2].endswith("TOO LOW")
     assert rows[3].endswith("ok")
-    assert rows[-2] == "TOO LOW: hits_at_10 of sen on 3d-blocks (train), 10 steps; room for seeds"
+    named = "hits_at_10 of sen on 3d-blocks (train), preset smoke, 10 steps"
+    assert rows[-2] == f"TOO LOW: {named}; room for seeds"
     assert rows[-1] == "1 of 2 failed"
 
 
@@ -80,6 +82,13 @@ def test_a_run_that_is_missing_fails(judge: Any) -> None:
     done = judge(SEN, NONE, none=0.1)
     assert done.exit_code == 1
     assert "MISSING: hits_at_10 of sen" in done.output
+
+
+def test_a_bound_is_held_against_runs_of_its_own_preset_only(judge: Any) -> None:
+    done = judge(SEN, SEN | {"preset": "paper"}, sen=0.6)
+    assert done.exit_code == 1
+    assert [line.split()[0] for line in done.output.splitlines() if line.endswith("ok")] == ["smoke"]
+    assert "MISSING: hits_at_10 of sen on 3d-blocks (train), preset paper" in done.output
 
 
 def test_every_seed_must_keep_to_the_floor(tmp_path: Path) -> None:

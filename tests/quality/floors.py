@@ -1,4 +1,4 @@
-"""Checks the scores of a sweep against committed floors and ceilings: `make quality`.
+"""Checks the scores of trained models against committed floors and ceilings: `make quality`.
 
 `floors.csv` has a row for each bound, with the score it was set from and why it is not nearer to that. See
 docs/ci.md.
@@ -33,7 +33,8 @@ class Bound(BaseModel):
     """A row of `floors.csv`.
 
     Attributes:
-        task: As in `runs.csv`, like the next three.
+        preset: As in `runs.csv`, like the next four.
+        task: The task.
         train_split: What was trained on.
         model: The model.
         horizon: Steps predicted ahead.
@@ -46,6 +47,7 @@ class Bound(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: str
     task: str
     train_split: str
     model: str
@@ -57,9 +59,9 @@ class Bound(BaseModel):
     reason: str
 
     @property
-    def row(self) -> tuple[str, str, str, int]:
+    def row(self) -> tuple[str, str, str, str, int]:
         """What selects the rows of `runs.csv`."""
-        return self.task, self.train_split, self.model, self.horizon
+        return self.preset, self.task, self.train_split, self.model, self.horizon
 
     def keeps(self, score: float) -> bool:
         """Whether a score is on the right side; one that is undefined is not."""
@@ -119,7 +121,7 @@ class Line:
 
 
 def check(bounds: Sequence[Bound], runs: pd.DataFrame) -> list[Line]:
-    """Holds every bound against the runs of its task, split, model and horizon; failures come first.
+    """Holds every bound against the runs of its preset, task, split, model and horizon; failures come first.
 
     Args:
         bounds: The bounds.
@@ -127,9 +129,10 @@ def check(bounds: Sequence[Bound], runs: pd.DataFrame) -> list[Line]:
     """
     lines = []
     for bound in bounds:
-        task, split, model, horizon = bound.row
+        preset, task, split, model, horizon = bound.row
         chosen = runs[
-            (runs["task"] == task)
+            (runs["preset"] == preset)
+            & (runs["task"] == task)
             & (runs["train_split"] == split)
             & (runs["model"] == model)
             & (runs["horizon"] == horizon)
@@ -154,10 +157,10 @@ def format_lines(lines: Sequence[Line]) -> str:
     said = [plain_table(_COLUMNS, rows), ""]
     for line in lines:
         if line.failed:
-            task, split, model, horizon = line.bound.row
+            preset, task, split, model, horizon = line.bound.row
             said.append(
-                f"{line.verdict}: {line.bound.metric} of {model} on {task} ({split}), {horizon} steps;"
-                f" {line.bound.reason}"
+                f"{line.verdict}: {line.bound.metric} of {model} on {task} ({split}), preset {preset},"
+                f" {horizon} steps; {line.bound.reason}"
             )
     failures = sum(line.failed for line in lines)
     said.append(f"{failures} of {len(lines)} failed" if failures else f"all {len(lines)} limits kept")
@@ -165,6 +168,7 @@ def format_lines(lines: Sequence[Line]) -> str:
 
 
 _COLUMNS: Final[dict[str, Literal["left", "right"]]] = {
+    "preset": "left",
     "task": "left",
     "trained on": "left",
     "model": "left",
