@@ -126,6 +126,8 @@ class TrainingConfig(_Strict):
             in the public code; ``text``, the prediction z + T(z, a), as in the paper's text.
         negatives: What is compared.
         negatives_from_epoch: The same from an epoch on, by the number of that epoch [ours].
+        first_episodes: How many episodes of the split are trained on, counted from its first one [ours].
+            None: all.
         shuffle_buffer: Transitions that are in memory and shuffled at a time, in whole blocks of the stored
             dataset and at least one of them, where the data is streamed [ours]. None: all of it is in memory
             and shuffled as a whole, as in the paper.
@@ -145,6 +147,7 @@ class TrainingConfig(_Strict):
     loss: LossForm = "public"
     negatives: NegativeSampling = NegativeSampling()
     negatives_from_epoch: dict[LaterEpoch, NegativeSampling] = Field(default_factory=dict)
+    first_episodes: Count | None = None
     shuffle_buffer: Count | None = None
     precision: Precision = "float32"
     on_collapse: OnCollapse = "continue"
@@ -182,6 +185,7 @@ class TrainingConfig(_Strict):
 
 _YOUNGER: Final = (
     "batch_size_from_epoch",
+    "first_episodes",
     "learning_rate_of",
     "learning_rate_of_from_epoch",
     "loss",

@@ -108,7 +108,7 @@ def decode(
     shown = run.data.open("eval")
     if not shown.has_twin:
         raise DatasetError(f"{shown.path} has no twins to compare decoded latents with")
-    dataset = run.data.open(run.config.train_split)
+    dataset = run.open_train_data()
     transitions = Transitions.drawn(dataset, run.device, frames, seed=run.seed)
     with progress.work(f"encode {run.name}", "frames") as advance:
         latents = encode_transitions(model, transitions, narrow=_narrow(run), advance=advance)

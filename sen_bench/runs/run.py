@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sen_bench.config import Preset, RunConfig
+from sen_bench.generators import Recipe
 from sen_bench.runs.datasets import RunData
 from sen_bench.runs.folder import RunFolder
 from sen_bench.runs.log import LOG_FILE
 from sen_bench.runs.placement import Placement
 from sen_bench.runs.workspace import Workspace
+from sen_bench.store import Dataset
 from sen_bench.tasks import Task, get_task
 from sen_bench.training import CHECKPOINT_FILE
 
@@ -69,6 +71,21 @@ class Run:
     def data(self) -> RunData:
         """Its datasets."""
         return RunData(self.task, self.preset, self.workspace.data)
+
+    @property
+    def train_recipe(self) -> Recipe:
+        """What the data that it trains on is generated from; of the first episodes of a split, alone."""
+        recipe, first = self.data.recipe(self.config.train_split), self.config.training.first_episodes
+        return recipe if first is None else replace(recipe, episodes=first)
+
+    def open_train_data(self) -> Dataset:
+        """Opens the data that it trains on: its split, or the first episodes of that.
+
+        Raises:
+            DatasetError: If the split is missing, broken, of another recipe, or has too few episodes.
+        """
+        dataset, first = self.data.open(self.config.train_split), self.config.training.first_episodes
+        return dataset if first is None else dataset.first(first)
 
     @property
     def folder(self) -> Path:

@@ -59,7 +59,7 @@ def place_data(run: Run, memory: int | None, *, anew: bool = False) -> Run:
     if placement is None and memory is None and run.config.training.shuffle_buffer is not None:
         placement = Placement.given(run.config.training.shuffle_buffer, f"preset {run.preset.name}")
     if placement is None:
-        footprint = Footprint.of(run.task.world(), run.data.recipe(run.config.train_split))
+        footprint = Footprint.of(run.task.world(), run.train_recipe)
         placement = (
             Placement.automatic(footprint, run.device)
             if memory is None
@@ -80,8 +80,14 @@ def check_run(run: Run) -> None:
         DeviceError: If its device cannot compute in its precision.
     """
     _check_device(run)
-    trained, scored = (run.data.recipe(split) for split in run.splits)
+    whole, scored = (run.data.recipe(split) for split in run.splits)
+    trained = run.train_recipe
     asked = f"{run.task.name}: preset {run.preset.name!r} asks for"
+    if trained.episodes > whole.episodes:
+        raise ConfigError(
+            f"{asked} the first {trained.episodes} episodes of {run.config.train_split}, which has"
+            f" {whole.episodes}; lower training.first_episodes"
+        )
     if trained.episodes * trained.horizon < 2:
         raise ConfigError(
             f"{asked} one transition in data.{run.config.train_split}; training needs at least 2, as a"
@@ -137,7 +143,7 @@ def train_run(
         DeviceError: If its device cannot compute in its precision.
     """
     _check_device(run)
-    dataset = run.data.open(run.config.train_split)
+    dataset = run.open_train_data()
     if force:
         run.place.begin_anew(progress)
     run.place.make()
@@ -212,7 +218,7 @@ def evaluate_run(run: Run, progress: Progress) -> list[RunRow]:
         DatasetError: If the data is missing or broken.
         DeviceError: If its device cannot compute in its precision.
     """
-    train_dataset = run.data.open(run.config.train_split)
+    train_dataset = run.open_train_data()
     model, checkpoint = trained_model(run)
     # The curve will be recorded beside the scores.
     _, remark = read_metrics(run.folder / METRICS_FILE, LOSS_TERMS, until=checkpoint)
@@ -249,7 +255,7 @@ def recorded_rows(run: Run) -> pd.DataFrame:
         return pd.DataFrame(columns=list(RunRow.model_fields))
     runs = read_runs(runs_csv)
     try:
-        digests = [run.data.open(split).content_digest for split in run.splits]
+        digests = [dataset.content_digest for dataset in (run.open_train_data(), run.data.open("eval"))]
     except DatasetError:
         return runs.iloc[:0]
     return runs[

@@ -16,7 +16,7 @@ def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
         CheckpointError: If training has not ended, or was of another run or on other data.
         DatasetError: If the data is missing or broken.
     """
-    digest = run.data.open(run.config.train_split).content_digest
+    digest = run.open_train_data().content_digest
     checkpoint = Checkpoint.load(run.checkpoint, run.device)
     checkpoint.check_identity(run.identity(digest), run.checkpoint, remedy=OTHER_RUN)
     epochs = run.config.training.epochs

@@ -183,6 +183,19 @@ class Dataset:
         """Bytes of all arrays in memory."""
         return sum(array.nbytes for array in self.arrays.values())
 
+    def first(self, episodes: int) -> Dataset:
+        """Its first episodes, as a dataset of their own that reads the same files.
+
+        Args:
+            episodes: How many.
+
+        Raises:
+            DatasetError: It does not have so many.
+        """
+        from sen_bench.store.first_episodes import FirstEpisodes  # noqa: PLC0415 — which derives from this
+
+        return FirstEpisodes(episodes, self.path, self._root, self.attributes, self.manifest, self._copy)
+
     def array(self, name: str) -> zarr.Array[Any]:
         """One array, for reading parts of it.
 

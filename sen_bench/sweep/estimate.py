@@ -78,7 +78,7 @@ class Estimates:
 
 def transitions(run: Run) -> int:
     """How many transitions a run trains on, each as often as it sees it."""
-    recipe = run.data.recipe(run.config.train_split)
+    recipe = run.train_recipe
     return recipe.episodes * recipe.horizon * run.config.training.epochs
 
 

@@ -78,7 +78,7 @@ def _dataset(run: Run, split: str, path: Path) -> DatasetEstimate | None:
 def _held(run: Run) -> int | None:
     """Bytes of training data that a run holds at a time; None if its world cannot be made."""
     try:
-        footprint = Footprint.of(run.task.world(), run.data.recipe(run.config.train_split))
+        footprint = Footprint.of(run.task.world(), run.train_recipe)
     except SenBenchError:
         return None
     buffer = run.config.training.shuffle_buffer

@@ -39,9 +39,10 @@ def test_configurations_of_record_have_their_digests() -> None:
         ("negatives_from_epoch", {}, {2: {"same_episode": 0.5}}),
         ("learning_rate_of", {"encoder": 1}, {"encoder": 0.3}),
         ("learning_rate_of_from_epoch", {}, {2: {"embedding": 0.3}}),
+        ("first_episodes", None, 100),
     ],
 )
-def test_settings_of_negatives_and_of_rates_count_where_they_differ_from_the_paper(
+def test_younger_settings_count_where_they_differ_from_the_paper(
     setting: str, default: Any, changed: Any
 ) -> None:
     plain, same, other = (
