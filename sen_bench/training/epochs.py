@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,11 +21,14 @@ from sen_bench.system import Progress, Status, seeded
 from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import CHECKPOINT_FILE, Checkpoint
 from sen_bench.training.log import METRICS_FILE, MetricsLog, read_metrics, writing
+from sen_bench.training.pending_terms import PendingTerms
 from sen_bench.training.profile import Stages
 from sen_bench.training.rates import parameter_groups, set_learning_rates
 
 #: Losses are fetched from the device once every so many steps, because fetching waits for it.
 FETCH_EVERY = 10
+#: The share of a training that may go into its checkpoints on a GPU, where saving one can outlast an epoch.
+SAVING_SHARE = 0.1
 
 _INIT, _ORDER, _MODEL, _NEGATIVES = 0, 1, 2, 3
 
@@ -83,6 +87,7 @@ class EpochTraining(ABC, Generic[NetworkT]):
         self._progress = progress
         self._stages = stages or Stages()
         self._session = (time.perf_counter(), 0)  # when this process began, and the samples since then
+        self._saved = (time.perf_counter(), 0.0)  # when the last checkpoint was saved, and how long that took
         self.samples_seen = 0
         self.seconds = 0.0
         self.begin(attempt=0)
@@ -241,18 +246,36 @@ class EpochTraining(ABC, Generic[NetworkT]):
             seconds=seconds,
             collapsed=self.collapsed,
         )
-        self.save(log)
+        if self._saving_is_due:
+            self.save(log)
 
     def save(self, log: MetricsLog) -> None:
         """Saves a checkpoint, and the log up to it."""
+        began = time.perf_counter()
         log.sync()
         self.checkpoint().save(self._path)
+        ended = time.perf_counter()
+        self._saved = ended, ended - began
+
+    @property
+    def _saving_is_due(self) -> bool:
+        """Whether an epoch that has ended is saved: on a GPU, only as often as `SAVING_SHARE` allows."""
+        when, took = self._saved
+        return self.finished or not self._on_gpu or SAVING_SHARE * (time.perf_counter() - when) >= took
+
+    @property
+    def _on_gpu(self) -> bool:
+        """Whether work is queued for a device that must not wait for what is done here meanwhile."""
+        return self._device.type == "cuda"
 
     def _train_batches(self, log: MetricsLog) -> list[float]:
         """The steps of one epoch; their losses."""
         steps = math.ceil(self._samples / self.batch_size)
         self.network.train()
         waiting: list[tuple[Tensor, int]] = []
+        coming: deque[PendingTerms] = deque()
+        # Looking at some losses while the next steps are under way; not where a collapse ends the epoch.
+        ahead = 1 if self._on_gpu and self._config.on_collapse == "continue" else 0
         losses: list[float] = []
         batches = self._batches()
         for done in range(1, steps + 1):
@@ -266,13 +289,16 @@ class EpochTraining(ABC, Generic[NetworkT]):
                     self.samples_seen += len(batch[0])
                     self._session = (self._session[0], self._session[1] + len(batch[0]))
                 if len(waiting) == FETCH_EVERY or (waiting and done == steps):
-                    losses += self._take_in(waiting, log)
+                    coming.append(PendingTerms(waiting, done, self.samples_seen))
                     waiting.clear()
-                    self._progress.status(self._status(done, steps, losses[-FETCH_EVERY:]))
+                while len(coming) > (ahead if done < steps else 0):
+                    measured = coming.popleft()
+                    losses += self._take_in(measured, log)
+                    self._progress.status(self._status(measured.done, steps, losses[-FETCH_EVERY:]))
         return losses
 
-    def _take_in(self, waiting: list[tuple[Tensor, int]], log: MetricsLog) -> list[float]:
-        """Fetches the terms of the last steps, each with its samples, watches them and logs their means.
+    def _take_in(self, measured: PendingTerms, log: MetricsLog) -> list[float]:
+        """Watches the terms of some steps and logs their means.
 
         Means are over samples: the last batch of an epoch may be a small one, which must not count as much as
         a whole one.
@@ -280,16 +306,15 @@ class EpochTraining(ABC, Generic[NetworkT]):
         Returns:
             The loss of each step.
         """
-        rows = torch.stack([terms for terms, _ in waiting]).tolist()
+        rows = measured.rows()
         for row in rows:
             self.step += 1
             self.watch(row, log)
-        sizes = np.array([samples for _, samples in waiting])
         # Of equal batches this is the plain mean, to the bit.
-        means = np.average(rows, axis=0, weights=sizes / sizes.max()).tolist()
+        means = np.average(rows, axis=0, weights=measured.sizes / measured.sizes.max()).tolist()
         where = {"attempt": self.attempt, "epoch": self.epoch + 1, "step": self.step}
         terms = dict(zip(self.terms, means, strict=True))
-        log.add(event="steps", **where, samples=self.samples_seen, **terms)
+        log.add(event="steps", **where, samples=measured.samples, **terms)
         return [row[0] for row in rows]
 
     def watch(self, row: list[float], log: MetricsLog) -> None:  # noqa: ARG002 — for those who watch for more

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-WARM_UP: Final = 3
+WARM_UP: Final = 5
 """Steps before a graph is captured. They are steps of the training like all others; in them libraries choose
 their algorithms and take memory, which must not happen while a graph is captured."""
 
