@@ -23,6 +23,15 @@ from sen_bench.baselines.reacher_networks import (
     ordinary_stack,
     steerable_stack,
 )
+from sen_bench.baselines.reacher_perceptrons import (
+    COARSE_SIDE,
+    COLOURS,
+    FrameEmbedding,
+    OrbitPerceptron,
+    OrdinaryPerceptron,
+    moved,
+    start_without_change,
+)
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import Group
 
@@ -32,25 +41,35 @@ if TYPE_CHECKING:
 IMAGE_SIDE = 128
 """Pixels along a side of an observation (paper)."""
 
+NETWORKS = ("convolutions", "perceptrons")
+"""The networks S and E there are: the paper's, and those of `reacher_perceptrons` [ours]."""
+
 
 class ReacherModel(WorldModel):
     """A world model whose embedding is maps, and whose latent is four numbers or D4-regular fields.
 
-    Embeddings are `[B, 8, 33, 33]`: maps that the group turns and reflects, as it does the table seen from
-    above with x to the right and y upwards. Those of `full` are D4-regular fields of such maps,
-    `[B, 8, 8, 33, 33]`, where axis 2 is the group element. Latents are D4-regular fields without a place,
-    `[B, 4, 8]`, or for `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two torques.
+    Embeddings are `[B, 8, n, n]`: maps that the group turns and reflects, as it does the table seen from
+    above with x to the right and y upwards; n is 33, and with perceptrons 9. Those of `full` are D4-regular
+    fields of such maps, `[B, 8, 8, n, n]`, where axis 2 is the group element. Latents are D4-regular fields
+    without a place, `[B, 4, 8]`, or for `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two
+    torques.
 
     Args:
         kind: "sen", "full" or "none".
         image_channels: Channels of all the frames that are seen at once.
-        embedding_channels: Width of the hidden layers of S, in channels or, for `full`, in D4-regular fields.
+        networks: One of `NETWORKS`.
+        embedding_channels: Width of the hidden layers of S, in channels or, for `full`, in D4-regular fields;
+            with perceptrons the numbers that a frame is projected to.
         hidden: Width of the hidden layers of E and T, in D4-regular fields or, for `none`, in channels.
     """
 
-    def __init__(self, kind: str, *, image_channels: int, embedding_channels: int, hidden: int) -> None:
+    def __init__(
+        self, kind: str, *, image_channels: int, networks: str, embedding_channels: int, hidden: int
+    ) -> None:
         equivariant, regular = kind != "none", kind == "full"
-        maps = (MAPS, MAP_SIDE, MAP_SIDE)
+        self._perceptrons = networks == "perceptrons"
+        side = COARSE_SIDE if self._perceptrons else MAP_SIDE
+        maps = (MAPS, side, side)
         group = Group.dihedral(4)
         super().__init__(
             embedding_shape=(MAPS, group.order, *maps[1:]) if regular else maps,
@@ -58,24 +77,39 @@ class ReacherModel(WorldModel):
             equivariant=equivariant,
         )
         self._regular = regular
-        seen, read = (image_channels, embedding_channels, MAPS), (MAPS, hidden, LATENTS)
-        self.embedding = (
-            steerable_stack(seen, EMBEDDING_SHAPES, in_regular=False)
-            if regular
-            else ordinary_stack(seen, EMBEDDING_SHAPES)
-        )
-        self.encoder = (
-            steerable_stack(read, ENCODER_SHAPES, in_regular=regular, pools=ENCODER_POOLS)
-            if equivariant
-            else ordinary_stack(read, ENCODER_SHAPES, pools=ENCODER_POOLS)
-        )
-        self.network: nn.Module = SteerableTransition(hidden) if equivariant else OrdinaryTransition(hidden)
+        self.embedding: nn.Module
+        self.encoder: nn.Module
+        if self._perceptrons:
+            self.embedding = FrameEmbedding(
+                image_channels=image_channels,
+                image_side=IMAGE_SIDE,
+                numbers=embedding_channels,
+                regular=regular,
+            )
+            self.encoder = (
+                OrbitPerceptron(hidden, regular=regular) if equivariant else OrdinaryPerceptron(hidden)
+            )
+        else:
+            seen, read = (image_channels, embedding_channels, MAPS), (MAPS, hidden, LATENTS)
+            self.embedding = (
+                steerable_stack(seen, EMBEDDING_SHAPES, in_regular=False)
+                if regular
+                else ordinary_stack(seen, EMBEDDING_SHAPES)
+            )
+            self.encoder = (
+                steerable_stack(read, ENCODER_SHAPES, in_regular=regular, pools=ENCODER_POOLS)
+                if equivariant
+                else ordinary_stack(read, ENCODER_SHAPES, pools=ENCODER_POOLS)
+            )
+        network = SteerableTransition(hidden) if equivariant else OrdinaryTransition(hidden)
+        if self._perceptrons:
+            start_without_change(network)
+        self.network: nn.Module = network
         # Element g brings what is at h to g·h; so at j arrives what was at g⁻¹·j.
         self._add_table("_fibre_source", torch.from_numpy(group.cayley[group.inverse]))
-        pixels = torch.arange(MAP_SIDE**2).view(MAP_SIDE, MAP_SIDE)
-        # Element 4 + k reflects (x, y) to (x, -y), which is the rows, and then turns by k quarters.
-        moved = [torch.rot90(image, turns) for image in (pixels, pixels.flip(0)) for turns in range(4)]
-        self._add_table("_pixel_source", torch.stack(moved).flatten(1))
+        pixels = torch.arange(side**2).view(side, side)
+        sources = [moved(pixels, element) for element in range(group.order)]
+        self._add_table("_pixel_source", torch.stack(sources).flatten(1))
 
     def _add_table(self, name: str, table: Tensor) -> None:
         """Keeps a table of the group's action on the model's device, but out of its checkpoints."""
@@ -83,11 +117,13 @@ class ReacherModel(WorldModel):
 
     def embed(self, observation: Tensor) -> Tensor:
         """Images `[B, C, 128, 128]` to maps or fields of maps; see `WorldModel.embed`."""
-        channels = cast("Tensor", self.embedding(observation))
-        return channels_to_fields(channels, MAPS) if self._regular else channels
+        maps = cast("Tensor", self.embedding(observation))
+        return channels_to_fields(maps, MAPS) if self._regular and not self._perceptrons else maps
 
     def encode(self, embedding: Tensor) -> Tensor:
         """Maps or fields of maps to latents; see `WorldModel.encode`."""
+        if self._perceptrons:
+            return cast("Tensor", self.encoder(embedding))
         channels = fields_to_channels(embedding) if self._regular else embedding
         latent = cast("Tensor", self.encoder(channels)).flatten(1)
         return channels_to_fields(latent, LATENTS) if self.equivariant else latent
@@ -102,8 +138,8 @@ class ReacherModel(WorldModel):
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         """Turns and reflects maps, and permutes fields of them; see `WorldModel.transform_embedding`."""
-        moved = self._move(elements, embedding.flatten(-2), "_pixel_source", axis=-1).view(embedding.shape)
-        return self._move(elements, moved, "_fibre_source", axis=2) if self._regular else moved
+        maps = self._move(elements, embedding.flatten(-2), "_pixel_source", axis=-1).view(embedding.shape)
+        return self._move(elements, maps, "_fibre_source", axis=2) if self._regular else maps
 
     def transform_latent(self, elements: Tensor, latent: Tensor) -> Tensor:
         """Permutes D4-regular latents; see `WorldModel.transform_latent`."""
@@ -112,17 +148,21 @@ class ReacherModel(WorldModel):
         return self._move(elements, latent, "_fibre_source", axis=2)
 
     @property
-    def image_equivariance(self) -> Literal["approximate"] | None:
-        """Approximate for `full`: the kernels' windows lie a pixel off the middle of an even-sided image."""
-        return "approximate" if self._regular else None
+    def image_equivariance(self) -> Literal["exact", "approximate"] | None:
+        """For `full` approximate with convolutions, and exact with perceptrons, which are shown moved images.
+
+        The windows of the convolutions' kernels lie a pixel off the middle of an even-sided image.
+        """
+        if not self._regular:
+            return None
+        return "exact" if self._perceptrons else "approximate"
 
     def transform_observation(self, elements: Tensor, observation: Tensor) -> Tensor:
         """Reflects and turns images, for `full`; see `WorldModel.transform_observation`."""
         if not self._regular:
             return super().transform_observation(elements, observation)
         pairs = zip(observation, elements.tolist(), strict=True)
-        # Element 4 + k reflects the rows and then turns by k quarters, as for embeddings.
-        return torch.stack([torch.rot90(x.flip(-2) if g >= 4 else x, g % 4, (-2, -1)) for x, g in pairs])
+        return torch.stack([moved(image, element) for image, element in pairs])
 
     def _move(self, elements: Tensor, x: Tensor, table: str, *, axis: int) -> Tensor:
         """Permutes one axis of `[B, ...]`, each sample by its own element."""
@@ -137,6 +177,7 @@ def build_reacher_model(
     *,
     symmetry: Symmetry,
     observation_shape: tuple[int, int, int],
+    networks: str = "convolutions",
     embedding_channels: int | None = None,
     hidden: int | None = None,
 ) -> ReacherModel:
@@ -149,20 +190,27 @@ def build_reacher_model(
         kind: "sen", "full" or "none".
         symmetry: The symmetry of the world, D4.
         observation_shape: Height and width, 128, and the channels of all the frames that are seen at once.
-        embedding_channels: Width of the hidden layers of S: channels for `sen` and `none` (paper: 32),
-            D4-regular fields of 8 channels each for `full` (paper: 6).
-        hidden: Width of the hidden layers of E and T: D4-regular fields for `sen` and `full` (paper: 181),
-            channels for `none` (paper: 512).
+        networks: The networks S and E: "convolutions" (paper); or "perceptrons" [ours], which learn motion
+            in few steps: S projects each frame by itself, E sees the maps at once, and T predicts no change
+            at first. In all three kinds of models they are as symmetric as the paper's, and in `full` S is
+            so for images of 128 pixels too.
+        embedding_channels: Width of the hidden layers of S. Of convolutions: channels for `sen` and `none`
+            (paper: 32), D4-regular fields of 8 channels each for `full` (paper: 6). Of perceptrons: the
+            numbers that a frame is projected to (192).
+        hidden: Width of the hidden layers of E and T: D4-regular fields for `sen` and `full` (paper: 181,
+            perceptrons: 64), channels for `none` (paper: 512, perceptrons: 256).
 
     Returns:
         The model, in training mode.
 
     Raises:
-        UnknownNameError: There is no such kind.
+        UnknownNameError: There is no such kind, or there are no such networks.
         ConfigError: The images have another size, the group is another, or a width is not positive.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of Reacher model", kind, KINDS)
+    if networks not in NETWORKS:
+        raise UnknownNameError("kind of networks of Reacher", networks, NETWORKS)
     height, width, image_channels = observation_shape
     if (height, width) != (IMAGE_SIDE, IMAGE_SIDE):
         raise ConfigError(
@@ -170,11 +218,24 @@ def build_reacher_model(
         )
     if symmetry.group != Group.dihedral(4):
         raise ConfigError(f"Reacher models need a world with the symmetry D4, not {symmetry.group.name}")
-    embedding_channels = (6 if kind == "full" else 32) if embedding_channels is None else embedding_channels
-    hidden = (512 if kind == "none" else 181) if hidden is None else hidden
+    if networks == "perceptrons":
+        if image_channels % COLOURS or MAPS % (image_channels // COLOURS):
+            raise ConfigError(
+                f"perceptrons of Reacher share {MAPS} maps between frames of {COLOURS} channels each; that"
+                f" cannot be done with {image_channels} channels"
+            )
+        widths = (192, 256 if kind == "none" else 64)
+    else:
+        widths = (6 if kind == "full" else 32, 512 if kind == "none" else 181)
+    embedding_channels = widths[0] if embedding_channels is None else embedding_channels
+    hidden = widths[1] if hidden is None else hidden
     for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
         if size < 1:
             raise ConfigError(f"{name} must be at least 1, not {size}")
     return ReacherModel(
-        kind, image_channels=image_channels, embedding_channels=embedding_channels, hidden=hidden
+        kind,
+        image_channels=image_channels,
+        networks=networks,
+        embedding_channels=embedding_channels,
+        hidden=hidden,
     )

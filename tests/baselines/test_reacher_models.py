@@ -38,10 +38,15 @@ SHAPE = (128, 128, 6)
 D4 = reacher_symmetry().group
 
 
-def _build(kind: str, **widths: int) -> ReacherModel:
+def _build(kind: str, *, embedding_channels: int = 2, hidden: int = 3) -> ReacherModel:
     torch.manual_seed(0)
-    sizes = {"embedding_channels": 2, "hidden": 3} | widths
-    return build_reacher_model(kind, symmetry=reacher_symmetry(), observation_shape=SHAPE, **sizes)
+    return build_reacher_model(
+        kind,
+        symmetry=reacher_symmetry(),
+        observation_shape=SHAPE,
+        embedding_channels=embedding_channels,
+        hidden=hidden,
+    )
 
 
 def _shaken(module: nn.Module) -> nn.Module:
@@ -124,6 +129,7 @@ def test_the_encoder_is_equivariant_after_every_layer(kind: str, shaken: dict[st
         for v in (embedding, model.transform_embedding(ELEMENTS, embedding))
     )
     permuted = torch.tensor(D4.cayley[D4.inverse])
+    assert isinstance(model.encoder, ConvolutionStack)
     layers = [*model.encoder.hidden, model.encoder.last]
     assert [layer.kernel_size for layer in layers if isinstance(layer, nn.MaxPool2d)] == 3 * [2]
     for layer in layers:
@@ -281,6 +287,7 @@ def test_the_encoder_is_e2cnns_network(
 ) -> None:
     model = copy.deepcopy(shaken[kind]).train(training)
     embedding = _random(2, *model.embedding_shape)
+    assert isinstance(model.encoder, ConvolutionStack)
     theirs = e2cnn_stack(model.encoder, field_type(8, regular=kind == "full")).train(training)
     expected = run(theirs, embedding.flatten(1, -3)).view(2, 4, 8)
     # e2cnn samples its basis in float32.
@@ -298,6 +305,7 @@ def test_the_transition_is_e2cnns_network(shaken: dict[str, ReacherModel]) -> No
 def test_the_embedding_of_full_is_e2cnns_network(shaken: dict[str, ReacherModel]) -> None:
     model = shaken["full"]
     image = _random(1, 6, 128, 128)
+    assert isinstance(model.embedding, ConvolutionStack)
     theirs = e2cnn_stack(model.embedding, field_type(6, regular=False)).eval()
     expected = run(theirs, image).view(1, 8, 8, 33, 33)
     torch.testing.assert_close(model.embed(image), expected, rtol=1e-4, atol=1e-4)
