@@ -1,6 +1,8 @@
 from . import e2cnn_compat as e2cnn_compat
 from .checked import CheckedModel as CheckedModel
 from .decoder import Decoder as Decoder
+from .generative import Evidence as Evidence
+from .generative import GenerativeModel as GenerativeModel
 from .kinds import BLOCKS_3D as BLOCKS_3D
 from .kinds import KINDS as KINDS
 from .kinds import RUSH_HOUR as RUSH_HOUR
@@ -12,3 +14,4 @@ from .objects import build_object_model as build_object_model
 from .public_code import from_public_code as from_public_code
 from .reacher import build_reacher_model as build_reacher_model
 from .teapot import build_teapot_model as build_teapot_model
+from .variational import build_teapot_vae as build_teapot_vae

@@ -65,11 +65,18 @@ class RotationEmbedding(nn.Module):
         )
         self.last = nn.Linear(8 * channels, 6)
 
+    def features(self, observation: Tensor) -> Tensor:
+        """Maps images `[B, C, H, W]` to what the last layer is given, `[B, 8n]`."""
+        maps = self.convolutions(observation.contiguous(memory_format=torch.channels_last))
+        return cast("Tensor", self.hidden(maps.flatten(1)))
+
+    def rotations(self, features: Tensor) -> Tensor:
+        """Maps features `[B, 8n]` to rotations `[B, 3, 3]`."""
+        return gram_schmidt(apply_in_full_precision(self.last, features).view(-1, 2, 3))
+
     def forward(self, observation: Tensor) -> Tensor:
         """Maps images `[B, C, H, W]` to rotations `[B, 3, 3]`."""
-        maps = self.convolutions(observation.contiguous(memory_format=torch.channels_last))
-        vectors = apply_in_full_precision(self.last, self.hidden(maps.flatten(1)))
-        return gram_schmidt(vectors.view(-1, 2, 3))
+        return self.rotations(self.features(observation))
 
 
 class MatrixProduct(nn.Module):
@@ -150,6 +157,27 @@ class RotationModel(WorldModel):
         return self.transform_embedding(elements, latent)
 
 
+def check_teapot_sizes(symmetry: AnySymmetry, observation_shape: tuple[int, int, int], **widths: int) -> None:
+    """Refuses what no model of 3D Teapot can be built for.
+
+    Args:
+        symmetry: The symmetry of the world.
+        observation_shape: Height, width and channels of an observation.
+        widths: Widths of the model by the names of its options.
+
+    Raises:
+        ConfigError: The symmetry is not SO(3), the images are not square, or a width is not positive.
+    """
+    if not isinstance(symmetry.group, SO3):
+        raise ConfigError(f"teapot models need a world with the symmetry SO(3), not {symmetry.group.name}")
+    height, width, _ = observation_shape
+    if height != width:
+        raise ConfigError(f"teapot models need square images, not {height}x{width}")
+    for name, size in widths.items():
+        if size < 1:
+            raise ConfigError(f"{name} must be at least 1, not {size}")
+
+
 def build_teapot_model(
     kind: str,
     *,
@@ -181,18 +209,12 @@ def build_teapot_model(
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of teapot model", kind, KINDS)
-    if not isinstance(symmetry.group, SO3):
-        raise ConfigError(f"teapot models need a world with the symmetry SO(3), not {symmetry.group.name}")
-    height, width, image_channels = observation_shape
-    if height != width:
-        raise ConfigError(f"teapot models need square images, not {height}x{width}")
     if kind == "matmul" and hidden is not None:
         raise ConfigError("model matmul has no option hidden: its transition is the matrix product a z")
     hidden = (16 if kind == "tfn" else 128) if hidden is None else hidden
-    for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
-        if size < 1:
-            raise ConfigError(f"{name} must be at least 1, not {size}")
-    embedding = RotationEmbedding(image_channels=image_channels, side=height, channels=embedding_channels)
+    check_teapot_sizes(symmetry, observation_shape, embedding_channels=embedding_channels, hidden=hidden)
+    side, _, image_channels = observation_shape
+    embedding = RotationEmbedding(image_channels=image_channels, side=side, channels=embedding_channels)
     network: nn.Module
     if kind == "matmul":
         network = MatrixProduct()

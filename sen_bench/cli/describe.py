@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sen_bench.checks import ElementErrors
     from sen_bench.store import Dataset
     from sen_bench.symmetry import SO3, Group
+    from sen_bench.tasks import Task
 
 
 def _text(table: Table) -> str:
@@ -58,10 +59,17 @@ def describe_tasks() -> str:
             f"  world   {task.world_id}, observations {world.observation_space}",
             f"  actions {world.action_space}",
             f"  group   {world.symmetry.description}",
-            f"  models  {', '.join(model_names(task)) or 'none of its own'}",
+            f"  models  {_models(task)}",
         )
         blocks.append("\n".join((*map(shown, lines), *(f"  {line}" for line in _text(table).splitlines()))))
     return "\n\n".join(blocks)
+
+
+def _models(task: Task) -> str:
+    """The models of a task in words, those that are run on request at the end."""
+    names = [name for name in model_names(task) if name not in task.models_on_request]
+    text = ", ".join(names) or "none of its own"
+    return text + (f"; if named: {', '.join(task.models_on_request)}" if task.models_on_request else "")
 
 
 def list_tasks() -> list[dict[str, Any]]:
@@ -85,6 +93,7 @@ def list_tasks() -> list[dict[str, Any]]:
                 "symmetry": world.symmetry.description,
                 "models": model_names(task),
                 "symmetric_models": list(task.symmetric_models),
+                "models_on_request": list(task.models_on_request),
                 "splits": {
                     split: {
                         "episodes": spec.episodes,
@@ -132,7 +141,11 @@ def describe_models(rows: list[dict[str, Any]]) -> str:
             row["class"],
         )
     for task in dict.fromkeys(row["task"] for row in rows):
-        totals = [row["parameters"]["total"] for row in rows if row["task"] == task and "error" not in row]
+        totals = [
+            row["parameters"]["total"]
+            for row in rows
+            if row["task"] == task and "error" not in row and not row["on_request"]
+        ]
         if len(totals) > 1:
             ratio = sen_bench.checks.budget_ratio(totals)
             verdict = "the same budget" if ratio <= sen_bench.checks.SAME_BUDGET else "not the same budget"

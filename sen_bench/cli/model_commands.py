@@ -183,6 +183,7 @@ def _row(task: Task, name: str, preset: Preset | None) -> dict[str, Any]:
         "class": type(model).__name__,
         "equivariant": model.equivariant,
         "image_equivariance": model.image_equivariance,
+        "on_request": name in task.models_on_request,
         "options": dict(options),
         "parameters": asdict(counts),
     }

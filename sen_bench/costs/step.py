@@ -15,7 +15,7 @@ from sen_bench.costs.operators import OperatorCounter
 from sen_bench.data import Batch
 from sen_bench.envs import World
 from sen_bench.errors import ExtensionError, SenBenchError
-from sen_bench.training import contrastive_loss
+from sen_bench.training import loss_of
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class _Loss(nn.Module):
 
     Args:
         model: The model.
-        dtype: As for `contrastive_loss`.
+        dtype: As for `loss_of`.
     """
 
     def __init__(self, model: WorldModel, dtype: torch.dtype) -> None:
@@ -126,4 +126,4 @@ class _Loss(nn.Module):
 
     def forward(self, batch: Batch, permutation: Tensor) -> Tensor:
         """The loss of a batch."""
-        return contrastive_loss(self.model, batch, permutation, hinge=1.0, dtype=self.dtype).total
+        return loss_of(self.model, batch, permutation, dtype=self.dtype).total

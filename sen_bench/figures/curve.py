@@ -54,22 +54,28 @@ def read_attempts(lines: Sequence[dict[str, Any]]) -> list[AttemptCurve]:
     return attempts
 
 
-def draw_learning_curve(lines: Sequence[dict[str, Any]], *, title: str, hinge: float) -> Figure:
+def draw_learning_curve(lines: Sequence[dict[str, Any]], *, title: str, hinge: float | None) -> Figure:
     """Draws loss and separation against optimiser steps.
 
     Args:
         lines: The lines of the metrics log.
         title: What the run is.
-        hinge: Margin of the negative term; it is the loss when all latents are equal.
+        hinge: Margin of the negative term; it is the loss when all latents are equal. None: the loss is that
+            of a generative model, and its terms are a reconstruction and a divergence.
     """
     attempts = read_attempts(lines)
     figure = new_figure(2.5)
     left, right = figure.subplots(1, 2)
-    names = {"loss": (INK, 1.3), "positive": (BLUE, 0.9), "negative": (ORANGE, 0.9)}
+    positive, negative = ("positive", "negative") if hinge is not None else ("reconstruction", "divergence")
+    names = {
+        "loss": ("loss", INK, 1.3),
+        "positive": (positive, BLUE, 0.9),
+        "negative": (negative, ORANGE, 0.9),
+    }
     for number, attempt in enumerate(attempts):
-        for name, (colour, width) in names.items():
+        for term, (name, colour, width) in names.items():
             left.plot(
-                attempt.steps, attempt.terms[name], color=colour, lw=width, label=None if number else name
+                attempt.steps, attempt.terms[term], color=colour, lw=width, label=None if number else name
             )
         right.plot(attempt.steps, attempt.terms["separation"], color=GREEN)
         for axes in (left, right):
@@ -91,11 +97,13 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], *, title: str, hinge: f
                 )
     for axes, label in ((left, "loss and its terms"), (right, "mean energy to\na random other latent")):
         axes.set(xlabel="optimiser step", ylabel=label, yscale="log", xlim=(0, None))
-    left.axhline(hinge, color=FAINT, lw=0.8, ls=(0, (4, 2)), label="all latents equal")
-    right.axhline(
-        SEPARATION_SHARE * hinge, color=FAINT, lw=0.8, ls=(0, (4, 2)), label="below: counts as collapsed"
-    )
+    dashes = (0, (4, 2))
+    if hinge is not None:
+        left.axhline(hinge, color=FAINT, lw=0.8, ls=dashes, label="all latents equal")
+        right.axhline(
+            SEPARATION_SHARE * hinge, color=FAINT, lw=0.8, ls=dashes, label="below: counts as collapsed"
+        )
+        right.legend(loc="best")
     left.legend(loc="best")
-    right.legend(loc="best")
     figure.suptitle(title, fontsize=8)
     return figure

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
-from sen_bench.baselines import Decoder, WorldModel
+from sen_bench.baselines import Decoder, GenerativeModel, WorldModel
 from sen_bench.data import Transitions, first_frames, shown_frames
 from sen_bench.errors import DatasetError, SenBenchWarning
 from sen_bench.figures.choices import DECODER_EPOCHS, DECODER_FRAMES, Format
@@ -72,7 +72,8 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
     if remark:
         warnings.warn(remark, SenBenchWarning, stacklevel=2)
     with style():
-        curve = draw_learning_curve(lines, title=title, hinge=run.config.training.hinge)
+        hinge = None if isinstance(model, GenerativeModel) else run.config.training.hinge
+        curve = draw_learning_curve(lines, title=title, hinge=hinge)
         latents = draw_latents(model, dataset, run.device, title=title, narrow=_narrow(run))
         return [
             *_save(curve, out / "learning-curve", formats),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -60,6 +60,10 @@ class TaskWithModels(Protocol):
     @property
     def models(self) -> Mapping[str, AnyBuilder]:
         """Its own models, by name."""
+
+    @property
+    def models_on_request(self) -> Collection[str]:
+        """Which of these are run only where they are named."""
 
     @property
     def train_splits(self) -> list[str]:
@@ -137,8 +141,12 @@ def model_names(task: TaskWithModels) -> list[str]:
 
 
 def default_models(task: TaskWithModels) -> list[str]:
-    """The models that are meant where none is named: the task's own; if it has none, those of plugins."""
-    return list(task.models) or model_names(task)
+    """The models that are meant where none is named: the task's own; if it has none, those of plugins.
+
+    Those that are run on request only are left out.
+    """
+    own = [name for name in task.models if name not in task.models_on_request]
+    return own or model_names(task)
 
 
 def choose_models(task: TaskWithModels, names: Iterable[str]) -> list[str]:

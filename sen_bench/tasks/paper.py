@@ -97,8 +97,12 @@ _TEAPOTS = tuple(
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
         },
-        models=_models("build_teapot_model", ("matmul", "tfn", "none")),
+        models={
+            **_models("build_teapot_model", ("matmul", "tfn", "none")),
+            "vae": NamedBuilder("sen_bench.baselines:build_teapot_vae"),
+        },
         symmetric_models=("matmul", "tfn"),
+        models_on_request=("vae",),
     )
     for actions in ("small", "large")
 )

@@ -57,6 +57,8 @@ class Task:
             A task may have none of its own; plugins add others, see `model_names`.
         symmetric_models: Which of its models are symmetric embedding networks, the ones the paper proposes.
             The first is what the leaderboard compares the others with; empty: it compares none.
+        models_on_request: Which of its models are run only where they are named: references from elsewhere,
+            which are no part of the comparison of record.
         ranked_locally: Whether its models are ranked by local H@1, where all of its runs have it [ours]. H@1
             does not suffice where a model can do well that predicts no change.
     """
@@ -68,6 +70,7 @@ class Task:
     models: Mapping[str, AnyBuilder]
     world_options: Mapping[str, Any] = field(default_factory=dict)
     symmetric_models: tuple[str, ...] = ()
+    models_on_request: tuple[str, ...] = ()
     ranked_locally: bool = False
 
     def world(self) -> World:

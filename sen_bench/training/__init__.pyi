@@ -4,6 +4,8 @@ from .collapse import SEPARATION_SHARE as SEPARATION_SHARE
 from .decoder import DecoderResult as DecoderResult
 from .decoder import train_decoder as train_decoder
 from .epochs import build_seeded as build_seeded
+from .evidence import evidence_loss as evidence_loss
+from .evidence import loss_of as loss_of
 from .log import METRICS_FILE as METRICS_FILE
 from .log import read_metrics as read_metrics
 from .loop import OTHER_RUN as OTHER_RUN

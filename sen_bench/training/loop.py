@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import GenerativeModel, WorldModel
 from sen_bench.config import NegativeSampling, TrainingConfig
 from sen_bench.data import TrainingData, Transitions
 from sen_bench.errors import ConfigError
@@ -112,7 +112,7 @@ def train(
             "training.negatives: episodes of one step have no frames but the two of their transition, so no"
             " negatives of the same episode; set same_episode to 0"
         )
-    run = _ContrastiveTraining(
+    run = _ModelTraining(
         build,
         transitions,
         config,
@@ -131,8 +131,11 @@ def train(
     )
 
 
-class _ContrastiveTraining(EpochTraining[WorldModel]):
-    """The training of a world model, which is watched for collapse."""
+class _ModelTraining(EpochTraining[WorldModel]):
+    """The training of a world model, which is watched for collapse.
+
+    The loss is the contrastive one, unless the model has one of its own.
+    """
 
     terms = LOSS_TERMS
     unit = "transitions"
@@ -169,6 +172,22 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
             progress=progress,
             stages=stages,
         )
+        if isinstance(self.network, GenerativeModel):
+            self._check_generative()
+
+    def _check_generative(self) -> None:
+        """Refuses settings of the contrastive loss, where the model has another.
+
+        Raises:
+            ConfigError: The form of the loss, its margin or its negatives are other than by default.
+        """
+        defaults = TrainingConfig()
+        for name in ("loss", "hinge", "negatives", "negatives_from_epoch"):
+            if getattr(self._config, name) != getattr(defaults, name):
+                raise ConfigError(
+                    f"training.{name} changes nothing: {type(self.network).__name__} is trained by a loss of"
+                    " its own, which has no negatives; leave it out"
+                )
 
     @property
     def collapsed(self) -> bool:
@@ -297,9 +316,14 @@ class _ContrastiveTraining(EpochTraining[WorldModel]):
         if change == "recovered":
             self._progress.message(f"recovered from the collapse at step {self.step}")
             return
+        # The loss of a generative model is far above the margin, so that the separation decides alone.
+        rests = (
+            ""
+            if isinstance(self.network, GenerativeModel)
+            else f" and the loss rests at the margin {self._detector.hinge:g}"
+        )
         self._progress.message(
-            f"COLLAPSED at step {self.step} (epoch {self.epoch + 1}): all latents are equal"
-            f" and the loss rests at the margin {self._detector.hinge:g}"
+            f"COLLAPSED at step {self.step} (epoch {self.epoch + 1}): all latents are equal{rests}"
         )
         action = self._config.on_collapse
         if action == "stop" or (action == "restart" and self.attempt < MAX_RESTARTS):

@@ -52,7 +52,8 @@ class LossFunction(Protocol):
         """The loss of a batch."""
 
 
-def _unwatched(_name: str) -> AbstractContextManager[None]:
+def unwatched(_name: str) -> AbstractContextManager[None]:
+    """Tells nobody which stage is under way."""
     return nullcontext()
 
 
@@ -65,7 +66,7 @@ def contrastive_loss(
     dtype: torch.dtype,
     form: LossForm = "public",
     margin_other: float | None = None,
-    stage: Callable[[str], AbstractContextManager[object]] = _unwatched,
+    stage: Callable[[str], AbstractContextManager[object]] = unwatched,
 ) -> LossTerms:
     """``mean d(z + T(z, a), z') + mean max(0, hinge − d(z, z̃))`` (Kipf et al. 2020, eq. 4; Park et al. 2022).
 

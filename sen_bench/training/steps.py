@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import WorldModel
+from sen_bench.baselines import GenerativeModel, WorldModel
 from sen_bench.config import NegativeSampling, TrainingConfig
 from sen_bench.data import Batch, TrainingData
 from sen_bench.errors import CompileError
 from sen_bench.system import Progress, seeded
 from sen_bench.training.capture_hazards import capture_hazard
 from sen_bench.training.compilation import compile_errors, compiled_loss
+from sen_bench.training.evidence import evidence_loss
 from sen_bench.training.execution import Execution
-from sen_bench.training.loss import LossFunction, LossTerms, contrastive_loss
+from sen_bench.training.loss import LossFunction, LossTerms, contrastive_loss, unwatched
 from sen_bench.training.profile import Stages
 from sen_bench.training.static_step import StaticStep
 
@@ -40,6 +41,9 @@ class Steps:
         execution: How steps of whole batches are executed; smaller batches are executed as they come.
         progress: Is told what a person should know.
         stages: Is told which stage of a step is running.
+
+    Raises:
+        CompileError: Compiling is asked for, and the model is trained by a loss of its own.
     """
 
     def __init__(
@@ -53,6 +57,12 @@ class Steps:
         progress: Progress,
         stages: Stages,
     ) -> None:
+        if execution.compiled and isinstance(network, GenerativeModel):
+            why = f"{type(network).__name__} is trained by a loss of its own, which is not compiled"
+            if execution.must_compile:
+                raise CompileError(f"{why}; use --no-compile")
+            execution = replace(execution, compiled=False)
+            progress.message(f"not compiled: {why}")
         self.execution = execution
         self._network = network
         self._optimizer = optimizer
@@ -125,7 +135,7 @@ class Steps:
         """The loss for `StaticStep`; nobody is told of its stages, as they are recorded once and for all."""
 
         def measure(index: Tensor, permutation: Tensor, later: Tensor | None = None) -> LossTerms:
-            return self._measure(index, permutation, later, negatives, whole=True, stage=_unwatched)
+            return self._measure(index, permutation, later, negatives, whole=True, stage=unwatched)
 
         return measure
 
@@ -153,7 +163,20 @@ class Steps:
                     raise
                 self.execution = replace(self.execution, compiled=False)
                 self._progress.message(f"not compiled: {error}")
-        return contrastive_loss(self._network, batch, permutation, **options, stage=stage)
+        return self._loss_of(self._network, batch, permutation, options, stage)
+
+    def _loss_of(
+        self,
+        network: WorldModel,
+        batch: Batch,
+        permutation: Tensor,
+        options: dict[str, Any],
+        stage: Callable[[str], AbstractContextManager[object]],
+    ) -> LossTerms:
+        """The loss of a batch as it comes: the contrastive one, or the model's own."""
+        if isinstance(network, GenerativeModel):
+            return evidence_loss(network, batch, permutation, dtype=options["dtype"], stage=stage)
+        return contrastive_loss(network, batch, permutation, **options, stage=stage)
 
     def _compiled_for(
         self, form: _Form, batch: Batch, permutation: Tensor, options: dict[str, Any]
@@ -174,7 +197,7 @@ class Steps:
 
         def step() -> None:
             batch = self._batch(index, later[0] if later else None)
-            loss = contrastive_loss(network, batch, permutation, **self._options(negatives))
+            loss = self._loss_of(network, batch, permutation, self._options(negatives), unwatched)
             torch.autograd.backward([loss.total])
 
         with seeded(0, self._device):
@@ -205,7 +228,3 @@ class Steps:
             "form": self._config.loss,
             "margin_other": negatives.margin_other,
         }
-
-
-def _unwatched(_name: str) -> AbstractContextManager[None]:
-    return nullcontext()

@@ -19,3 +19,6 @@ def test_tasks_as_json_have_what_the_list_has() -> None:
     }
     assert tasks["teapot-large"]["world_options"] == {"actions": "large"}
     assert tasks["teapot-large"]["symmetric_models"] == ["matmul", "tfn"]
+    assert tasks["teapot-large"]["models"] == ["matmul", "tfn", "none", "vae"]
+    assert tasks["teapot-large"]["models_on_request"] == ["vae"]
+    assert "models  matmul, tfn, none; if named: vae\n" in done("tasks").stdout

@@ -93,6 +93,22 @@ def test_equal_figures_are_equal_files(tmp_path: Path, kind: Format) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
+@pytest.mark.parametrize(
+    ("hinge", "terms"),
+    [
+        (1.0, ["loss", "positive", "negative", "collapsed", "restart", "all latents equal"]),
+        (None, ["loss", "reconstruction", "divergence", "collapsed", "restart"]),
+    ],
+)
+def test_a_curve_names_the_terms_of_its_loss(hinge: float | None, terms: list[str]) -> None:
+    left, right = draw_learning_curve(LOG, title="test", hinge=hinge).axes
+    legend = left.get_legend()
+    assert legend is not None
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(terms)
+    # Where there is no margin, nothing is drawn at it.
+    assert (right.get_legend() is None) == (hinge is None)
+
+
 def test_drawing_leaves_the_style_of_others_alone() -> None:
     before = dict(mpl.rcParams)
     with style():
