@@ -28,9 +28,10 @@ from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.envs.blocks3d import Blocks3D
 from sen_bench.errors import CompileError
 from sen_bench.tasks.registry import get_task
-from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, read_metrics, train
+from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
+from sen_bench.training.execution import Execution
 from tests.support.presets import TINY
 from tests.support.recorder import Recorder
 from tests.support.trainings import CPU, IDENTITY, Affine
@@ -214,6 +215,43 @@ def test_a_model_that_cannot_be_compiled_whole_is_refused(tmp_path: Path, transi
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "checkpoint.pt").exists()
     _train(tmp_path, transitions, Opaque)
+
+
+@pytest.mark.usefixtures("cheap_compiler")
+def test_where_nobody_asked_to_compile_it_goes_on_without(
+    tmp_path: Path, transitions: Transitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "choose_execution", lambda *_, **__: Execution(compiled=True))
+    recorder = Recorder()
+    _train(tmp_path / "chosen", transitions, Opaque, recorder)
+    compiling, failed = recorder.messages
+    assert compiling.startswith("compiling")
+    assert failed.startswith("not compiled: the training step cannot be compiled")
+    assert not Checkpoint.load(tmp_path / "chosen/checkpoint.pt", CPU).compiled
+    monkeypatch.undo()
+    _train(tmp_path / "plain", transitions, Opaque)
+    _assert_same(tmp_path / "chosen", tmp_path / "plain")
+
+
+@pytest.mark.usefixtures("cheap_compiler")
+def test_a_graph_of_compiled_code_learns_as_the_plain_loop(tmp_path: Path, transitions: Transitions) -> None:
+    recorder = Recorder()
+    _train(tmp_path / "graph", transitions, progress=recorder, compiled=True, graph=True)
+    assert recorder.messages == ["compiling; the first step takes about a minute"]
+    _train(tmp_path / "plain", transitions)
+    _assert_same(tmp_path / "graph", tmp_path / "plain")
+
+
+@pytest.mark.parametrize("given", [None, "elsewhere"])
+def test_compiled_code_is_kept_in_our_cache_unless_the_user_has_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.setenv("SEN_BENCH_CACHE", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    if given is not None:
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / given))
+    compiled_loss()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / (given or "compiled"))
 
 
 def test_checkpoints_older_than_compiling_can_be_read(tmp_path: Path, transitions: Transitions) -> None:
