@@ -3,6 +3,7 @@ from .registration import WORLDS as WORLDS
 from .registration import import_world as import_world
 from .registration import make_world as make_world
 from .registration import register_world as register_world
+from .teapot import RotationSpace as RotationSpace
 from .teapot_mesh import Mesh as Mesh
 from .teapot_pybullet import PybulletRenderer as PybulletRenderer
 from .world import Action as Action

@@ -119,6 +119,8 @@ class GridWorld(World):
     coordinate_names: ClassVar[tuple[str, ...]] = ("row", "column")
     """What a state says of an object: its row, counted from the top, its column, and what a world adds."""
 
+    goal_unit: ClassVar[str] = "steps"
+
     move_names: ClassVar[tuple[str, ...]] = DIRECTIONS
     """What an object can do, in the order of the actions."""
 
@@ -183,6 +185,15 @@ class GridWorld(World):
         objects, moves = np.divmod(self.check_actions(actions), 4)
         states = self.check_states(states)
         return move_objects(states, objects, self.move_directions(states, objects, moves), self.grid_size)
+
+    def goal_distance(self, states: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.float64]:
+        """The moves to the goal if no object were in another's way, float64 [...].
+
+        Infinite where objects differ in what no move changes, such as their heading.
+        """
+        apart = np.abs(self.check_states(states) - self.check_states(goals))
+        moves = apart[..., :2].sum(axis=(-2, -1)).astype(np.float64)
+        return np.where(apart[..., 2:].any(axis=(-2, -1)), np.inf, moves)
 
     def move_directions(self, states: IntArray, objects: IntArray, moves: IntArray) -> IntArray:  # noqa: ARG002
         """The direction in which a move takes an object, int64 [...]: here, the move itself.

@@ -94,6 +94,8 @@ class Reacher(World):
     state_axes: ClassVar[tuple[str, ...]] = ("entry",)
     action_axes: ClassVar[tuple[str, ...]] = ("joint",)
     frame_stack: ClassVar[int] = 2
+    goal_unit: ClassVar[str] = "radians"
+    goal_tolerance: ClassVar[float] = 0.1
     libraries: ClassVar[tuple[str, ...]] = ("mujoco",)
 
     def __init__(
@@ -204,6 +206,14 @@ class Reacher(World):
     def state_difference(self, one: NDArray[Any], other: NDArray[Any]) -> FloatArray:
         """One state minus another, entry by entry; joint 0's angle modulo 2π, nearest to zero."""
         return self._normal(np.subtract(one, other, dtype=np.float64))
+
+    def goal_distance(self, states: NDArray[Any], goals: NDArray[Any]) -> FloatArray:
+        """The larger of the two joints' angles to those of the goal state, in radians, float64 [...].
+
+        The goal that a state itself has, in the plane, is another matter: here it is a state to be in.
+        """
+        apart = self.state_difference(self.check_states(states), self.check_states(goals))
+        return np.asarray(np.abs(apart[..., :2]).max(axis=-1))
 
     def check_states(self, states: NDArray[Any]) -> FloatArray:
         """States as float64 [..., 6].

@@ -159,6 +159,8 @@ class Teapot(World):
     world_id: ClassVar[str] = "sen_bench/Teapot-v0"
     state_axes: ClassVar[tuple[str, ...]] = ("row", "column")
     action_axes: ClassVar[tuple[str, ...]] = ("row", "column")
+    goal_unit: ClassVar[str] = "degrees"
+    goal_tolerance: ClassVar[float] = 6.0
 
     def __init__(
         self,
@@ -257,6 +259,13 @@ class Teapot(World):
         """The actions g a gᵀ, float64 [..., 3, 3]; leading axes of elements and actions broadcast."""
         g = _rotations("a group element", elements)
         return _SO3.product(g, _rotations("an action", actions), _SO3.inverse(g))
+
+    def goal_distance(self, states: NDArray[Any], goals: NDArray[Any]) -> FloatArray:
+        """The angle of the rotation that is left to the goal, in degrees, float64 [...]."""
+        apart = _rotations("a state", states) - _rotations("a goal", goals)
+        # Not by the trace, which knows small angles to the square root of its rounding only.
+        half = np.sqrt((apart * apart).sum(axis=(-2, -1)) / 8)
+        return np.asarray(np.degrees(2 * np.arcsin(np.minimum(half, 1.0))))
 
     def negative_states(self, states: NDArray[Any]) -> FloatArray:
         """The six states one small action away, float64 [..., 6, 3, 3], whichever actions are drawn [ours].

@@ -67,6 +67,12 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     frame_stack: ClassVar[int] = 1
     """How many consecutive observations a model is shown at once: more than one where one tells no speed."""
 
+    goal_unit: ClassVar[str] = ""
+    """What `goal_distance` counts: "steps", "degrees". Where it is steps, no way to the goal takes fewer."""
+
+    goal_tolerance: ClassVar[float] = 0.0
+    """Up to which `goal_distance` a goal counts as reached, unless somebody says otherwise."""
+
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that decide what this world does and looks like, beside those that all worlds use."""
 
@@ -147,6 +153,17 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     def state_difference(self, one: State, other: State) -> NDArray[Any]:
         """One state minus another, entry by entry, angles modulo full turns. Leading axes broadcast."""
         return np.asarray(one - other)
+
+    def goal_distance(self, states: State, goals: State) -> NDArray[np.float64]:  # noqa: ARG002 — as above
+        """How far states are from goals, in `goal_unit`; unchanged by the group. Leading axes broadcast.
+
+        Raises:
+            WorldError: This world does not say; a subclass may.
+        """
+        raise WorldError(
+            f"{self.world_id} does not say how far a state is from a goal; define its goal_distance to plan"
+            " in it"
+        )
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -39,6 +39,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "leaderboard": "leaderboard_command:leaderboard_command",
     "merge": "merge_command:merge_command",
     "models": "model_commands:models_command",
+    "plan": "plan_command:plan_command",
     "publish": "publish_command:publish_command",
     "references": "references_command:references_command",
     "report": "report_commands:report_command",

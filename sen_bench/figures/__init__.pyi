@@ -10,3 +10,5 @@ from .page_charts import draw_charts as draw_charts
 from .run_figures import decode as decode
 from .run_figures import draw_figures as draw_figures
 from .sequence_figure import save_sequence_figure as save_sequence_figure
+from .ways import check_animation as check_animation
+from .ways import save_ways as save_ways

@@ -44,7 +44,7 @@ def contact_sheet(
     rows = _rows(dataset, episodes, twin=twin)
     label = _action_labels(dataset)
     shown = min(frames, len(rows[0][1]))
-    cell = _enlarge(rows[0][1][0]).size
+    cell = enlarged(rows[0][1][0]).size
     width = _LABEL + shown * (cell[0] + _GAP) + _MARGIN
     height = len(rows) * (cell[1] + _LINE + _GAP) + _MARGIN
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -54,7 +54,7 @@ def contact_sheet(
         draw.multiline_text((_MARGIN, top + cell[1] // 3), title, _INK, font)
         for frame in range(shown):
             left = _LABEL + frame * (cell[0] + _GAP)
-            sheet.paste(_enlarge(pixels[frame]), (left, top))
+            sheet.paste(enlarged(pixels[frame]), (left, top))
             # The leading frames of an episode have no action.
             step = frame - (len(pixels) - len(actions) - 1)
             if 0 <= step < len(actions) and frame + 1 < shown:
@@ -66,7 +66,7 @@ def animation(dataset: Dataset, episodes: Sequence[int], *, twin: bool = False) 
     """Draws every frame of episodes, one picture per time step; the arguments are as for a contact sheet."""
     rows = _rows(dataset, episodes, twin=twin)
     label = _action_labels(dataset)
-    cell = _enlarge(rows[0][1][0]).size
+    cell = enlarged(rows[0][1][0]).size
     size = (_LABEL + cell[0] + _MARGIN, len(rows) * (cell[1] + _LINE + _GAP) + _MARGIN)
     pictures = []
     font = ImageFont.load_default(size=11)
@@ -76,7 +76,7 @@ def animation(dataset: Dataset, episodes: Sequence[int], *, twin: bool = False) 
         for row, (title, pixels, actions) in enumerate(rows):
             top = _MARGIN + row * (cell[1] + _LINE + _GAP)
             draw.multiline_text((_MARGIN, top + cell[1] // 3), f"{title}\nframe {frame}", _INK, font)
-            picture.paste(_enlarge(pixels[frame]), (_LABEL, top))
+            picture.paste(enlarged(pixels[frame]), (_LABEL, top))
             step = frame - (len(pixels) - len(actions) - 1)
             if 0 <= step < len(actions):
                 draw.text((_LABEL, top + cell[1] + 1), label(actions[step]), _INK, font)
@@ -143,7 +143,7 @@ def _trajectory(dataset: Dataset, prefix: str, episode: int) -> tuple[NDArray[np
     return frames, actions
 
 
-def _enlarge(frame: NDArray[np.uint8]) -> Image.Image:
+def enlarged(frame: NDArray[np.uint8]) -> Image.Image:
     """One frame, ``[H, W, 3]`` or ``[H, W, 1]``, in colour and large enough to look at."""
     image = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame).convert("RGB")
     factor = max(1, math.ceil(_CELL / max(image.size)))

@@ -15,6 +15,11 @@ from .leaderboard_view import leaderboard_frame as leaderboard_frame
 from .leaderboard_view import leaderboard_records as leaderboard_records
 from .leaderboard_view import read_leaderboard as read_leaderboard
 from .merge import merge_results as merge_results
+from .planning_rows import PlanningRow as PlanningRow
+from .planning_rows import append_planning as append_planning
+from .planning_rows import format_planning as format_planning
+from .planning_rows import read_planning as read_planning
+from .planning_rows import read_planning_rows as read_planning_rows
 from .published import PUBLISHED_CSV as PUBLISHED_CSV
 from .published import read_published as read_published
 from .references import ReferencePlace as ReferencePlace

@@ -48,6 +48,11 @@ class ResultsFolder:
         """The table of what exact latents score without a model."""
         return self.path / "references.csv"
 
+    @property
+    def planning_csv(self) -> Path:
+        """The table of how well agents reach goals."""
+        return self.path / "planning.csv"
+
     def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard of the runs that are in the table now.
 

@@ -1,3 +1,6 @@
+from .agents import plan_run as plan_run
+from .agents import plan_settings as plan_settings
+from .agents import planned_ways as planned_ways
 from .datasets import RunData as RunData
 from .external import WEIGHTS_LAYOUTS as WEIGHTS_LAYOUTS
 from .external import WeightsLayout as WeightsLayout

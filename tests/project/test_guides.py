@@ -99,6 +99,11 @@ def test_the_task_of_the_guide_goes_all_the_way_to_the_leaderboard() -> None:
     assert list(rows.index) == [1, 5, 10]
     assert rows["model"].eq("bead").all()
     assert rows["task"].eq("ring_task:ring").all()
+    run = "runs/ring_task-ring/train/bead/small/seed-0"
+    done("plan", run, "--problems", "3", "--distance", "2", "--device", "cpu", "--quiet")
+    planning = pd.read_csv("results/planning.csv").set_index("model")
+    assert list(planning.index) == ["bead", "oracle", "random"]
+    assert planning.loc[["oracle"], ["success", "twin_success", "twin_same"]].eq(1.0).all(axis=None)
 
 
 def test_the_task_of_the_guide_is_listed_once_published(

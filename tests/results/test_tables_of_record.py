@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sen_bench.results.curves import CurveRow
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.leaderboard import LEADERBOARD_COLUMNS
+from sen_bench.results.planning_rows import PlanningRow
 from sen_bench.results.published import PublishedRow
 from sen_bench.results.references import ReferenceRow
 from sen_bench.results.rows import RunRow, read_runs
@@ -32,6 +33,7 @@ def _documented(table: str) -> str:
     [
         ("runs.csv", RunRow),
         ("curves.csv", CurveRow),
+        ("planning.csv", PlanningRow),
         ("published.csv", PublishedRow),
         ("references.csv", ReferenceRow),
     ],

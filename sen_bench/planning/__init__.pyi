@@ -1,0 +1,13 @@
+from .acting import Outcomes as Outcomes
+from .acting import act as act
+from .dynamics import Dynamics as Dynamics
+from .dynamics import LearnedDynamics as LearnedDynamics
+from .dynamics import TrueDynamics as TrueDynamics
+from .moves import Moves as Moves
+from .moves import Rotations as Rotations
+from .moves import moves_of as moves_of
+from .plans import PlanSettings as PlanSettings
+from .problems import Problems as Problems
+from .problems import draw_problems as draw_problems
+from .scores import PlanningScores as PlanningScores
+from .scores import score_outcomes as score_outcomes
