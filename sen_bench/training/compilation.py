@@ -32,10 +32,11 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
     Args:
         backend: The backend of torch.compile.
     """
-    torch.compiler.reset()
     if backend == "inductor":
-        # PyTorch's own place is the folder for temporary files, which machines empty.
+        # PyTorch's own place is the folder for temporary files, which machines empty. It is set as soon as
+        # inductor is imported, as by the reset below.
         os.environ.setdefault(_CACHE_VARIABLE, str(cache_folder() / "compiled"))
+    torch.compiler.reset()
     # What float32 means is decided in `sen_bench.system.device`.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
     return cast(
