@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sen_bench.config.presets import load_preset
+from sen_bench.config.presets import Preset, load_preset
+from sen_bench.config.variants import make_variant, parse_setting
 from sen_bench.results.rows import append_rows
+from tests.paths import ROOT
 from tests.quality.floors import FLOORS, Bound, FloorsError, main, read_floors
 from tests.support.configs import config_of
 from tests.support.rows import make_row
@@ -124,10 +126,32 @@ def test_floors_that_are_not_there_are_refused(tmp_path: Path) -> None:
         read_floors(tmp_path / "floors.csv")
 
 
-def test_the_committed_floors_are_of_runs_that_the_preset_makes() -> None:
-    preset = load_preset("smoke")
+def committed_preset(name: str, task: str) -> Preset:
+    """The preset, or the variant of it, that runs of a committed floor are of."""
+    base, *settings = name.split("+")
+    return make_variant(load_preset(base), task, dict(map(parse_setting, settings)))
+
+
+def test_the_committed_floors_are_of_runs_that_their_presets_make() -> None:
     bounds = read_floors(FLOORS)
     assert {bound.bound for bound in bounds} == {"at least", "at most"}
     for bound in bounds:
+        preset = committed_preset(bound.preset, bound.task)
+        assert preset.name == bound.preset
         config = config_of(bound.task, bound.model, bound.train_split, preset.for_task(bound.task))
         assert bound.horizon in config.evaluation.horizons
+
+
+def test_the_check_trains_every_preset_that_has_floors() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\nquality:")[2].partition("\n\n")[0]
+    for name in {bound.preset for bound in read_floors(FLOORS)}:
+        base, *settings = name.split("+")
+        assert f"--preset {base} " in recipe
+        assert all(f"--set {setting} " in recipe for setting in settings)
+
+
+def test_predicting_no_change_in_rush_hour_breaks_every_bound_of_motion() -> None:
+    no_change = {"relative_error": 1.0, "local_hits_at_1": 0.004}
+    bounds = [b for b in read_floors(FLOORS) if b.task == "rush-hour" and b.preset.startswith("motion")]
+    assert {bound.metric for bound in bounds} == no_change.keys()
+    assert not any(bound.keeps(no_change[bound.metric]) for bound in bounds)
