@@ -46,12 +46,12 @@ NETWORKS = ("convolutions", "perceptrons")
 
 
 class ReacherModel(WorldModel):
-    """A world model whose embedding is maps, and whose latent is four numbers or D4-regular fields.
+    """A world model whose embedding is maps, and whose latent is plain numbers or D4-regular fields.
 
     Embeddings are `[B, 8, n, n]`: maps that the group turns and reflects, as it does the table seen from
     above with x to the right and y upwards; n is 33, and with perceptrons 9. Those of `full` are D4-regular
     fields of such maps, `[B, 8, 8, n, n]`, where axis 2 is the group element. Latents are D4-regular fields
-    without a place, `[B, 4, 8]`, or for `none` plain numbers, `[B, 4]`. Actions are float32 `[B, 2]`: two
+    without a place, `[B, 4, 8]`, or for `none` plain numbers, `[B, L]`. Actions are float32 `[B, 2]`: two
     torques.
 
     Args:
@@ -61,10 +61,18 @@ class ReacherModel(WorldModel):
         embedding_channels: Width of the hidden layers of S, in channels or, for `full`, in D4-regular fields;
             with perceptrons the numbers that a frame is projected to.
         hidden: Width of the hidden layers of E and T, in D4-regular fields or, for `none`, in channels.
+        plain_latents: Numbers in a latent of `none`, L.
     """
 
     def __init__(
-        self, kind: str, *, image_channels: int, networks: str, embedding_channels: int, hidden: int
+        self,
+        kind: str,
+        *,
+        image_channels: int,
+        networks: str,
+        embedding_channels: int,
+        hidden: int,
+        plain_latents: int,
     ) -> None:
         equivariant, regular = kind != "none", kind == "full"
         self._perceptrons = networks == "perceptrons"
@@ -73,7 +81,7 @@ class ReacherModel(WorldModel):
         group = Group.dihedral(4)
         super().__init__(
             embedding_shape=(MAPS, group.order, *maps[1:]) if regular else maps,
-            latent_shape=(LATENTS, group.order) if equivariant else (LATENTS,),
+            latent_shape=(LATENTS, group.order) if equivariant else (plain_latents,),
             equivariant=equivariant,
         )
         self._regular = regular
@@ -87,21 +95,27 @@ class ReacherModel(WorldModel):
                 regular=regular,
             )
             self.encoder = (
-                OrbitPerceptron(hidden, regular=regular) if equivariant else OrdinaryPerceptron(hidden)
+                OrbitPerceptron(hidden, regular=regular)
+                if equivariant
+                else OrdinaryPerceptron(hidden, latents=plain_latents)
             )
         else:
-            seen, read = (image_channels, embedding_channels, MAPS), (MAPS, hidden, LATENTS)
+            seen = (image_channels, embedding_channels, MAPS)
             self.embedding = (
                 steerable_stack(seen, EMBEDDING_SHAPES, in_regular=False)
                 if regular
                 else ordinary_stack(seen, EMBEDDING_SHAPES)
             )
             self.encoder = (
-                steerable_stack(read, ENCODER_SHAPES, in_regular=regular, pools=ENCODER_POOLS)
+                steerable_stack(
+                    (MAPS, hidden, LATENTS), ENCODER_SHAPES, in_regular=regular, pools=ENCODER_POOLS
+                )
                 if equivariant
-                else ordinary_stack(read, ENCODER_SHAPES, pools=ENCODER_POOLS)
+                else ordinary_stack((MAPS, hidden, plain_latents), ENCODER_SHAPES, pools=ENCODER_POOLS)
             )
-        network = SteerableTransition(hidden) if equivariant else OrdinaryTransition(hidden)
+        network = (
+            SteerableTransition(hidden) if equivariant else OrdinaryTransition(hidden, latents=plain_latents)
+        )
         if self._perceptrons:
             start_without_change(network)
         self.network: nn.Module = network
@@ -180,6 +194,7 @@ def build_reacher_model(
     networks: str = "convolutions",
     embedding_channels: int | None = None,
     hidden: int | None = None,
+    plain_latents: int | None = None,
 ) -> ReacherModel:
     """Makes a model of Reacher with randomly initialised weights.
 
@@ -199,13 +214,16 @@ def build_reacher_model(
             numbers that a frame is projected to (192).
         hidden: Width of the hidden layers of E and T: D4-regular fields for `sen` and `full` (paper: 181,
             perceptrons: 64), channels for `none` (paper: 512, perceptrons: 256).
+        plain_latents: Numbers in a latent of `none` (paper: 4). Those of `sen` and `full` are four D4-regular
+            fields, 32 numbers.
 
     Returns:
         The model, in training mode.
 
     Raises:
         UnknownNameError: There is no such kind, or there are no such networks.
-        ConfigError: The images have another size, the group is another, or a width is not positive.
+        ConfigError: The images have another size or channels that do not fit, the group is another, a width
+            is not positive, or `plain_latents` is given for a model whose latents are fields.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of Reacher model", kind, KINDS)
@@ -218,24 +236,36 @@ def build_reacher_model(
         )
     if symmetry.group != Group.dihedral(4):
         raise ConfigError(f"Reacher models need a world with the symmetry D4, not {symmetry.group.name}")
-    if networks == "perceptrons":
-        if image_channels % COLOURS or MAPS % (image_channels // COLOURS):
-            raise ConfigError(
-                f"perceptrons of Reacher share {MAPS} maps between frames of {COLOURS} channels each; that"
-                f" cannot be done with {image_channels} channels"
-            )
-        widths = (192, 256 if kind == "none" else 64)
-    else:
-        widths = (6 if kind == "full" else 32, 512 if kind == "none" else 181)
-    embedding_channels = widths[0] if embedding_channels is None else embedding_channels
-    hidden = widths[1] if hidden is None else hidden
-    for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
-        if size < 1:
-            raise ConfigError(f"{name} must be at least 1, not {size}")
+    fits = image_channels % COLOURS == 0 and MAPS % (image_channels // COLOURS) == 0
+    if networks == "perceptrons" and not fits:
+        raise ConfigError(
+            f"perceptrons of Reacher share {MAPS} maps between frames of {COLOURS} channels each; that"
+            f" cannot be done with {image_channels} channels"
+        )
     return ReacherModel(
         kind,
         image_channels=image_channels,
         networks=networks,
-        embedding_channels=embedding_channels,
-        hidden=hidden,
+        **_sizes(
+            kind, networks, embedding_channels=embedding_channels, hidden=hidden, plain_latents=plain_latents
+        ),
     )
+
+
+def _sizes(kind: str, networks: str, **given: int | None) -> dict[str, int]:
+    """The sizes of a model: those that are given, and for the others the paper's or those of perceptrons.
+
+    Raises:
+        ConfigError: A size is not positive, or this kind of model does not have it.
+    """
+    if kind != "none" and given["plain_latents"] is not None:
+        raise ConfigError(f"model {kind} of Reacher has no option plain_latents; its latents are D4-regular")
+    if networks == "perceptrons":
+        usual = {"embedding_channels": 192, "hidden": 256 if kind == "none" else 64}
+    else:
+        usual = {"embedding_channels": 6 if kind == "full" else 32, "hidden": 512 if kind == "none" else 181}
+    sizes = {name: usual.get(name, LATENTS) if size is None else size for name, size in given.items()}
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{name} must be at least 1, not {size}")
+    return sizes

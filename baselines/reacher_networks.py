@@ -155,21 +155,22 @@ class OrdinaryTransition(nn.Module):
 
     Args:
         hidden: Width of the hidden layers.
+        latents: Numbers in a latent, L.
     """
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, *, latents: int = LATENTS) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
-            nn.Linear(LATENTS + TORQUES, hidden),
+            nn.Linear(latents + TORQUES, hidden),
             nn.ReLU(inplace=True),
             nn.Linear(hidden, hidden),
             nn.LayerNorm(hidden),
             nn.ReLU(inplace=True),
         )
-        self.last = nn.Linear(hidden, LATENTS)
+        self.last = nn.Linear(hidden, latents)
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
-        """The change of latents `[B, 4]` by torques `[B, 2]`, at least float32."""
+        """The change of latents `[B, L]` by torques `[B, 2]`, at least float32."""
         return apply_in_full_precision(self.last, self.hidden(torch.cat([latent, action], dim=1)))
 
 

@@ -28,9 +28,9 @@ COARSE_SIDE = 9
 """Pixels along a side of the maps that S makes, as many as are left of the paper's 33 after a layer of E."""
 
 _FIRST_SCALE = 0.2
-"""What the first weights of the last layer of E are multiplied by, for energies near the margin of the loss.
+"""What the first weights of the last layer of E are multiplied by.
 
-As e2cnn initialises, those between latents of 32 numbers would be dozens of times the margin.
+It keeps first latents from lying many margins of the loss apart, from where they would have to shrink first.
 """
 
 
@@ -91,22 +91,34 @@ class FrameEmbedding(nn.Module):
         return maps.view(len(small), MAPS, COARSE_SIDE, COARSE_SIDE)
 
 
-class OrdinaryPerceptron(nn.Sequential):
-    """Maps `[B, 8, 9, 9]` to latents `[B, 4]`: three linear layers with ReLU between.
+class OrdinaryPerceptron(nn.Module):
+    """Maps to plain latents: three linear layers with ReLU between, initialised much as in `OrbitPerceptron`.
 
     Args:
         hidden: Width of the hidden layers.
+        latents: Numbers in a latent, L.
     """
 
-    def __init__(self, hidden: int) -> None:
-        super().__init__(
+    def __init__(self, hidden: int, *, latents: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
             nn.Flatten(),
             nn.Linear(MAPS * COARSE_SIDE**2, hidden),
             nn.ReLU(inplace=True),
             nn.Linear(hidden, hidden),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, LATENTS),
         )
+        self.last = nn.Linear(hidden, latents)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.last.weight.mul_(_FIRST_SCALE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps `[B, 8, 9, 9]` to latents `[B, L]`, at least float32."""
+        return apply_in_full_precision(self.last, self.hidden(maps))
 
 
 class OrbitPerceptron(nn.Module):

@@ -181,7 +181,8 @@ def resolve_model(task: TaskWithModels, name: str, options: Mapping[str, ModelOp
     Args:
         task: The task.
         name: A name of `model_names`, or ``package.module:Class``: any `ModelBuilder`.
-        options: The options that it is to be built with; those of the task's own models are whole numbers.
+        options: The options that it is to be built with; those of the task's own models are whole numbers or
+            words.
 
     Raises:
         UnknownNameError: If there is no such model.
@@ -205,11 +206,20 @@ def resolve_model(task: TaskWithModels, name: str, options: Mapping[str, ModelOp
     if not callable(builder):
         raise ExtensionError(f"{what} is neither a class nor a function")
     if name in task.models:
-        for option, value in options.items():
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"{what}: {option} must be a whole number, not {value!r}")
+        _check_types(what, builder, options)
     _check_options(what, builder, options, entry.given if isinstance(entry, NamedBuilder) else {})
     return ResolvedModel(task, name, builder, dict(options), plugins.source_digest(builder))
+
+
+def _check_types(what: str, builder: ModelBuilder, options: Mapping[str, ModelOption]) -> None:
+    """Refuses values for a task's own models that are no whole numbers, or no words where it says str."""
+    parameters = inspect.signature(builder).parameters
+    for option, value in options.items():
+        if option in parameters and parameters[option].annotation in {str, "str"}:
+            if not isinstance(value, str):
+                raise ConfigError(f"{what}: {option} must be a word, not {value!r}")
+        elif not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigError(f"{what}: {option} must be a whole number, not {value!r}")
 
 
 def _check_options(

@@ -126,7 +126,8 @@ class Task:
 
         Args:
             name: A model of the task, a plugin's for it, or ``package.module:Class``.
-            options: Its options; those of the task's own models are whole numbers. None: its defaults.
+            options: Its options; those of the task's own models are whole numbers or words. None: its
+                defaults.
 
         Raises:
             UnknownNameError: If there is no such model.

@@ -25,6 +25,7 @@ def _build(
     channels: int = 6,
     embedding_channels: int | None = 5,
     hidden: int | None = 3,
+    plain_latents: int | None = None,
     seed: int = 0,
 ) -> ReacherModel:
     torch.manual_seed(seed)
@@ -35,6 +36,7 @@ def _build(
         networks=networks,
         embedding_channels=embedding_channels,
         hidden=hidden,
+        plain_latents=plain_latents,
     )
 
 
@@ -69,6 +71,31 @@ def test_shapes_are_those_announced(kind: str) -> None:
     latent = model.encode(embedding)
     assert embedding.shape == (2, *model.embedding_shape) == (2, 8, *((8,) if kind == "full" else ()), 9, 9)
     assert latent.shape == (2, *model.latent_shape) == (2, 4, *((8,) if kind != "none" else ()))
+
+
+@pytest.mark.parametrize("networks", ["convolutions", "perceptrons"])
+def test_latents_of_none_have_as_many_numbers_as_they_are_told(networks: str) -> None:
+    model = _build("none", networks=networks, plain_latents=32)
+    latent = model.encode(_random(2, *model.embedding_shape, dtype=torch.float32))
+    following = model.transition(latent, torch.ones(2, 2))
+    assert latent.shape == following.shape == (2, *model.latent_shape) == (2, 32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_and_latents_are_float32_under_autocast(kind: str) -> None:
+    model = _build(kind)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding = model.embed(_random(2, 6, 128, 128, dtype=torch.float32))
+        latent = model.encode(embedding)
+        following = model.transition(latent, torch.ones(2, 2))
+    assert {x.dtype for x in (embedding, latent, following)} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_latents_are_apart_but_not_by_many_margins_of_the_loss(kind: str) -> None:
+    model = _build(kind, embedding_channels=None, hidden=None, plain_latents=32 if kind == "none" else None)
+    latent = model.encode(model.embed(_random(16, 6, 128, 128, dtype=torch.float32))).detach()
+    assert 0.01 < float(model.distance(latent, latent.roll(1, 0)).mean()) < 10
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -233,3 +260,7 @@ def test_networks_and_channels_that_do_not_fit_are_refused_in_one_line() -> None
         _build("sen", channels=4)
     with pytest.raises(ConfigError, match="embedding_channels must be at least 1, not 0"):
         _build("sen", embedding_channels=0)
+    with pytest.raises(ConfigError, match="plain_latents must be at least 1, not 0"):
+        _build("none", plain_latents=0)
+    with pytest.raises(ConfigError, match="model sen of Reacher has no option plain_latents"):
+        _build("sen", plain_latents=32)

@@ -115,6 +115,13 @@ class TestOwnModels:
             with pytest.raises(ConfigError, match="model 'sen' of 3d-blocks: hidden must be a whole number"):
                 get_task("3d-blocks").build_model("sen", {"hidden": value})  # type: ignore[dict-item]
 
+    def test_an_option_of_our_models_that_is_a_word_is_no_number(self) -> None:
+        model = get_task("reacher").build_model("none", {"networks": "perceptrons", "hidden": 2})
+        assert model.embedding_shape == (8, 9, 9)
+        for value in (1, True, ["perceptrons"]):
+            with pytest.raises(ConfigError, match="model 'none' of reacher: networks must be a word, not "):
+                get_task("reacher").build_model("none", {"networks": value})  # type: ignore[dict-item]
+
     def test_a_mistake_in_its_code_is_not_taken_for_one_in_its_options(self, plug: Install) -> None:
         plug({}, name="more", mistaken="def build(symmetry, observation_shape):\n    return len(3)\n")
         with pytest.raises(TypeError, match="has no len"):
