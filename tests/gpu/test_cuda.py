@@ -41,7 +41,7 @@ MODELS = [
         for task in ("3d-blocks", "2d-shapes", "rush-hour", "reacher")
         for model in ("none", "sen", "full")
     ),
-    *(("teapot-large", model) for model in ("matmul", "tfn", "none")),
+    *(("teapot-large", model) for model in ("matmul", "tfn", "none", "vae")),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What cannot be repeated as a CUDA graph is found before it is captured; the paper's models have none."""
+"""What cannot be repeated as a CUDA graph is found before it is captured; ours have none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sen_bench.config.presets import load_preset
 from sen_bench.data.transitions import Batch
 from sen_bench.tasks.registry import get_task
 from sen_bench.training.capture_hazards import capture_hazard
-from sen_bench.training.loss import contrastive_loss
+from sen_bench.training.evidence import loss_of
 from tests.support.batches import world_batch
 from tests.support.trainings import CPU
 
@@ -27,6 +27,7 @@ MODELS = [
     ("reacher", "none"),
     ("teapot-large", "matmul"),
     ("teapot-large", "tfn"),
+    ("teapot-large", "vae"),
 ]
 
 
@@ -114,7 +115,7 @@ def test_what_is_prepared_once_and_changed_in_place_is_fine() -> None:
 
 
 @pytest.mark.parametrize(("task", "name"), MODELS)
-def test_the_papers_models_read_nothing_and_stay_on_their_device(
+def test_our_models_read_nothing_and_stay_on_their_device(
     monkeypatch: pytest.MonkeyPatch, task: str, name: str
 ) -> None:
     """On the device without values, where reading one is an error, and whatever is on the CPU stands out."""
@@ -126,8 +127,7 @@ def test_the_papers_models_read_nothing_and_stay_on_their_device(
     moved = Batch(*(each.to(META) for each in (batch.observation, batch.action, batch.next_observation)))
 
     def step() -> None:
-        loss = contrastive_loss(model, moved, permutation, hinge=1.0, dtype=torch.float32)
-        torch.autograd.backward([loss.total])
+        torch.autograd.backward([loss_of(model, moved, permutation, dtype=torch.float32).total])
 
     assert capture_hazard(step, model, META) is None
 
