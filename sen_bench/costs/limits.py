@@ -11,7 +11,7 @@ from typing import Final
 
 import torch
 
-from sen_bench.system import settings_restored
+from sen_bench.system import float32_products, settings_restored
 
 _ROUNDS: Final = 5
 _PRODUCT_SIDES: Final = {"cpu": 1024, "cuda": 8192}
@@ -48,8 +48,11 @@ def measured_limits(
 
     Args:
         device: The device.
-        precision: ``bfloat16`` or ``float32``.
+        precision: ``float32``, ``tf32`` or ``bfloat16``.
         threads: Threads on a CPU; None: as many as PyTorch uses now.
+
+    Raises:
+        DeviceError: If the device cannot compute in this precision.
     """
     return _measured(device, precision, torch.get_num_threads() if threads is None else threads)
 
@@ -58,7 +61,7 @@ def measured_limits(
 def _measured(device: torch.device, precision: str, threads: int) -> MachineLimits:
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     side, size = _PRODUCT_SIDES[device.type], _COPIED_BYTES[device.type]
-    with torch.inference_mode(), settings_restored():
+    with torch.inference_mode(), settings_restored(), float32_products(device, precision):
         torch.set_num_threads(threads)
         matrix, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
         source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
