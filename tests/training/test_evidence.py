@@ -16,6 +16,9 @@ from sen_bench.errors import CompileError, ConfigError, ExtensionError
 from sen_bench.tasks import get_task
 from sen_bench.training import METRICS_FILE, TrainingResult, evidence_loss, read_metrics, train
 from sen_bench.training.evidence import loss_of
+from sen_bench.training.execution import Execution
+from sen_bench.training.profile import Stages
+from sen_bench.training.steps import Steps
 from tests.support.recorder import Recorder
 from tests.support.registry import narrow_model
 
@@ -84,6 +87,24 @@ def test_settings_of_another_loss_are_refused(tmp_path: Path, changes: dict[str,
 def test_compiling_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="use --no-compile"):
         _train(tmp_path, TrainingConfig(epochs=1, batch_size=6), compiled=True)
+
+
+def test_compiling_that_nobody_asked_for_is_left_out_and_said() -> None:
+    recorder, network = Recorder(), _built()
+    steps = Steps(
+        network,
+        torch.optim.Adam(network.parameters()),
+        _transitions(),
+        TrainingConfig(batch_size=6),
+        Execution(compiled=True),
+        progress=recorder,
+        stages=Stages(),
+    )
+    assert not steps.execution.compiled
+    (told,) = recorder.messages
+    assert told == (
+        "not compiled: VariationalRotationModel is trained by a loss of its own, which is not compiled"
+    )
 
 
 class _Collapsed(GenerativeModel):
