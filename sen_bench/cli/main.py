@@ -44,6 +44,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "references": "references_command:references_command",
     "report": "report_commands:report_command",
     "run": "sweep_command:run_command",
+    "study": "study_command:study_command",
     "tasks": "data_commands:tasks_command",
     "train": "run_commands:train_command",
     "verify": "verify_commands:verify_command",

@@ -36,7 +36,7 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
     waiting = [planned for planned in group if not planned.scored]
     begun = sum(planned.begun for planned in waiting)
     known = [planned.seconds for planned in waiting if planned.seconds is not None]
-    seeds = ",".join(str(planned.run.seed) for planned in group)
+    seeds = ",".join(dict.fromkeys(str(planned.run.seed) for planned in group))
     to_run = f"{len(waiting)} ({begun} begun)" if begun else str(len(waiting))
     time = f"~ {duration(sum(known) / len(known))}" if known else "unknown" if waiting else "-"
     if any(planned.counted for planned in waiting):

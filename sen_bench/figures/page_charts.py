@@ -26,7 +26,7 @@ _INCHES: Final = 0.01
 _POINTS: Final = 72 * _INCHES
 
 # Matplotlib's names of the marks, and their size beside the radius of the page's.
-_MARKERS: Final = {
+MARKERS: Final = {
     "circle": ("o", 2.0),
     "square": ("s", 1.8),
     "triangle": ("^", 2.2),
@@ -282,7 +282,7 @@ def _stroke(axes: Axes, points: Sequence[tuple[float, float]], colour: int) -> N
 
 
 def _mark(axes: Axes, mark: Mark) -> None:
-    marker, factor = _MARKERS[MARKS[mark.colour]]
+    marker, factor = MARKERS[MARKS[mark.colour]]
     colour = COLOURS[mark.colour]
     axes.plot(
         mark.x,

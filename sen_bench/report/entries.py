@@ -17,6 +17,7 @@ from sen_bench.results import (
     GROUP,
     SHOWN,
     Metric,
+    headline_metric,
     model_title,
     no_better_than_no_change,
     no_change,
@@ -188,18 +189,11 @@ def entries(tables: PageData) -> list[Entry]:
 
 
 def headline(entry: Entry, horizon: int) -> Metric:
-    """What the task of an entry is judged by first [ours].
-
-    Local H@1 where the task is ranked by it, HH@1 with hard negatives, H@1 after several steps, else MRR.
-    """
-    if entry.ranked_locally:
-        return _METRIC[_LOCAL]
-    if entry.known is not None and entry.known.splits["eval"].negatives:
-        return _METRIC["hh_at_1"]
-    return _METRIC["hits_at_1"] if horizon > 1 else _METRIC["mrr"]
+    """What the task of an entry is judged by first."""
+    negatives = entry.known is not None and entry.known.splits["eval"].negatives
+    return headline_metric(horizon, ranked_locally=entry.ranked_locally, negatives=negatives)
 
 
-_METRIC: Final = {metric.name: metric for metric in SHOWN}
 _LOCAL: Final = "local_hits_at_1"
 
 

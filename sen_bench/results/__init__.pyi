@@ -34,10 +34,15 @@ from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
 from .rows import read_run_rows as read_run_rows
 from .rows import read_runs as read_runs
+from .sample_efficiency import EfficiencyRow as EfficiencyRow
+from .sample_efficiency import StudiedPart as StudiedPart
+from .sample_efficiency import efficiency_rows as efficiency_rows
+from .sample_efficiency import write_efficiency as write_efficiency
 from .scores import METRICS as METRICS
 from .scores import NO_BETTER as NO_BETTER
 from .scores import SHOWN as SHOWN
 from .scores import Metric as Metric
+from .scores import headline_metric as headline_metric
 from .scores import no_better_than_no_change as no_better_than_no_change
 from .scores import no_change as no_change
 from .text_formats import TEXT_FORMATS as TEXT_FORMATS

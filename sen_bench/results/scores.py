@@ -321,6 +321,21 @@ def no_change(metric: Metric) -> Metric | None:
     return _BY_NAME.get(f"no_change_{metric.name}")
 
 
+def headline_metric(horizon: int, *, ranked_locally: bool, negatives: bool) -> Metric:
+    """What a task is judged by first [ours]: local H@1, HH@1, H@1 after several steps, or else MRR.
+
+    Args:
+        horizon: Steps ahead.
+        ranked_locally: Whether its models are ranked by local H@1.
+        negatives: Whether it has hard negatives.
+    """
+    if ranked_locally:
+        return _BY_NAME["local_hits_at_1"]
+    if negatives:
+        return _BY_NAME["hh_at_1"]
+    return _BY_NAME["hits_at_1"] if horizon > 1 else _BY_NAME["mrr"]
+
+
 NO_BETTER: Final = 0.9
 """Relative error from which a model counts as no better than no change [ours]."""
 

@@ -18,6 +18,7 @@ from .steps import is_scored as is_scored
 from .steps import missing_rows as missing_rows
 from .steps import place_data as place_data
 from .steps import record_run as record_run
+from .steps import recorded_rows as recorded_rows
 from .steps import train_run as train_run
 from .trained import model_so_far as model_so_far
 from .trained import trained_model as trained_model

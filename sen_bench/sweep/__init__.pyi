@@ -1,6 +1,8 @@
 from .counted import counted_seconds as counted_seconds
 from .dask_jobs import on_workers as on_workers
 from .estimate import Estimates as Estimates
+from .fractions import FractionRun as FractionRun
+from .fractions import select_fractions as select_fractions
 from .jobs import MachineShare as MachineShare
 from .jobs import side_by_side as side_by_side
 from .outcome import Outcome as Outcome

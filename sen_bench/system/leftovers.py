@@ -21,9 +21,7 @@ _MOVED_ASIDE: Final = re.compile(r"(.+\.zarr|\..+\.zarr\.partial|seed-\d+|decode
 
 # The locks of datasets, runs, decoders, tables and MLflow's folder. All are empty; where a file system has no
 # locks, a file with contents may stand for one that is held.
-_LOCK: Final = re.compile(
-    r"\.(.+\.zarr|seed-\d+|decoder|mlflow)\.lock|(runs|leaderboard|curves|references)\.csv\.lock"
-)
+_LOCK: Final = re.compile(r"\.(.+\.zarr|seed-\d+|decoder|mlflow)\.lock|[^.].*\.csv\.lock")
 
 _STILL_WRITTEN: Final = 3600.0
 """Seconds for which a draft that did not change may still be written, on whatever machine."""
