@@ -26,22 +26,25 @@ def compiled_loss(backend: str = "inductor") -> LossFunction:
     in this process is dropped; otherwise the ninth model would reach the limit on how often one function is
     compiled again.
 
-    What inductor makes is kept in the cache of sen-bench, unless TORCHINDUCTOR_CACHE_DIR names another
-    folder: runs of a sweep that differ in their seed, and later ones, find it there.
-
     Args:
         backend: The backend of torch.compile.
     """
-    if backend == "inductor":
-        # PyTorch's own place is the folder for temporary files, which machines empty. It is set as soon as
-        # inductor is imported, as by the reset below.
-        os.environ.setdefault(_CACHE_VARIABLE, str(cache_folder() / "compiled"))
     torch.compiler.reset()
     # What float32 means is decided in `sen_bench.system.device`.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores", category=UserWarning)
     return cast(
         "LossFunction", torch.compile(contrastive_loss, fullgraph=True, dynamic=False, backend=backend)
     )
+
+
+def keep_compiled_code() -> None:
+    """Has PyTorch keep what it compiles in the cache of sen-bench, unless TORCHINDUCTOR_CACHE_DIR is set.
+
+    Runs of a sweep that differ in their seed, and later ones, find it there. PyTorch's own place is the
+    folder for temporary files, which machines empty; it is chosen as soon as PyTorch's compiler is imported,
+    as by the first optimiser that a process makes. So this comes before that, or is without effect.
+    """
+    os.environ.setdefault(_CACHE_VARIABLE, str(cache_folder() / "compiled"))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sen_bench.system import QUIET, Progress, float32_products
 from sen_bench.trackers import Tracking
 from sen_bench.training.checkpoint import Checkpoint
 from sen_bench.training.collapse import CollapseDetector
-from sen_bench.training.compilation import compile_errors
+from sen_bench.training.compilation import compile_errors, keep_compiled_code
 from sen_bench.training.epochs import EpochTraining
 from sen_bench.training.execution import Execution, choose_execution
 from sen_bench.training.log import MetricsLog
@@ -112,6 +112,7 @@ def train(
             "training.negatives: episodes of one step have no frames but the two of their transition, so no"
             " negatives of the same episode; set same_episode to 0"
         )
+    keep_compiled_code()
     run = _ModelTraining(
         build,
         transitions,

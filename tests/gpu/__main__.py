@@ -52,7 +52,7 @@ class _Work:
             path.write_text(plan.preset, encoding="utf-8")
             self._preset = str(path)
         # All processes find what one of them has compiled.
-        cache = {"SEN_BENCH_CACHE": str(folder / "cache")}
+        cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
         self._environment = {**os.environ, **cache, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     def do(self) -> None:
