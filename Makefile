@@ -14,7 +14,7 @@ help:
 	@echo "make bench           times the marked benchmarks, and fails if one is slower than its baseline allows"
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
 	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
-	@echo "make quality         trains the preset smoke and a model of motion anew, and fails if a score is below its floor"
+	@echo "make quality         trains the preset smoke and two models of motion anew, and fails if a score is below its floor"
 	@echo "make dist            builds sdist and wheel, and checks what they say of themselves"
 	@echo "make wheel-test      installs that wheel into a fresh environment, and uses it from another folder"
 	@echo "make docs            executes the notebooks and builds the documentation site; fails at a dead link"
@@ -73,6 +73,9 @@ quality: .venv/installed
 	  --data quality/data --runs quality/runs --results quality/results
 	$(BIN)/sen-bench run rush-hour --preset motion --model none --seeds 0 --device cpu \
 	  --set data.eval.episodes=500 --data quality/data --runs quality/runs --results quality/results
+	$(BIN)/sen-bench run reacher --preset motion --model none --seeds 0 --device cpu \
+	  --set data.train.episodes=1000 --set data.eval.episodes=300 \
+	  --data quality/data --runs quality/runs --results quality/results
 	$(BIN)/python -m tests.quality.floors quality/results/runs.csv
 
 # The wheel is built from the sdist, so both are known to be whole.

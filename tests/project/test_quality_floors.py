@@ -150,8 +150,9 @@ def test_the_check_trains_every_preset_that_has_floors() -> None:
         assert all(f"--set {setting} " in recipe for setting in settings)
 
 
-def test_predicting_no_change_in_rush_hour_breaks_every_bound_of_motion() -> None:
-    no_change = {"relative_error": 1.0, "local_hits_at_1": 0.004}
-    bounds = [b for b in read_floors(FLOORS) if b.task == "rush-hour" and b.preset.startswith("motion")]
+@pytest.mark.parametrize(("task", "local_hits"), [("rush-hour", 0.004), ("reacher", 0.0)])
+def test_predicting_no_change_breaks_every_bound_of_motion(task: str, local_hits: float) -> None:
+    no_change = {"relative_error": 1.0, "local_hits_at_1": local_hits}
+    bounds = [b for b in read_floors(FLOORS) if b.task == task and b.preset.startswith("motion")]
     assert {bound.metric for bound in bounds} == no_change.keys()
     assert not any(bound.keeps(no_change[bound.metric]) for bound in bounds)
