@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.model import full_precision
-from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.normalisation import BatchNorm, Layers
 from sen_bench.baselines.products import Convolution
 
 
@@ -58,7 +58,7 @@ class ConvolutionalEmbedding(nn.Module):
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise(widths):
             layers += [convolution(narrow, wide), BatchNorm(wide), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, convolution(channels, num_maps))
+        self.layers = Layers(*layers, convolution(channels, num_maps))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Maps images `[B, C, H, W]` to `[B, num_maps, H, W]` in (0, 1)."""
@@ -81,7 +81,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, *, image_channels: int, num_maps: int, channels: int, patch: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers = Layers(
             convolution(image_channels, channels, kernel_size=patch, stride=patch, padding=0),
             BatchNorm(channels),
             nn.ReLU(inplace=True),

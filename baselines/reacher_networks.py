@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines.convolutions import convolution
 from sen_bench.baselines.model import apply_in_full_precision
-from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.normalisation import BatchNorm, FieldBatchNorm, Layers
 
 MAPS = 8
 """Fields of the embedding v: maps for `sen` and `none`, D4-regular fields for `full` (paper)."""
@@ -81,7 +81,7 @@ class ConvolutionStack(nn.Module):
             layers += [layer, *between()]
             if index < pools:
                 layers.append(nn.MaxPool2d(2))
-        self.hidden = nn.Sequential(*layers)
+        self.hidden = Layers(*layers)
         self.last = convolutions[-1]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def steerable_stack(
         pools: See `ConvolutionStack`.
     """
     # Imported here because importing e2cnn takes seconds, and `none` does without it.
-    from sen_bench.baselines.steerable import D4, FieldBatchNorm, SteerableConvolution  # noqa: PLC0415
+    from sen_bench.baselines.steerable import D4, SteerableConvolution  # noqa: PLC0415
 
     return ConvolutionStack(
         [
@@ -139,7 +139,6 @@ def steerable_stack(
                 zip(_pairs(widths, len(shapes)), shapes, strict=True)
             )
         ],
-        # Not in place: autograd would make that expensive on the view that the norm may return.
         lambda: (FieldBatchNorm(widths[1]), nn.ReLU()),
         pools=pools,
     )

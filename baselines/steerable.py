@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
 from sen_bench.baselines.model import default_dtype, full_precision
-from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.normalisation import FieldBatchNorm, Layers
 from sen_bench.baselines.products import convolve
 from sen_bench.errors import ConfigError
 from sen_bench.symmetry import Group
@@ -221,27 +221,6 @@ class SteerableConvolution(nn.Module):
         return f"{self.in_fields} fields, {self.out_fields} fields"
 
 
-class FieldBatchNorm(nn.Module):
-    """Batch normalisation of regular fields: one mean, variance, scale and shift per field.
-
-    The same as e2cnn's `InnerBatchNorm`. A field's channels, one per group element, count as further pixels,
-    so it commutes with the group.
-
-    Args:
-        fields: Regular fields.
-    """
-
-    def __init__(self, fields: int) -> None:
-        super().__init__()
-        self.fields = fields
-        self.norm = BatchNorm(fields)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalises `[B, |G|·fields, H, W]`."""
-        normed: Tensor = self.norm(x)
-        return normed
-
-
 class _SteerableMaps(nn.Module):
     """What the steerable embeddings share: steerable layers, then a sigmoid, and fields as maps of objects.
 
@@ -252,7 +231,7 @@ class _SteerableMaps(nn.Module):
 
     def __init__(self, layers: list[nn.Module], *, regular: bool) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
         self.regular = regular
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -291,7 +270,6 @@ class SteerableEmbedding(_SteerableMaps):
             layers += [
                 SteerableConvolution(in_fields, fields, in_regular=index > 0, out_regular=True),
                 FieldBatchNorm(fields),
-                # Not in place: autograd would make that expensive on the view that the norm may return.
                 nn.ReLU(),
             ]
         last = SteerableConvolution(fields, num_objects, in_regular=True, out_regular=regular)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.model import SIGMA, WorldModel, apply_in_full_precision
-from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines.normalisation import BatchNorm, Layers
 from sen_bench.baselines.rotations import gram_schmidt
 from sen_bench.errors import ConfigError, UnknownNameError
 from sen_bench.symmetry import SO3
@@ -53,7 +53,7 @@ class RotationEmbedding(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(cast("Tensor", layer.bias))
             layers += [layer, BatchNorm(wide), nn.ReLU(inplace=True)]
-        self.convolutions = nn.Sequential(*layers)
+        self.convolutions = Layers(*layers)
         last_side = -(-side // 2 ** len(widths[1:]))
         self.hidden = nn.Sequential(
             nn.Linear(4 * channels * last_side**2, 16 * channels),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sen_bench.envs.blocks3d_scene import GRID_SIZE
 from sen_bench.envs.blocks3d_sprites import Sprites
-from sen_bench.envs.compiled import compiled
+from sen_bench.system import compiled
 
 RESIZE_BITS = 22
 """PIL weighs 8-bit pixels by integers with this many binary places."""

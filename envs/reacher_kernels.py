@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.compiled import compiled
+from sen_bench.system import compiled
 
 Floats = NDArray[np.float64]
 

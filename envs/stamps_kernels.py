@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.compiled import compiled
 from sen_bench.envs.stamps import CELL
+from sen_bench.system import compiled
 
 
 @compiled

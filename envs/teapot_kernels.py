@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.envs.compiled import compiled
+from sen_bench.system import compiled
 
 SUBSAMPLE = 16
 """Positions in a picture are whole multiples of this part of the distance between two samples."""

@@ -21,6 +21,7 @@ from .files import write_atomically as write_atomically
 from .leftovers import Leftover as Leftover
 from .leftovers import find_leftovers as find_leftovers
 from .leftovers import remove_leftover as remove_leftover
+from .machine_code import compiled as compiled
 from .names import is_plain_name as is_plain_name
 from .plugins import call_plugin as call_plugin
 from .plugins import import_object as import_object

@@ -14,8 +14,8 @@ from scipy import sparse
 from torch import Tensor
 
 from sen_bench.baselines import e2cnn_compat
+from sen_bench.baselines.normalisation import FieldBatchNorm
 from sen_bench.baselines.steerable import (
-    FieldBatchNorm,
     SteerableConvolution,
     SteerableEmbedding,
     SteerablePatchEmbedding,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.normalisation import BatchNorm
+from sen_bench.baselines import normalisation_operators
+from sen_bench.baselines.normalisation import BatchNorm, FieldBatchNorm, Layers
 
 
 def _images(*shape: int, mean: float = 0.0, std: float = 1.0, seed: int = 0) -> Tensor:
@@ -27,6 +29,11 @@ def _theirs(norm: BatchNorm) -> nn.BatchNorm2d:
     theirs = nn.BatchNorm2d(norm.num_features).double()
     theirs.load_state_dict(norm.state_dict())
     return theirs
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
 
 
 def _copies_as_pixels(x: Tensor, channels: int) -> Tensor:
@@ -92,6 +99,82 @@ def test_a_following_relu_in_place_and_autocast_are_as_with_pytorchs(dtype: torc
     y, expected = layers(x), theirs(x)
     assert y.dtype == expected.dtype
     torch.testing.assert_close(y, expected)
+
+
+def test_in_bfloat16_statistics_and_gradients_are_those_of_float64() -> None:
+    """Only what is stored is rounded: results and gradients of images, to the nearest bfloat16."""
+    # Nearly constant, as what sees a background; and many pixels, whose sum would lose digits.
+    x = _images(16, 8, 64, 64, mean=1, std=2e-2).bfloat16()
+    probe = _images(16, 8, 64, 64, seed=1).bfloat16()
+    norm = BatchNorm(8)
+    nn.init.uniform_(norm.weight, 0.5, 1)
+    exact = _theirs(norm.double())
+    norm = norm.float()
+    leaves = [x.clone().requires_grad_(), x.double().requires_grad_()]
+    layers = Layers(norm, nn.ReLU())(leaves[0]), exact(leaves[1]).relu()
+    for y, gradient in zip(layers, (probe, probe.double()), strict=True):
+        y.backward(gradient)
+    for name, statistic in exact.named_buffers():
+        torch.testing.assert_close(
+            norm.get_buffer(name).double(), statistic.double(), rtol=1e-6, atol=0, msg=name
+        )
+    assert layers[0].dtype == torch.bfloat16
+    torch.testing.assert_close(layers[0].double(), layers[1], rtol=2**-8, atol=1e-5)
+    for ours, theirs in ((norm.weight, exact.weight), (norm.bias, exact.bias)):
+        torch.testing.assert_close(_gradient(ours).double(), _gradient(theirs), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(_gradient(leaves[0]).double(), _gradient(leaves[1]), rtol=2**-8, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("copies", [1, 4])
+def test_a_relu_in_the_same_passes_is_one_after_them(dtype: torch.dtype, copies: int) -> None:
+    x = _images(5, copies * 6, 7, 3).to(dtype)
+    norm: nn.Module = BatchNorm(6) if copies == 1 else FieldBatchNorm(6)
+    results = []
+    for layers in (Layers(norm, nn.ReLU(), nn.Identity()), nn.Sequential(norm, nn.ReLU(), nn.Identity())):
+        leaf = x.clone().requires_grad_()
+        y = layers.to(torch.float64 if dtype == torch.float64 else torch.float32)(leaf)
+        y.backward(torch.ones_like(y) + y.detach())
+        assert (y == 0).any()
+        results.append([y, leaf.grad, *(_gradient(parameter).clone() for parameter in norm.parameters())])
+        norm.zero_grad()
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        x = _images(4, 3, 5, 5).to(dtype)
+        x[0, 1, 2, 2] = torch.nan
+        y = BatchNorm(3)(x, relu=True)
+        assert y.isnan().any(dim=(0, 2, 3)).tolist() == [False, True, False]
+
+
+def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalisation_operators, "_THREADS_WORTH", 64)
+    x, probe = _images(9, 6, 7, 5), _images(9, 6, 7, 5, seed=1)
+    results = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        norm, leaf = BatchNorm(6).double(), x.clone().requires_grad_()
+        y = norm(leaf, relu=True)
+        y.backward(probe)
+        results.append([y, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_var])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    assert any(thread.name.startswith("sen-bench-normalise") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_it_is_a_well_formed_operator(dtype: torch.dtype) -> None:
+    """Its schema, its form for fake tensors and its gradient are what PyTorch expects of them."""
+    x = _images(3, 8, 4, 5).to(dtype).requires_grad_()
+    weight, bias = torch.ones(4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    torch.library.opcheck(
+        torch.ops.sen_bench.normalise,
+        (x, weight, bias, 1e-5, True),
+        test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
+    )
 
 
 def test_a_single_value_per_channel_is_refused_as_by_pytorch() -> None:

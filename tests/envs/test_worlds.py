@@ -12,8 +12,8 @@ import pytest
 
 from sen_bench.checks import check_world
 from sen_bench.envs import WORLDS, World, make_world, register_world
-from sen_bench.envs.compiled import compiled
 from sen_bench.errors import UnknownNameError, WorldError
+from sen_bench.system.machine_code import compiled
 
 WORLD_IDS = sorted(WORLDS)
 

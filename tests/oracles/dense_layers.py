@@ -11,9 +11,9 @@ from sen_bench.baselines import e2cnn_compat
 from sen_bench.baselines.interaction import InteractionNetwork
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import WorldModel
+from sen_bench.baselines.normalisation import FieldBatchNorm
 from sen_bench.baselines.objects import ObjectEncoder, ObjectModel
 from sen_bench.baselines.steerable import (
-    FieldBatchNorm,
     SteerableConvolution,
     SteerableEmbedding,
     SteerablePatchEmbedding,

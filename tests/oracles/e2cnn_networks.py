@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
+from sen_bench.baselines.normalisation import FieldBatchNorm
 from sen_bench.baselines.reacher_networks import LATENTS, TORQUES, ConvolutionStack, SteerableTransition
-from sen_bench.baselines.steerable import FieldBatchNorm, SteerableConvolution
+from sen_bench.baselines.steerable import SteerableConvolution
 
 SPACE = e2cnn_compat.gspaces.FlipRot2dOnR2(4, axis=0.0)
 """D4 with the reflection (x, y) to (x, -y), as in the world."""

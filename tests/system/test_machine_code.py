@@ -13,7 +13,7 @@ import pytest
 from tests.paths import ROOT
 
 SOURCE = """
-from sen_bench.envs.compiled import compiled
+from sen_bench.system.machine_code import compiled
 
 @compiled
 def triple(x):
@@ -29,7 +29,7 @@ import random, sys, warnings
 from collections import Counter
 from pathlib import Path
 from program import triple
-from sen_bench.envs.compiled import compiled
+from sen_bench.system.machine_code import compiled
 from tests.store.test_store_mutations import flip, swap, truncate
 
 TRIALS = 100

@@ -1,4 +1,4 @@
-"""How the worlds' inner loops are compiled."""
+"""How inner loops are compiled to machine code, which is kept on disk."""
 
 from __future__ import annotations
 

@@ -1,0 +1,217 @@
+"""Batch normalisation on a CPU as operators of PyTorch, which autograd and counts of operators know."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_Result = TypeVar("_Result")
+
+DTYPES: Final = (torch.bfloat16, torch.float32, torch.float64)
+"""The types of images that can be normalised."""
+_ROW: Final = 256
+"""Numbers in a row of a loop at most, unless there are more channels."""
+_THREADS_WORTH: Final = 2**17
+"""Numbers that a thread is given at least; for fewer, starting it takes longer than it saves."""
+
+
+def normalise(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, *, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`(x - mean) / sqrt(variance + eps) · weight + bias`, for x's own mean and variance.
+
+    Args:
+        x: Images on the CPU, of one of `DTYPES`, best channels-last, `[B, k·C, H, W]`.
+        weight: `[C]`.
+        bias: `[C]`.
+        eps: What is added to the variance.
+        relu: Whether to replace negative results by 0.
+
+    Returns:
+        The images, channels-last; and mean and (biased) variance in float64, `[C]` each, which have no
+        gradient.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    return cast("tuple[Tensor, Tensor, Tensor]", _forward(x, weight, bias, eps, relu))
+
+
+@torch.library.custom_op(
+    "sen_bench::normalise",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor x, Tensor weight, Tensor bias, float eps, bool relu) -> (Tensor, Tensor, Tensor)",
+)
+def _forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    relu: bool,  # noqa: FBT001 — as in the schema
+) -> tuple[Tensor, Tensor, Tensor]:
+    from sen_bench.baselines import normalisation_kernels as kernels  # noqa: PLC0415 — it imports Numba
+
+    y = _empty_like(x)
+    pixels, results = _pixels(x, weight), _pixels(y, weight)
+    total = _sums(pixels, len(weight), lambda part, *sums: kernels.sums(pixels[part], *sums))
+    mean, squares = total * len(weight) / x.numel()
+    # Rounding may leave less than nothing of the variance of a constant.
+    variance = np.maximum(squares - mean**2, 0)
+    shift, scale, offset = _terms(pixels, mean, _array(weight) / np.sqrt(variance + eps), _array(bias))
+    least = _least(pixels, relu=relu)
+    _in_parts(
+        pixels, lambda part: kernels.normalise(pixels[part], shift, scale, offset, least, results[part])
+    )
+    return y, torch.from_numpy(mean), torch.from_numpy(variance)
+
+
+@torch.library.custom_op(
+    "sen_bench::normalise_backward",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor gradient, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor variance, float eps,"
+    " bool relu) -> (Tensor, Tensor, Tensor)",
+)
+def _backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    relu: bool,  # noqa: FBT001
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, weight and bias."""
+    from sen_bench.baselines import normalisation_kernels as kernels  # noqa: PLC0415
+
+    grad_x = _empty_like(x)
+    pixels, slopes, results = (_pixels(each, weight) for each in (x, gradient, grad_x))
+    inverse = 1 / np.sqrt(_array(variance) + eps)
+    factor = _array(weight) * inverse
+    shift, scale, offset = _terms(pixels, _array(mean), factor, _array(bias))
+    least = _least(pixels, relu=relu)
+
+    def add(part: slice, *sums: NDArray[Any]) -> None:
+        kernels.gradient_sums(pixels[part], slopes[part], shift, scale, offset, least, *sums)
+
+    grad_bias, along = _sums(pixels, len(weight), add)
+    grad_weight = along * inverse
+    count = x.numel() / len(weight)
+    tilt, constant = _terms(pixels, -factor * inverse * grad_weight / count, -factor * grad_bias / count)
+
+    def write(part: slice) -> None:
+        of_part = pixels[part], slopes[part]
+        kernels.gradients(*of_part, shift, scale, offset, least, tilt, constant, results[part])
+
+    _in_parts(pixels, write)
+    return grad_x, torch.from_numpy(grad_weight).to(weight.dtype), torch.from_numpy(grad_bias).to(bias.dtype)
+
+
+@_forward.register_fake
+def _(x: Tensor, weight: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    mean, variance = (weight.new_empty(len(weight), dtype=torch.float64) for _ in range(2))
+    return _empty_like(x), mean, variance
+
+
+@_backward.register_fake
+def _(_gradient: Tensor, x: Tensor, weight: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    return _empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:  # noqa: ANN401
+    """Keeps what the gradient needs; not the result, as its sign is that of what it is computed from."""
+    x, weight, bias, ctx.eps, ctx.relu = inputs
+    _, mean, variance = output
+    ctx.mark_non_differentiable(mean, variance)
+    ctx.save_for_backward(x, weight, bias, mean, variance)
+
+
+def _gradients(ctx: Any, gradient: Tensor, *_: Tensor | None) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    x, *others = ctx.saved_tensors
+    return *_backward(gradient.to(x.dtype), x, *others, ctx.eps, ctx.relu), None, None
+
+
+torch.library.register_autograd(_forward, _gradients, setup_context=_keep)
+
+
+def _empty_like(x: Tensor) -> Tensor:
+    """Memory for images of the same shape and type, channels-last."""
+    return torch.empty_like(x, memory_format=torch.channels_last)
+
+
+def _array(x: Tensor) -> NDArray[np.float64]:
+    """A few numbers in float64."""
+    return cast("NDArray[np.float64]", x.detach().double().numpy())
+
+
+def _pixels(x: Tensor, weight: Tensor) -> NDArray[Any]:
+    """Channels-last images `[B, k·C, H, W]` as a matrix `[-1, n·C]` in the same memory; bfloat16 as its bits.
+
+    Loops over a row are vectorised, and slow for a few channels; so as many pixels form one as fit.
+    """
+    count = x.numel() // len(weight)
+    together = next(n for n in range(max(1, _ROW // len(weight)), 0, -1) if count % n == 0)
+    matrix = x.detach().permute(0, 2, 3, 1).view(-1, together * len(weight))
+    if x.dtype == torch.bfloat16:
+        return cast("NDArray[Any]", matrix.view(torch.int16).numpy().view(np.uint16))
+    return matrix.numpy()
+
+
+def _arithmetic(pixels: NDArray[Any]) -> type[np.floating[Any]]:
+    """The type that numbers of an image are computed with."""
+    return np.float32 if pixels.dtype == np.uint16 else np.float64
+
+
+def _terms(pixels: NDArray[Any], *terms: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Numbers for each channel as rows of the pixels, in the type of the arithmetic."""
+    return tuple(np.resize(term, pixels.shape[1]).astype(_arithmetic(pixels)) for term in terms)
+
+
+def _least(pixels: NDArray[Any], *, relu: bool) -> np.floating[Any]:
+    """The least result: 0 with a ReLU, otherwise -inf; in the type of the arithmetic, or loops are slow."""
+    return _arithmetic(pixels)(0 if relu else -math.inf)
+
+
+def _in_parts(pixels: NDArray[Any], work: Callable[[slice], _Result]) -> list[_Result]:
+    """Has work done on parts of the pixels, by as many threads as PyTorch uses."""
+    threads = max(1, min(torch.get_num_threads(), pixels.size // _THREADS_WORTH))
+    if threads == 1:
+        return [work(slice(0, len(pixels)))]
+    ends = [len(pixels) * number // threads for number in range(threads + 1)]
+    return list(_pool(os.getpid(), threads).map(work, map(slice, ends[:-1], ends[1:])))
+
+
+def _sums(pixels: NDArray[Any], channels: int, add: Callable[..., None]) -> NDArray[np.float64]:
+    """Two sums for each channel, `[2, C]`.
+
+    Args:
+        pixels: As `_pixels` gives them.
+        channels: C.
+        add: `add(part, zeros, zeros, total)` adds those of some rows, column by column, to a total.
+    """
+
+    def of_part(part: slice) -> NDArray[np.float64]:
+        total = np.zeros((2, pixels.shape[1]))
+        add(part, *_terms(pixels, *np.zeros_like(total)), total)
+        return total
+
+    total = np.sum(_in_parts(pixels, of_part), axis=0)
+    return cast("NDArray[np.float64]", total.reshape(2, -1, channels).sum(axis=1))
+
+
+@functools.cache
+def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads of this process; one that was forked from it has none of them."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="sen-bench-normalise")
