@@ -61,7 +61,8 @@ def step_cost(model: WorldModel, world: World, *, batch: int, precision: str = "
         model: The model, on the CPU; it is left as it is.
         world: Its world.
         batch: Transitions in the batch.
-        precision: ``bfloat16`` for autocast in the networks, as in training; otherwise they are float32.
+        precision: ``bfloat16`` for autocast in the networks, as in training; otherwise they are float32 (in
+            memory: also with ``tf32``).
 
     Raises:
         ExtensionError: The step cannot be taken without numbers, or the model gives tensors of other shapes
