@@ -12,15 +12,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
 from tests.gpu.archive import PART, pack, unpack
-from tests.gpu.plan import PLANS, Model, Plan
+from tests.gpu.plan import PLANS, Models, Plan
 from tests.gpu.session import Session, run_within
+from tests.gpu.step_times import PLAIN
 from tests.paths import ROOT
 
 PARTS: Final = 4
@@ -59,34 +60,44 @@ class _Work:
         """Does all stages."""
         plan, session = self._plan, self._session
         if plan.tests:
-            session.stage("tests", self._test, most=plan.seconds_of_tests)
+            session.stage("tests", self._tester("not slow"), most=plan.seconds_of_tests)
         until = session.left - plan.seconds_of_times
-        for model in plan.models:
-            self._time(model, plan.cheap, plan.precisions, until)
         # One precision of all models before the next one, as there will hardly be time for all.
-        for precision in plan.precisions if plan.compiled else ():
-            session.stage(f"compile in {precision}", self._compiler(precision), most=session.left - until)
-            for model in plan.models:
-                self._time(model, plan.compiled, [precision], until)
+        for number, precision in enumerate(plan.precisions if plan.models else ()):
+            cheap = [form for form in plan.cheap if form != PLAIN or number == 0]
+            for models in plan.models:
+                self._time(models, cheap, precision, until)
+            if plan.compiled:
+                most = session.left - until
+                session.stage(f"compile in {precision}", self._compiler(precision), most=most)
+            for models in plan.models if plan.compiled else ():
+                self._time(models, plan.compiled, precision, until)
+        if plan.tests and plan.compiled:
+            session.stage("tests that compile", self._tester("slow"), most=plan.seconds_of_tests)
         for run in plan.runs:
             session.stage(f"train {' '.join(run)}", self._trainer(*run), least=30)
 
-    def _run(self, *commands: list[str], seconds: float) -> None:
+    def _run(self, *commands: list[str], seconds: float, **environment: str) -> None:
         run_within(
-            commands, seconds, log=self._session.log, folder=self._folder, environment=self._environment
+            commands,
+            seconds,
+            log=self._session.log,
+            folder=self._folder,
+            environment={**self._environment, **environment},
         )
 
-    def _test(self, seconds: float) -> None:
-        # Not the options of the whole suite, for which a bare machine may lack plugins.
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-o", "addopts="]
-        tests = [str(ROOT / test) for test in self._plan.tests]
-        self._run([*command, f"--rootdir={ROOT}", *tests], seconds=seconds)
+    def _tester(self, marks: str) -> Callable[[float], None]:
+        # Not the options of the whole suite, for which a bare machine may lack plugins; a line for each test,
+        # should there be no time for all.
+        options = ["-v", "-m", marks, "-p", "no:cacheprovider", "-o", "addopts=", f"--rootdir={ROOT}"]
+        command = [sys.executable, "-m", "pytest", *options, *(str(ROOT / test) for test in self._plan.tests)]
+        return lambda seconds: self._run(command, seconds=seconds)
 
-    def _time(self, model: Model, forms: Iterable[str], precisions: Iterable[str], until: float) -> None:
-        """Times forms of a model, if the time for that is not used up."""
-        command = self._timing(model, forms, precisions)
+    def _time(self, models: Models, forms: Sequence[str], precision: str, until: float) -> None:
+        """Times forms of the models of a task, if the time for that is not used up."""
+        command = self._timing(models, forms, precision, self._plan.steps)
         command += ["--csv", str(self._out / "steps.csv")]
-        name = f"time {' '.join(model)} ({', '.join(forms)})"
+        name = f"time {models[0]} {', '.join(models[1])} in {precision} ({', '.join(forms)})"
         self._session.stage(
             name, lambda seconds: self._run(command, seconds=seconds), most=self._session.left - until
         )
@@ -95,21 +106,17 @@ class _Work:
         """Compiles all models side by side, so that their times can be taken one by one without waiting."""
 
         def compile_all(seconds: float) -> None:
-            commands = [
-                self._timing(model, self._plan.compiled[:1], [precision], steps=1)
-                for model in self._plan.models
-            ]
-            self._run(*commands, seconds=seconds)
+            each = [(task, (model,)) for task, models in self._plan.models for model in models]
+            commands = [self._timing(models, self._plan.compiled[:1], precision, 1) for models in each]
+            self._run(*commands, seconds=seconds, TORCHINDUCTOR_COMPILE_THREADS="2")
 
         return compile_all
 
-    def _timing(
-        self, model: Model, forms: Iterable[str], precisions: Iterable[str], steps: int | None = None
-    ) -> list[str]:
-        command = [sys.executable, "-m", "tests.gpu.step_times", *model, "--preset", self._preset]
-        command += ["--device", self._plan.device, "--steps", str(steps or self._plan.steps)]
+    def _timing(self, models: Models, forms: Iterable[str], precision: str, steps: int) -> list[str]:
+        command = [sys.executable, "-m", "tests.gpu.step_times", models[0], *models[1]]
+        command += ["--preset", self._preset, "--device", self._plan.device, "--steps", str(steps)]
         command += [part for form in forms for part in ("--form", form)]
-        return command + [part for precision in precisions for part in ("--precision", precision)]
+        return [*command, "--precision", precision]
 
     def _trainer(self, task: str, split: str, model: str) -> Callable[[float], None]:
         command = [sys.executable, "-m", "sen_bench", "run", task, "--train-split", split, "--model", model]

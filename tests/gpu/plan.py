@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.gpu.step_times import PLAIN
 from tests.support.presets import TINY
 
-Model = tuple[str, str]
-"""A task and a model."""
+Models = tuple[str, tuple[str, ...]]
+"""A task and models of it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Plan:
         models: Models whose steps are timed, those that decide most first.
         cheap: Forms that begin at once, which are timed for all models before the others.
         compiled: Forms that are compiled first.
-        precisions: The precisions that are timed, those that decide most first.
+        precisions: The precisions that are timed, one after the other, those that decide most first.
         runs: What is trained: task, split and model, in the order of what they decide.
         precision: What it is trained in.
         workers: Processes that generate data, and models that are compiled side by side.
@@ -35,7 +35,7 @@ class Plan:
     device: str
     preset: str
     tests: tuple[str, ...]
-    models: tuple[Model, ...]
+    models: tuple[Models, ...]
     cheap: tuple[str, ...]
     compiled: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -55,11 +55,11 @@ PAPER: Final = Plan(
     preset="paper",
     tests=("tests/gpu/test_cuda.py",),
     models=(
-        *(("reacher", model) for model in _OBJECTS),
-        *(("3d-blocks", model) for model in _OBJECTS),
-        *(("2d-shapes", model) for model in _OBJECTS),
-        *(("rush-hour", model) for model in _OBJECTS),
-        *(("teapot-large", model) for model in _TEAPOT),
+        ("reacher", _OBJECTS),
+        ("3d-blocks", _OBJECTS),
+        ("2d-shapes", _OBJECTS),
+        ("rush-hour", _OBJECTS),
+        ("teapot-large", _TEAPOT),
     ),
     cheap=(PLAIN, "eager", "graph"),
     compiled=("compiled", "compiled graph"),
@@ -74,16 +74,16 @@ PAPER: Final = Plan(
     ),
     precision="bfloat16",
     workers=16,
-    steps=20,
-    seconds_of_tests=120,
-    seconds_of_times=240,
+    steps=10,
+    seconds_of_tests=90,
+    seconds_of_times=270,
 )
 
 TOY: Final = Plan(
     device="cpu",
     preset=TINY,
     tests=("tests/gpu/test_cuda.py",),
-    models=(("3d-blocks", "none"),),
+    models=(("3d-blocks", ("none",)),),
     cheap=(PLAIN, "eager", "graph"),
     compiled=(),
     precisions=("bfloat16", "tf32"),
@@ -96,4 +96,10 @@ TOY: Final = Plan(
 )
 """The same on a CPU with networks of a few channels. Nothing is compiled, which takes half a minute."""
 
-PLANS: Final = {"paper": PAPER, "toy": TOY}
+PLANS: Final = {
+    "paper": PAPER,
+    "times": replace(PAPER, tests=(), runs=(), seconds_of_times=3600),
+    "runs": replace(PAPER, tests=(), models=(), seconds_of_times=0),
+    "toy": TOY,
+}
+"""All of it, its halves for sessions that follow, and the rehearsal."""

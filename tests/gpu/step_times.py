@@ -1,4 +1,4 @@
-"""The time of a training step of one model, in every form and precision: a process for each model.
+"""The time of a training step of models, in every form and precision: a process for each task.
 
 `python -m tests.gpu.step_times 3d-blocks sen --preset paper --csv steps.csv` adds a line for each form as
 soon as it is measured, so that a process that is stopped loses only what it has not measured yet.
@@ -7,6 +7,7 @@ soon as it is measured, so that a process that is stopped loses only what it has
 from __future__ import annotations
 
 import csv
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -174,7 +175,7 @@ def append(path: Path, line: StepTime) -> None:
 
 @click.command()
 @click.argument("task")
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True)
 @click.option("--preset", default="paper", show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--form", "forms", multiple=True, type=click.Choice([PLAIN, *FORMS]), required=True)
@@ -186,7 +187,7 @@ def append(path: Path, line: StepTime) -> None:
 def main(
     *,
     task: str,
-    model: str,
+    models: tuple[str, ...],
     preset: str,
     device: str,
     forms: tuple[str, ...],
@@ -194,10 +195,10 @@ def main(
     steps: int,
     table: Path | None,
 ) -> None:
-    """Times the training step of one model."""
+    """Times the training step of models of one task, each in all forms before the next one."""
     where = resolve_device(device)
     prepare_device(where)
-    for form in forms:
+    for model, form in itertools.product(models, forms):
         for precision in ("float32",) if form == PLAIN else precisions:
             line = measure(task, model, form, precision, preset=preset, device=where, steps=steps)
             click.echo(f"{task} {model} {form} {precision}: {line.error or f'{line.ms:.2f} ms'}")

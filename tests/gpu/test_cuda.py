@@ -76,7 +76,9 @@ def losses(
     return [line["loss"] for line in read_metrics(folder / "metrics.jsonl")[0] if "loss" in line]
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"]
+)
 @pytest.mark.parametrize("kind", ["none", "sen", "full"])
 def test_a_graph_learns_what_other_steps_learn(
     tmp_path: Path, transitions: Transitions, monkeypatch: pytest.MonkeyPatch, kind: str, *, compiled: bool

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sen_bench.cli.main import main as program
 from sen_bench.tasks.registry import get_task
 from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
@@ -21,6 +22,7 @@ from tests.gpu.archive import pack, unpack
 from tests.gpu.plan import PAPER, TOY
 from tests.gpu.session import GRACE, Session, StageError, run_within
 from tests.gpu.step_times import FORMS, PLAIN, PRECISIONS, append, measure
+from tests.gpu.step_times import main as step_times
 from tests.paths import ROOT
 from tests.support.presets import TINY
 
@@ -128,11 +130,34 @@ def test_runs_that_go_on_are_packed_first_and_come_back(tmp_path: Path) -> None:
 def test_what_is_planned_exists() -> None:
     assert {*PAPER.cheap, *PAPER.compiled} == {PLAIN, *FORMS}
     assert set(PAPER.precisions) == set(PRECISIONS)
-    for task, split, model in (*PAPER.runs, *((task, "train", model) for task, model in PAPER.models)):
+    timed = [(task, "train", model) for task, models in PAPER.models for model in models]
+    for task, split, model in (*PAPER.runs, *timed):
         assert split in get_task(task).splits
         assert model in get_task(task).models
     assert len(set(PAPER.runs)) == len(PAPER.runs)
     assert PAPER.seconds_of_tests + PAPER.seconds_of_times <= 12 * 60 / 2
+
+
+def test_every_command_of_the_plan_is_one_that_its_program_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those for the GPU, of which the rehearsal has only some; nothing is run."""
+    given: list[list[str]] = []
+    monkeypatch.setattr("tests.gpu.__main__.run_within", lambda commands, *_, **__: given.extend(commands))
+    hold(PAPER, tmp_path / "out", minutes=12, resume=None)
+    log = (tmp_path / "out/session.log").read_text()
+    assert log.count(": done") == 2 + 3 * (5 + 1 + 5) + len(PAPER.runs)
+    assert "left out" not in log
+    counts = dict.fromkeys(("tests.gpu.step_times", "sen_bench", "pytest"), 0)
+    for _python, _m, name, *arguments in given:
+        counts[name] += 1
+        if name == "sen_bench":
+            command = program.get_command(click.Context(program), arguments.pop(0))
+            assert command is not None
+            command.make_context("run", arguments)
+        elif name != "pytest":
+            step_times.make_context(name, arguments)
+    assert counts == {"tests.gpu.step_times": 3 * (5 + 15 + 5), "sen_bench": len(PAPER.runs), "pytest": 2}
 
 
 def test_compiled_forms_can_be_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +185,10 @@ def test_it_is_rehearsed_from_end_to_end(tmp_path: Path) -> None:
     names = {path.name for path in first.iterdir()}
     assert names == {"session.log", "steps.csv", "runs.csv", "curves.csv", "work.tar.0"}, log
     assert "FAILED" not in log
-    for stage in ("tests", "time 3d-blocks none (plain, eager, graph)", "train 3d-blocks train none"):
+    timed = [
+        f"time 3d-blocks none in {how}" for how in ("bfloat16 (plain, eager, graph)", "tf32 (eager, graph)")
+    ]
+    for stage in ("tests", *timed, "train 3d-blocks train none"):
         assert f"s] {stage}: done" in log
     times = pd.read_csv(first / "steps.csv")
     assert set(times["form"]) == {"plain", "eager", "graph"}
