@@ -50,6 +50,15 @@ class CheckedModel:
         """
         return self._checked("transition", self._model.transition(latent, action), tuple(latent.shape))
 
+    def transitions(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """`WorldModel.transitions`.
+
+        Raises:
+            ExtensionError: The next latents are not float32 or float64 `[B, A, *latent_shape]`.
+        """
+        shape = (len(latent), actions.shape[1], *latent.shape[1:])
+        return self._checked("transitions", self._model.transitions(latent, actions), shape)
+
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """`WorldModel.distance`.
 

@@ -73,11 +73,14 @@ class InteractionNetwork(nn.Module):
         Returns:
             Δ, of the shape of `latent`, at least float32.
         """
-        features = torch.cat([latent, self._messages(latent), action], dim=-1)
-        hidden = self.node_hidden(self.node_in(features).relu_())
+        return self.nodes(latent, self.messages(latent), action)
+
+    def nodes(self, latent: Tensor, messages: Tensor, action: Tensor) -> Tensor:
+        """The changes of objects by themselves, given the messages to them; any leading axes."""
+        hidden = self.node_hidden(self.node_in(torch.cat([latent, messages, action], dim=-1)).relu_())
         return apply_in_full_precision(self.node_out, self.node_norm(hidden).relu_())
 
-    def _messages(self, latent: Tensor) -> Tensor:
+    def messages(self, latent: Tensor) -> Tensor:
         """The sum of the messages to each object, `[B, O, ..., hidden]`."""
         others = latent.shape[1] - 1
         if others == 0:

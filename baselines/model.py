@@ -101,6 +101,23 @@ class WorldModel(nn.Module, ABC):
             Predicted next latents z', `[B, *latent_shape]`.
         """
 
+    def transitions(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """The transition T for several actions each, as a search tries them.
+
+        A subclass may compute at once what they have in common; the results are those of `transition`, up to
+        rounding.
+
+        Args:
+            latent: Latents z, `[B, *latent_shape]`.
+            actions: A actions per sample, `[B, A, ...]`.
+
+        Returns:
+            Predicted next latents z', `[B, A, *latent_shape]`.
+        """
+        count = actions.shape[1]
+        following = self.transition(latent.repeat_interleave(count, dim=0), actions.flatten(0, 1))
+        return following.view(len(latent), count, *latent.shape[1:])
+
     @abstractmethod
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """The energy of two latents: the squared distance times 0.5/σ².

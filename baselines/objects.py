@@ -152,6 +152,30 @@ class ObjectModel(WorldModel):
         change: Tensor = self.network(to_regular(latent, standard=self._standard_latents), moves)
         return latent + from_regular(change, standard=self._standard_latents)
 
+    def transitions(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """T for actions int64 `[B, A]`; see `WorldModel.transitions`.
+
+        The messages between the objects do not depend on the action, and the objects that do not act change
+        alike whichever does: both are computed once.
+        """
+        standard, network = self._standard_latents, self.network
+        features = to_regular(latent, standard=standard) if standard else latent
+        messages = network.messages(features)
+        acting, moves = actions // 4, nn.functional.one_hot(actions % 4, 4).to(latent.dtype)
+        if self.equivariant:
+            moves = moves[..., None] if self._regular_actions else moves[:, :, None].expand(-1, -1, 4, -1)
+        none = torch.zeros_like(moves[:, :1]).expand(*features.shape[:-1], moves.shape[-1])
+        still = network.nodes(features, messages, none)
+        sample = torch.arange(len(latent), device=latent.device)[:, None]
+        change = still[:, None].repeat(1, actions.shape[1], *(1 for _ in still.shape[1:]))
+        each = torch.arange(actions.shape[1], device=latent.device)
+        change[sample, each, acting] = network.nodes(
+            features[sample, acting], messages[sample, acting], moves
+        )
+        if standard:
+            change = from_regular(change, standard=standard)
+        return latent[:, None] + change
+
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """0.5/σ² times the squared distance, summed over features and averaged over objects, `[B]`."""
         squares = (latent - other).square().flatten(2).sum(dim=2)

@@ -9,5 +9,6 @@ from .moves import moves_of as moves_of
 from .plans import PlanSettings as PlanSettings
 from .problems import Problems as Problems
 from .problems import draw_problems as draw_problems
+from .problems import least_width as least_width
 from .scores import PlanningScores as PlanningScores
 from .scores import score_outcomes as score_outcomes

@@ -65,9 +65,10 @@ def beam_search(
         kept = beam.shape[1]
         owner = np.repeat(np.arange(count), kept * choices)
         numbers = np.tile(np.arange(choices), count * kept)
-        following = dynamics.predict(
-            beam.flatten(0, 1).repeat_interleave(choices, 0), moves.actions(numbers, elements[owner])
-        )
+        actions = moves.actions(numbers, elements[owner])
+        following = dynamics.predict_each(
+            beam.flatten(0, 1), actions.reshape(count * kept, choices, *actions.shape[1:])
+        ).flatten(0, 1)
         far = dynamics.distance(following, goals.repeat_interleave(kept * choices, 0)).cpu().view(count, -1)
         following = following.view(count, kept * choices, *latents.shape[1:])
         if depth == 1:

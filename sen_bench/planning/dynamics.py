@@ -36,6 +36,9 @@ class Dynamics(Protocol):
     def predict(self, latents: Tensor, actions: NDArray[Any]) -> Tensor:
         """The latents after one action each."""
 
+    def predict_each(self, latents: Tensor, actions: NDArray[Any]) -> Tensor:
+        """The latents after each of several actions, `[N, A, ...]`, for actions `[N, A, ...]`."""
+
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         """How far latents are from goals, float64 `[N]`."""
 
@@ -57,6 +60,10 @@ class TrueDynamics:
     def predict(self, latents: Tensor, actions: NDArray[Any]) -> Tensor:
         """The next states."""
         return torch.from_numpy(self._world.step_states(latents.numpy(), actions))
+
+    def predict_each(self, latents: Tensor, actions: NDArray[Any]) -> Tensor:
+        """The next states for several actions each."""
+        return torch.from_numpy(self._world.step_states(latents.numpy()[:, None], actions))
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         """The world's `goal_distance`."""
@@ -90,6 +97,13 @@ class LearnedDynamics:
         given = torch.from_numpy(np.ascontiguousarray(actions)).to(self._device)
         parts = (slice(begin, begin + _LATENTS) for begin in range(0, len(latents), _LATENTS))
         return torch.cat([self._model.transition(latents[part], given[part]) for part in parts])
+
+    def predict_each(self, latents: Tensor, actions: NDArray[Any]) -> Tensor:
+        """T for several actions each, likewise."""
+        given = torch.from_numpy(np.ascontiguousarray(actions)).to(self._device)
+        rows = max(1, _LATENTS // given.shape[1])
+        parts = (slice(begin, begin + rows) for begin in range(0, len(latents), rows))
+        return torch.cat([self._model.transitions(latents[part], given[part]) for part in parts])
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         """The model's own energy."""

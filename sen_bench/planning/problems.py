@@ -202,7 +202,11 @@ def fewest_steps(
         numbers = np.tile(np.arange(len(moves.table)), len(reached))
         actions = moves.actions(numbers, identities(world, len(numbers)))
         following = world.step_states(np.repeat(reached, len(moves.table), axis=0), actions)
-        fresh = [state for state in following if not (_key(state) in seen or seen.add(_key(state)))]  # type: ignore[func-returns-value]
+        fresh = []
+        for state in following:
+            if _key(state) not in seen:
+                seen.add(_key(state))
+                fresh.append(state)
         reached = np.stack(fresh) if fresh else following[:0]
     return None
 

@@ -19,6 +19,7 @@ from sen_bench.planning import (
     TrueDynamics,
     act,
     draw_problems,
+    least_width,
     moves_of,
     score_outcomes,
 )
@@ -89,6 +90,12 @@ def plan_run(
     learned = LearnedDynamics(model, world, run.device)
     problems, twins = _problems(run, settings, progress)
     moves = moves_of(world)
+    needed = least_width(settings.distance)
+    if world.goal_unit == "steps" and settings.width < needed:
+        progress.message(
+            f"with a width of {settings.width} the oracle itself may miss goals {settings.distance} steps"
+            f" away; {needed} is enough for it"
+        )
     beam = f"beam {settings.width}"
     sampled = f"cem {settings.samples}x{settings.rounds}, {settings.elites} elites"
     planner = sampled if moves.count is None else beam

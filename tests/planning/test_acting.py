@@ -109,8 +109,8 @@ class _ExactMaps:
         maps = torch.nn.functional.one_hot(cells, self._side**2).double()
         return self._model.encode(maps.view(*cells.shape, self._side, self._side))
 
-    def predict(self, latents: Tensor, actions: np.ndarray) -> Tensor:
-        return self._model.transition(latents, torch.from_numpy(actions))
+    def predict_each(self, latents: Tensor, actions: np.ndarray) -> Tensor:
+        return self._model.transitions(latents, torch.from_numpy(actions))
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         return self._model.distance(latents, goals)
@@ -145,8 +145,8 @@ class _Line:
         assert len(elements) == len(moves)
         return moves
 
-    def predict(self, latents: Tensor, actions: np.ndarray) -> Tensor:
-        return latents + self.steps[actions][:, None]
+    def predict_each(self, latents: Tensor, actions: np.ndarray) -> Tensor:
+        return latents[:, None] + self.steps[actions][..., None]
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         return (latents - goals).abs()[:, 0].double()
@@ -189,6 +189,7 @@ def test_a_learned_model_sees_frames_and_leaves_its_mode(recorder: Recorder) -> 
         title="x",
     )
     assert outcomes.states.shape == (3, 3, 3, 3)
+    assert list(recorder.works) == ["x problems"]
     assert not model.training
 
 

@@ -60,6 +60,13 @@ def test_a_row_for_the_model_and_for_the_references_and_nothing_a_second_time() 
 
 
 @pytest.mark.usefixtures("runs")
+def test_a_beam_that_is_too_narrow_for_the_oracle_is_said() -> None:
+    loud = [option for option in SMALL if option != "--quiet"]
+    said = done("plan", _run("2d-shapes", "none"), *loud, "--width", "1").stderr
+    assert "the oracle itself may miss goals 2 steps away; 2 is enough for it" in said
+
+
+@pytest.mark.usefixtures("runs")
 def test_an_animation_shows_problems_above_their_twins() -> None:
     output = done("plan", _run("2d-shapes", "sen"), *SMALL, "--animation", "ways.gif").stdout
     assert output.splitlines()[-1] == "ways.gif"
