@@ -47,12 +47,12 @@ class FrameEmbedding(nn.Module):
 
     Every frame is averaged over squares of pixels and projected by the same random matrix, which is not
     trained. Each number is brought to mean 0 and variance 1 over the batch, and the same linear layer makes
-    maps of the numbers of each frame. So every map shows one frame, and S cannot remove motion by averaging
-    two of them, which is what training makes of convolutions over both (docs/notes/reacher.md).
+    maps of the numbers of each frame. So every map shows one frame, and S cannot remove motion, as training
+    has convolutions over both frames do (docs/notes/reacher.md).
 
     For `full` the group moves images: the network is shown every frame moved by the inverse of each element,
     and its maps, moved back, are a D4-regular field. Moving the image by an element thus moves all maps and
-    permutes them, whatever the network is and for every size of the image.
+    permutes them, whatever the network is, and for images of even sides too.
 
     Args:
         image_channels: Channels of all the frames that are seen at once.
