@@ -12,12 +12,12 @@ OPERATORS: Final = 10
 """How many of the most expensive operators are shown: with the stages, they fit a screen."""
 
 
-def format_profile(profile: Profile, cost: StepCost, limits: MachineLimits) -> str:
+def format_profile(profile: Profile, cost: StepCost | None, limits: MachineLimits) -> str:
     """The stages of a step, how near it is to what is possible, and the most expensive operators.
 
     Args:
         profile: What was measured.
-        cost: What such a step takes.
+        cost: What such a step takes; None: it is not known, and no limit is shown.
         limits: Of the machine that it was measured on.
 
     Returns:
@@ -30,7 +30,7 @@ def format_profile(profile: Profile, cost: StepCost, limits: MachineLimits) -> s
     lines += [
         f"  {name:<12}{1e3 * seconds:>9.2f} ms {seconds / step:>7.1%}" for name, seconds in stages.items()
     ]
-    lines += _limits(step, cost, limits)
+    lines += [] if cost is None else _limits(step, cost, limits)
     total = sum(operator.seconds for operator in profile.operators)
     lines.append(f"operators by their own time ({profile.traced} further steps, traced)")
     for operator in profile.operators[:OPERATORS]:

@@ -24,7 +24,7 @@ from sen_bench.cli.options import (
     training_options,
 )
 from sen_bench.cli.profile_table import format_profile
-from sen_bench.errors import ConfigError
+from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.system import Terminal
 from sen_bench.tasks import ranked_locally, reference_model
 
@@ -151,18 +151,21 @@ def train_command(
 
 
 def _profile_printer(run: Run, terminal: Terminal) -> Callable[[Profile], None]:
-    """What prints the profile of a run's training, with the limits that its steps are held against.
+    """What prints the profile of a run's training, with the limit that its steps are held against.
 
-    Raises:
-        ExtensionError: If a step of the model cannot be counted.
+    A model of a user's own that cannot be counted is profiled without one.
     """
     config = run.config
-    cost = sen_bench.costs.step_cost(
-        run.task.build_model(config.model, config.model_options),
-        run.task.world(),
-        batch=config.training.batch_size,
-        precision=config.training.precision,
-    )
+    cost = None
+    try:
+        cost = sen_bench.costs.step_cost(
+            run.task.build_model(config.model, config.model_options),
+            run.task.world(),
+            batch=config.training.batch_size,
+            precision=config.training.precision,
+        )
+    except ExtensionError as error:
+        terminal.message(f"the profile will say no limit: {error}")
     # Before training, whose seconds go into the tables.
     limits = sen_bench.costs.measured_limits(run.device, config.training.precision)
     return lambda profile: print_result(terminal, format_profile(profile, cost, limits))

@@ -159,6 +159,7 @@ def test_the_summary_fits_a_screen(profiled: tuple[TrainingResult, Profile]) -> 
     assert sum("calls" in line for line in lines) == OPERATORS
     (limit,) = [line for line in lines if line.startswith("limit of this machine")]
     assert limit.endswith("a step, of which this one reaches 25%")
+    assert "limit of this machine" not in format_profile(found, None, limits)
 
 
 def test_the_command_prints_the_summary_on_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
