@@ -113,7 +113,7 @@ class Entry:
         devices: Where they ran.
         parameters: Trainable numbers of the model, or None.
         seconds: Mean seconds of training and evaluation, or NaN.
-        ranked_locally: Whether the rows of its task are ranked by local H@1.
+        ranked_locally: Whether it is ranked by local H@1, among the rows of its task, split and preset.
     """
 
     task: str
@@ -136,6 +136,11 @@ class Entry:
         """What rows of the same task, split, preset and horizon are sorted by."""
         score = self.scores[_LOCAL].mean if self.ranked_locally else 0.0
         return math.inf if math.isnan(score) else -score, self.colour, self.variant
+
+    @property
+    def card(self) -> tuple[str, str, str]:
+        """Its task, split and preset: what stands together on the page."""
+        return self.task, self.split, self.preset
 
     @property
     def title(self) -> str:
@@ -174,16 +179,19 @@ def entries(tables: PageData) -> list[Entry]:
 
     Returns:
         In the order of tasks, splits and presets; of each the longest horizon first. Models are in the order
-        of their colours, except where a task is ranked by local H@1, and all that was run of it has that.
+        of their colours, except where a task is ranked by local H@1, and all that was run of it with that
+        split and preset has that.
     """
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
     colours = _colours(tables.runs, tasks)
     made = _run_entries(tables, published, tasks, colours)
     made += [entry for task in tasks.values() for entry in _missing(task, made, published, colours)]
-    ranked = {task.name for task in tasks.values() if task.ranked_locally}
-    ranked -= {entry.task for entry in made if entry.runs and math.isnan(entry.scores[_LOCAL].mean)}
-    made = [replace(entry, ranked_locally=entry.task in ranked) for entry in made]
+    without = {entry.card for entry in made if entry.runs and math.isnan(entry.scores[_LOCAL].mean)}
+    asking = {task.name for task in tasks.values() if task.ranked_locally}
+    made = [
+        replace(entry, ranked_locally=entry.task in asking and entry.card not in without) for entry in made
+    ]
     order = [*tasks, *sorted({entry.task for entry in made} - set(tasks))]
     return sorted(made, key=lambda e: (order.index(e.task), e.split, e.preset, -e.horizon, e.rank))
 

@@ -88,9 +88,9 @@ def read_leaderboard(
         runs_csv: The table of runs.
         reference_model: Names the symmetric embedding network of each task.
         view: What is wanted; None: all.
-        ranked_locally: Which tasks to rank by local H@1, by their names. Where all rows of such a task have
-            it, those of the same split, preset and horizon stand with the best first. It is handed in, so
-            that tables need no tasks: `sen_bench.tasks.ranked_locally`.
+        ranked_locally: Which tasks to rank by local H@1, by their names. Where all rows of such a task with
+            the same split and preset have it, those of one horizon stand with the best first. It is handed
+            in, so that tables need no tasks: `sen_bench.tasks.ranked_locally`.
 
     Returns:
         A row for each group of runs, otherwise in the order of `aggregate_rows`, with the columns of the
@@ -145,14 +145,17 @@ def is_published(row: Mapping[str, Any]) -> bool:
 
 def _ranked(rows: Sequence[Record], ranked_locally: Callable[[str], bool]) -> list[Record]:
     """Puts the best local H@1 of a task, split, preset and horizon first, in tasks to rank by it."""
-    without = {row["task"] for row in rows if math.isnan(row[_LOCAL])}
-    ranked = {task for task in {row["task"] for row in rows} - without if ranked_locally(task)}
+    without = {_together(row) for row in rows if math.isnan(row[_LOCAL])}
 
-    def order(row: Record) -> tuple[str, str, str, int, float]:
-        place = row["task"], row["train_split"], row["preset"], row["horizon"]
-        return (*place, -row[_LOCAL] if row["task"] in ranked else 0.0)
+    def order(row: Record) -> tuple[tuple[str, str, str], int, float]:
+        ranked = ranked_locally(row["task"]) and _together(row) not in without
+        return _together(row), row["horizon"], -row[_LOCAL] if ranked else 0.0
 
     return sorted(rows, key=order)
+
+
+def _together(row: Record) -> tuple[str, str, str]:
+    return row["task"], row["train_split"], row["preset"]
 
 
 def _with_published(rows: Sequence[Record], published: Mapping[_Place, Sequence[Record]]) -> list[Record]:

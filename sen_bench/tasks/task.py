@@ -59,8 +59,8 @@ class Task:
             The first is what the leaderboard compares the others with; empty: it compares none.
         models_on_request: Which of its models are run only where they are named: references from elsewhere,
             which are no part of the comparison of record.
-        ranked_locally: Whether its models are ranked by local H@1, where all of its runs have it [ours]. H@1
-            does not suffice where a model can do well that predicts no change.
+        ranked_locally: Whether its models are ranked by local H@1, where all of its runs of a split and
+            preset have it [ours]. H@1 does not suffice where a model can do well that predicts no change.
     """
 
     name: str

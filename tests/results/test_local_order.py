@@ -70,6 +70,29 @@ def test_other_tasks_and_those_in_which_a_row_lacks_it_are_in_the_order_of_model
     assert headline_rows(group)[0].name == "hits_at_1"
 
 
+def test_rows_of_another_preset_or_split_that_lack_it_change_no_order(tmp_path: Path) -> None:
+    lacking = dict.fromkeys(SCORES, math.nan)
+    elsewhere = [
+        row.model_copy(update={"run_id": f"{row.run_id}-{number}"} | place)
+        for number, place in enumerate([{"preset": "cpu"}, {"train_split": "train-limited"}])
+        for row in _rows("reacher", local=lacking)
+    ]
+    append_rows(tmp_path / "runs.csv", _rows("reacher") + elsewhere)
+    page = entries(read_page_data(tmp_path))
+    cards = {card: [e for e in page if e.card == card] for card in dict.fromkeys(e.card for e in page)}
+    found = {card[1:]: headline_rows(group) for card, group in cards.items() if card[0] == "reacher"}
+    shown = {card: (metric.name, [entry.model for entry in group]) for card, (metric, group) in found.items()}
+    models = ["sen", "full", "none"]
+    assert shown == {
+        ("train", "smoke"): ("local_hits_at_1", ["none", "sen", "full"]),
+        ("train", "cpu"): ("hits_at_1", models),
+        ("train-limited", "smoke"): ("hits_at_1", models),
+    }
+    rows = read_leaderboard(tmp_path / "runs.csv", reference_model, ranked_locally=ranked_locally)
+    ranked = [row["model"] for row in rows if row["horizon"] == 10]
+    assert ranked == ["full", "none", "sen", "none", "sen", "full", "full", "none", "sen"]
+
+
 def test_a_model_that_was_not_run_comes_last(tmp_path: Path) -> None:
     append_rows(tmp_path / "runs.csv", [row for row in _rows("rush-hour") if row.model != "sen"])
     page = entries(read_page_data(tmp_path))
