@@ -71,7 +71,8 @@ def draw_problems(
     drawn anew until no way is shorter, where that can be known: where the world's `goal_distance` counts
     steps, the walk has to be as long as it says; where moves are counted otherwise, all shorter sequences are
     tried. Where moves are continuous the goal only has to be farther away than the tolerance, and what the
-    shortest way is remains unknown; but for rotations, all of which are actions: one step.
+    shortest way is remains unknown; but for rotations, all of which are actions: one step. It is unknown too
+    where goals count as reached some steps before they are.
 
     Args:
         world: The world.
@@ -102,7 +103,8 @@ def draw_problems(
             elements.append(_element(world, rng))
             advance(number + 1, count)
     drawn, last, turns = np.stack(starts), np.stack(goals), np.stack(elements)
-    known = 1 if isinstance(moves, Rotations) else distance if moves.count is not None else None
+    nearby = world.goal_unit == "steps" and tolerance > 0
+    known = 1 if isinstance(moves, Rotations) else None if moves.count is None or nearby else distance
     original = Problems(drawn, last, identities(world, count), known)
     twin_starts, twin_goals = (world.transform_state(turns[:, None], states) for states in (drawn, last))
     return original, Problems(twin_starts, twin_goals, turns, known)
@@ -142,8 +144,8 @@ def _way_to_goal(
         if _is_far(world, moves, start[0], way[-1], distance, tolerance):
             return way
     raise ConfigError(
-        f"{world.world_id}: no goal {distance} steps away was found in {_ATTEMPTS} walks; choose another"
-        " distance"
+        f"{world.world_id}: no goal {distance} steps away, and farther than the tolerance of {tolerance:g},"
+        f" was found in {_ATTEMPTS} walks; choose another distance or tolerance"
     )
 
 
@@ -164,10 +166,10 @@ def _is_far(
 ) -> bool:
     """Whether a goal at the end of a walk of so many steps is as far away as it is meant to be."""
     apart = float(world.goal_distance(start, goal))
-    if world.goal_unit == "steps":
-        return apart == distance
     if apart <= tolerance:
         return False
+    if world.goal_unit == "steps":
+        return apart == distance
     return (
         not isinstance(moves, Choices)
         or fewest_steps(world, moves, start, goal, limit=distance - 1, tolerance=tolerance) is None

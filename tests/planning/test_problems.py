@@ -53,6 +53,17 @@ def test_no_way_is_shorter_in_a_grid_world(distance: int) -> None:
             assert _true_distance(world, start, goal) == distance
 
 
+def test_the_shortest_way_into_a_tolerance_is_not_known_in_a_grid_world(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = make_world("sen_bench/Shapes2D-v0", grid_size=3, num_objects=2)
+    problems, _ = draw_problems(world, moves_of(world), count=2, distance=3, seed=0, tolerance=1.0)
+    assert problems.optimum is None
+    monkeypatch.setattr("sen_bench.planning.problems._ATTEMPTS", 20)
+    with pytest.raises(ConfigError, match="no goal 3 steps away, and farther than the tolerance of 3, was"):
+        draw_problems(world, moves_of(world), count=1, distance=3, seed=0, tolerance=3.0)
+
+
 def test_the_search_for_the_shortest_way_sees_what_is_in_the_way() -> None:
     world = make_world("sen_bench/Shapes2D-v0", grid_size=3, num_objects=2)
     moves = moves_of(world)
@@ -106,7 +117,7 @@ def test_a_problem_depends_on_the_seed_and_its_number_only() -> None:
 def test_goals_that_are_too_far_away_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sen_bench.planning.problems._ATTEMPTS", 20)
     world = make_world("sen_bench/Shapes2D-v0", grid_size=2, num_objects=1)
-    with pytest.raises(ConfigError, match="no goal 5 steps away was found in 20 walks; choose another"):
+    with pytest.raises(ConfigError, match=r"no goal 5 steps away, and .*, was found in 20 walks; choose"):
         draw_problems(world, moves_of(world), count=1, distance=5, seed=0, tolerance=0.0)
 
 
