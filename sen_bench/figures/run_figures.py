@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import nn
 
 from sen_bench.baselines import Decoder, GenerativeModel, WorldModel
 from sen_bench.data import Transitions, first_frames, shown_frames
@@ -29,7 +27,14 @@ from sen_bench.runs import Run, RunFolder, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
 from sen_bench.system import Progress
-from sen_bench.training import LOSS_TERMS, METRICS_FILE, Checkpoint, read_metrics, train_decoder
+from sen_bench.training import (
+    LOSS_TERMS,
+    METRICS_FILE,
+    Checkpoint,
+    read_metrics,
+    train_decoder,
+    weights_digest,
+)
 
 #: The most rows of reconstructions, and the most episodes over which errors are averaged.
 _ROWS, _EPISODES = 6, 1000
@@ -125,7 +130,7 @@ def decode(
             folder=place.path,
             identity={
                 **run.identity(dataset.content_digest),
-                "weights": weights_digest(model),
+                "weights": weights_digest(model)[:16],
                 "frames": str(len(transitions)),
             },
             progress=progress,
@@ -137,15 +142,6 @@ def decode(
         )
         paths = _save(figure, out / "reconstructions", formats)
     return Decoded(paths, result.epochs, result.seconds, pictures.errors[0], pictures.errors[1])
-
-
-def weights_digest(network: nn.Module) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of all parameters and buffers that are saved."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class _Origin(BaseModel):
 
     external: DigestIfAny = Field(
         default=None,
-        description="Digest of the file of weights that were trained elsewhere; empty for runs",
+        description="Digest of weights that were trained elsewhere; empty for runs",
     )
 
 

@@ -12,7 +12,7 @@ from sen_bench.runs.run import Run
 from sen_bench.runs.scoring import score_rows
 from sen_bench.system import Progress, settings_restored
 from sen_bench.tasks import reference_model, resolve_model
-from sen_bench.training import StateDict, build_seeded
+from sen_bench.training import StateDict, build_seeded, weights_digest
 
 WeightsLayout: TypeAlias = Literal["own", "public"]
 """Whose names the weights have: those of the model itself, or those of the paper's public code."""
@@ -36,7 +36,7 @@ def evaluate_external(
         layout: Whose names the weights have.
 
     Returns:
-        A row for each horizon, marked by the digest of the file in the column `external`.
+        A row for each horizon, marked by the digest of the weights in the column `external`.
 
     Raises:
         CheckpointError: If the file cannot be read, or does not fit the model.
@@ -45,6 +45,7 @@ def evaluate_external(
     """
     state = StateDict.read(file)
     model = _external_model(run, state, layout)
+    digest = weights_digest(model)
     settings = run.config.model_dump(mode="json")
     # Of how to train, only what scores depend on.
     settings["training"] = {name: settings["training"][name] for name in ("precision", "hinge")}
@@ -52,7 +53,7 @@ def evaluate_external(
         run,
         model,
         progress,
-        run_id=f"{run.name.rpartition('/')[0]}/external-{state.digest.partition(':')[2][:8]}",
+        run_id=f"{run.name.rpartition('/')[0]}/external-{digest[:8]}",
         restarts=0,
         epochs=0,
         transitions_seen=0,
@@ -61,7 +62,7 @@ def evaluate_external(
         train_dataset_digest=UNKNOWN_DATA,
         train_files_digest=None,
         config_digest=digest_of({**settings, "layout": layout}),
-        external=state.digest,
+        external=f"sha256:{digest}",
     )
 
 

@@ -16,3 +16,4 @@ from .loss import contrastive_loss as contrastive_loss
 from .profile import Profile as Profile
 from .profile import StepProfiler as StepProfiler
 from .state_dicts import StateDict as StateDict
+from .state_dicts import weights_digest as weights_digest

@@ -29,12 +29,10 @@ class StateDict:
 
     Attributes:
         path: The file.
-        digest: ``sha256:`` and the hexadecimal digest of the file's contents.
         entries: Its entries by name, tensors on the CPU and what else `torch.load` reads as plain values.
     """
 
     path: Path
-    digest: str
     entries: Mapping[str, Any]
 
     @classmethod
@@ -75,7 +73,7 @@ class StateDict:
                 f"{path} holds no state dict, tensors by name, neither by itself nor under"
                 f" {' or '.join(map(repr, _PARTS))}; write it by torch.save(model.state_dict(), path)"
             )
-        return cls(path, f"sha256:{hashlib.sha256(data).hexdigest()}", dict(state))
+        return cls(path, dict(state))
 
     def renamed(self, entries: Mapping[str, Any]) -> Self:
         """The same file, with its entries as another reading has them."""
@@ -112,6 +110,18 @@ class StateDict:
         if found:
             raise CheckpointError(f"{self.path} does not fit {what}: {'; '.join(found)}; {remedy}")
         model.load_state_dict(dict(self.entries))
+
+
+def weights_digest(network: nn.Module) -> str:
+    """The SHA-256, in hexadecimal, of all parameters and buffers of a network that are saved."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:  # extra state, which only the model itself understands
+            digest.update(f"{name} {value!r}\n".encode())
+    return digest.hexdigest()
 
 
 def _is_state(value: object) -> bool:

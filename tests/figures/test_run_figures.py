@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from sen_bench.baselines.decoder import Decoder
-from sen_bench.figures.run_figures import _decode_twins, distinct_elements, weights_digest
+from sen_bench.figures.run_figures import _decode_twins, distinct_elements
 from sen_bench.runs import open_run, trained_model
-from sen_bench.training import Checkpoint
+from sen_bench.training import Checkpoint, weights_digest
 from tests.support.commands import done, invoke, refused
 from tests.support.presets import TINY
 
