@@ -107,7 +107,8 @@ def test_titles_and_errors_of_plugins(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_models() -> None:
     parameters = dict.fromkeys(("embedding", "encoder", "transition", "total"), 1)
-    good = {"parameters": parameters, "image_equivariance": None, "equivariant": True, "class": FORGED}
+    claims = {"image_equivariance": None, "equivariant": True, "on_request": False}
+    good = {"parameters": parameters, "class": FORGED, **claims}
     output = describe_models(
         [
             {"task": FORGED, "model": "[red]m", **good},

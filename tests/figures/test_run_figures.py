@@ -207,7 +207,7 @@ def test_a_log_that_no_training_wrote_is_refused_before_anything_is_scored(
     def scored(*_: object, **__: object) -> None:
         raise AssertionError("scored before the log was read")
 
-    monkeypatch.setattr("sen_bench.runs.steps.evaluate", scored)
+    monkeypatch.setattr("sen_bench.runs.scoring.evaluate", scored)
     options = ("--model", "sen", "--preset", "tiny.toml", "--seeds", "0", "--device", "cpu")
     for command in ("evaluate", "run"):
         result = invoke(command, "3d-blocks", *options, "--results", "elsewhere")
