@@ -29,7 +29,9 @@ _number = click.IntRange(min=1)
     type=_number,
     help="Steps from start to goal, of the shortest way where that is known.  [default: 5; teapot-large: 1]",
 )
-@click.option("--budget", type=_number, help="Actions that may be taken.  [default: twice the distance]")
+@click.option(
+    "--budget", type=_number, help="Actions that may be taken.  [default: twice the distance, at least 3]"
+)
 @click.option("--horizon", type=_number, help="The longest plan, in steps.  [default: the distance]")
 @click.option(
     "--execute",

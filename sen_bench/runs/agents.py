@@ -96,6 +96,11 @@ def plan_run(
             f"with a width of {settings.width} the oracle itself may miss goals {settings.distance} steps"
             f" away; {needed} is enough for it"
         )
+    if problems.optimum is not None and settings.budget < problems.optimum:
+        progress.message(
+            f"nothing can be reached: a budget of {settings.budget} is less than the shortest way,"
+            f" {problems.optimum} steps"
+        )
     beam = f"beam {settings.width}"
     sampled = f"cem {settings.samples}x{settings.rounds}, {settings.elites} elites"
     planner = sampled if moves.count is None else beam

@@ -90,6 +90,9 @@ def _external_model(run: Run, state: StateDict, layout: WeightsLayout) -> WorldM
     if layout == "public":
         state = state.renamed(from_public_code(state.entries, model))
     elif not state.entries.keys() & model.state_dict().keys():
-        remedy = "weights of the paper's public code are read by --layout public"
+        remedy = (
+            "weights of the paper's public code are read by --layout public (3D Blocks); of others, take off"
+            " what the names begin with, such as 'module.'"
+        )
     state.put_into(model, f"model {resolved.name} of {run.task.name}", remedy=remedy)
     return model.eval()

@@ -60,10 +60,13 @@ def test_a_row_for_the_model_and_for_the_references_and_nothing_a_second_time() 
 
 
 @pytest.mark.usefixtures("runs")
-def test_a_beam_that_is_too_narrow_for_the_oracle_is_said() -> None:
+def test_a_beam_or_a_budget_that_is_too_small_for_the_oracle_is_said() -> None:
     loud = [option for option in SMALL if option != "--quiet"]
     said = done("plan", _run("2d-shapes", "none"), *loud, "--width", "1").stderr
     assert "the oracle itself may miss goals 2 steps away; 2 is enough for it" in said
+    assert "nothing can be reached" not in said
+    said = done("plan", _run("2d-shapes", "none"), *loud, "--budget", "1").stderr
+    assert "nothing can be reached: a budget of 1 is less than the shortest way, 2 steps" in said
 
 
 @pytest.mark.usefixtures("runs")
