@@ -142,7 +142,7 @@ def data_command(
         split, shown = parts[0].run.config.train_split, horizon or max(studied[0].horizons)
         name = f"{chosen.name.replace(':', '-')}-{split}-{studied[0].preset}"
         rows = sen_bench.results.efficiency_rows(studied, rival=_RIVAL)
-        sen_bench.results.write_efficiency(folder / f"{name}.csv", rows)
+        sen_bench.results.write_study(folder / f"{name}.csv", rows, sen_bench.results.EfficiencyRow)
         click.echo(str(folder / f"{name}.csv"))
         for path in sen_bench.figures.draw_efficiency(
             rows,

@@ -15,6 +15,11 @@ from .leaderboard_view import leaderboard_frame as leaderboard_frame
 from .leaderboard_view import leaderboard_records as leaderboard_records
 from .leaderboard_view import read_leaderboard as read_leaderboard
 from .merge import merge_results as merge_results
+from .orbit_generalisation import OrbitRow as OrbitRow
+from .orbit_generalisation import OrbitRunRow as OrbitRunRow
+from .orbit_generalisation import append_orbit_runs as append_orbit_runs
+from .orbit_generalisation import orbit_rows as orbit_rows
+from .orbit_generalisation import read_orbit_runs as read_orbit_runs
 from .planning_rows import PlanningRow as PlanningRow
 from .planning_rows import append_planning as append_planning
 from .planning_rows import format_planning as format_planning
@@ -37,7 +42,6 @@ from .rows import read_runs as read_runs
 from .sample_efficiency import EfficiencyRow as EfficiencyRow
 from .sample_efficiency import StudiedPart as StudiedPart
 from .sample_efficiency import efficiency_rows as efficiency_rows
-from .sample_efficiency import write_efficiency as write_efficiency
 from .scores import METRICS as METRICS
 from .scores import NO_BETTER as NO_BETTER
 from .scores import SHOWN as SHOWN
@@ -45,5 +49,6 @@ from .scores import Metric as Metric
 from .scores import headline_metric as headline_metric
 from .scores import no_better_than_no_change as no_better_than_no_change
 from .scores import no_change as no_change
+from .study_tables import write_study as write_study
 from .text_formats import TEXT_FORMATS as TEXT_FORMATS
 from .text_formats import TextFormat as TextFormat

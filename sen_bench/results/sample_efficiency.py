@@ -3,54 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from sen_bench.results.csv_tables import (
-    Count,
-    Digest,
-    Ratio,
-    Text,
-    TextIfAny,
-    empty_is_none,
-    frame_of,
-    locked,
-    write_table,
-)
+from sen_bench.results.csv_tables import Count, Digest, Ratio, TextIfAny, empty_is_none
 from sen_bench.results.scores import METRICS, SHOWN, Metric
-from sen_bench.results.statistics import Interval, summarise
+from sen_bench.results.statistics import Interval
+from sen_bench.results.study_tables import (
+    Collapsed,
+    EvalDigest,
+    Iqm,
+    IqmHigh,
+    IqmLow,
+    Mean,
+    MetricName,
+    Runs,
+    Std,
+    StudyRow,
+    score_statistics,
+)
 
 Bound = Literal["at least", "at most"]
 """What a ratio is where the rival's scores do not enclose the score that is sought."""
 
 
-class EfficiencyRow(BaseModel):
+class EfficiencyRow(StudyRow):
     """A score of a model on one part of the data: the one definition of the columns, in their order."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: Text = Field(description="Task, as `sen-bench tasks` lists it")
-    train_split: Text = Field(description="Training split, of which the parts are")
-    preset: Text = Field(description="Preset of the whole split, with settings beside it")
-    model: Text = Field(description="Model")
     fraction: Annotated[float, Field(gt=0, le=1)] = Field(description="Share of the episodes asked for")
     episodes: Count = Field(description="Episodes trained on, the first ones of the split")
     transitions: Count = Field(description="Transitions trained on")
     epochs: Count = Field(description="Passes over them")
     steps: Count = Field(description="Steps of the optimiser: about the same for every part")
     horizon: Annotated[int, Field(ge=1)] = Field(description="Steps predicted ahead")
-    metric: Text = Field(description="The score, as `runs.csv` calls it")
-    runs: Count = Field(description="Runs, n")
-    collapsed: Count = Field(description="How many of them collapsed")
-    mean: Ratio = Field(description="Mean of the score over runs; empty where it is undefined")
-    std: Ratio = Field(description="Standard deviation with n - 1; empty for one run")
-    iqm: Ratio = Field(description="Interquartile mean")
-    iqm_low: Ratio = Field(description="Lower end of its 95 % interval; empty for fewer than three runs")
-    iqm_high: Ratio = Field(description="Upper end of its 95 % interval")
+    metric: MetricName
+    runs: Runs
+    collapsed: Collapsed
+    mean: Mean
+    std: Std
+    iqm: Iqm
+    iqm_low: IqmLow
+    iqm_high: IqmHigh
     rival: TextIfAny = Field(description="The model that data is counted in; empty in its own rows")
     times_data: Ratio = Field(
         description="How many times as many transitions the rival needs for the same `iqm`, between the parts"
@@ -67,7 +63,7 @@ class EfficiencyRow(BaseModel):
         description="The same for the upper end of the interval against the lower one of the rival's"
     )
     train_dataset_digest: Digest = Field(description="Content digest of the part")
-    eval_dataset_digest: Digest = Field(description="Content digest of the evaluation data")
+    eval_dataset_digest: EvalDigest
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,6 @@ def efficiency_rows(parts: Sequence[StudiedPart], *, rival: str | None) -> list[
 def _row(part: StudiedPart, horizon: int, metric: Metric) -> EfficiencyRow:
     """A row that is not compared yet."""
     runs = [run for run in part.runs if run["horizon"] == horizon]
-    summary = summarise([run[metric.name] for run in runs])
     first = runs[0]
     return EfficiencyRow(
         task=first["task"],
@@ -149,13 +144,8 @@ def _row(part: StudiedPart, horizon: int, metric: Metric) -> EfficiencyRow:
         steps=part.steps,
         horizon=horizon,
         metric=metric.name,
-        runs=len(runs),
+        **score_statistics([run[metric.name] for run in runs]),
         collapsed=sum(bool(run["collapsed"]) for run in runs),
-        mean=summary.mean,
-        std=summary.std,
-        iqm=summary.iqm,
-        iqm_low=summary.interval.low,
-        iqm_high=summary.interval.high,
         rival=None,
         times_data=math.nan,
         times_data_bound=None,
@@ -219,17 +209,3 @@ def data_needed(
             ends = math.log(transitions[k - 1]), math.log(transitions[k])
             return math.exp(ends[0] + share * (ends[1] - ends[0])), None
     return float(transitions[-1]), "at least"
-
-
-def write_efficiency(path: Path, rows: Iterable[EfficiencyRow]) -> None:
-    """Writes the table of a study, with its digest, in place of an older one.
-
-    Args:
-        path: The table; its folder is made where missing.
-        rows: What it holds.
-
-    Raises:
-        ResultsError: It cannot be written, or stays locked.
-    """
-    with locked(path):
-        write_table(path, frame_of(rows, EfficiencyRow))

@@ -14,9 +14,9 @@ from sen_bench.results.sample_efficiency import (
     StudiedPart,
     data_needed,
     efficiency_rows,
-    write_efficiency,
 )
 from sen_bench.results.statistics import summarise
+from sen_bench.results.study_tables import write_study
 from tests.paths import ROOT
 from tests.support.rows import make_row
 
@@ -128,7 +128,7 @@ def test_of_one_run_there_is_no_interval() -> None:
 def test_the_table_reads_as_it_was_written(tmp_path: Path) -> None:
     rows = efficiency_rows(PARTS, rival="none")
     path = tmp_path / "studies" / "data" / "toy.csv"
-    write_efficiency(path, rows)
+    write_study(path, rows, EfficiencyRow)
     table = pd.read_csv(path)
     assert table.columns.tolist() == list(EfficiencyRow.model_fields)
     assert table["times_data"].dropna().tolist() == [

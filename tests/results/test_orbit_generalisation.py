@@ -1,0 +1,104 @@
+"""The tables of a study of the orbit: statistics of each class, and what is read back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sen_bench.results.orbit_generalisation import (
+    OrbitRow,
+    OrbitRunRow,
+    append_orbit_runs,
+    orbit_rows,
+    read_orbit_runs,
+)
+from sen_bench.results.statistics import summarise
+from sen_bench.results.study_tables import write_study
+
+
+def _run(model: str, seed: int, low: float, high: float, hits: float, **changes: Any) -> OrbitRunRow:
+    named = "beyond the orbit" if math.isnan(high) else f"{high:g} degrees" if high else "in the slice"
+    given: dict[str, Any] = {
+        "run_id": f"toy/train-slice/{model}/tiny/seed-{seed}",
+        "task": "toy",
+        "train_split": "train-slice",
+        "model": model,
+        "preset": "tiny",
+        "seed": seed,
+        "orbit_class": named,
+        "distance_low": low,
+        "distance_high": high,
+        "transitions": 10,
+        "hits_at_1": hits,
+        "mrr": hits,
+        "hh_at_1": math.nan,
+        "relative_error": 1 - hits,
+        "no_change_hits_at_1": hits / 2,
+        "no_change_mrr": hits / 4,
+        "no_change_hh_at_1": math.nan,
+        "collapsed": seed == 2,
+        "train_dataset_digest": "a" * 64,
+        "eval_dataset_digest": "b" * 64,
+        "config_digest": "c" * 64,
+        "version": "0.1.0",
+        "torch_version": "2.0.0",
+    }
+    return OrbitRunRow(**{**given, **changes})
+
+
+RUNS = [
+    _run(model, seed, low, high, hits + 0.1 * seed)
+    for model in ("sen", "none")
+    for seed in (0, 1, 2)
+    for low, high, hits in ((math.nan, math.nan, 0.1), (90, 90, 0.3), (0, 0, 0.5))
+]
+
+
+def test_classes_have_their_statistics_the_nearest_first() -> None:
+    rows = orbit_rows(RUNS)
+    assert [(row.model, row.orbit_class) for row in rows if row.metric == "mrr"] == [
+        (model, name)
+        for model in ("sen", "none")
+        for name in ("in the slice", "90 degrees", "beyond the orbit")
+    ]
+    (row,) = [r for r in rows if (r.model, r.orbit_class, r.metric) == ("sen", "90 degrees", "hits_at_1")]
+    summary = summarise([0.3, 0.4, 0.5])
+    assert (row.runs, row.collapsed, row.transitions) == (3, 1, 10)
+    assert (row.mean, row.std, row.iqm) == (summary.mean, summary.std, summary.iqm)
+    assert (row.iqm_low, row.iqm_high) == (summary.interval.low, summary.interval.high)
+    assert row.no_change == pytest.approx(0.2)
+
+
+def test_the_error_of_no_change_is_one_and_undefined_scores_have_no_row() -> None:
+    rows = orbit_rows(RUNS)
+    assert {row.no_change for row in rows if row.metric == "relative_error"} == {1.0}
+    assert {row.metric for row in rows} == {"hits_at_1", "mrr", "relative_error"}
+    still = _run("sen", 0, 0, 0, 0.5, relative_error=math.nan, hh_at_1=0.5, no_change_hh_at_1=0.25)
+    assert {row.metric for row in orbit_rows([still])} == {"hits_at_1", "mrr", "hh_at_1"}
+
+
+def test_what_was_scored_again_takes_the_place_of_what_was_scored(tmp_path: Path) -> None:
+    path = tmp_path / "orbit.csv"
+    assert read_orbit_runs(path) == []
+    append_orbit_runs(path, RUNS)
+    append_orbit_runs(path, [_run("sen", 1, 90, 90, 1.0)])
+    found = read_orbit_runs(path)
+    assert len(found) == len(RUNS)
+    (again,) = [r for r in found if (r.model, r.seed, r.orbit_class) == ("sen", 1, "90 degrees")]
+    assert again.hits_at_1 == 1.0
+
+
+def test_the_table_reads_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "studies" / "orbit" / "toy.csv"
+    rows = orbit_rows(RUNS)
+    write_study(path, rows, OrbitRow)
+    table = pd.read_csv(path)
+    assert table.columns.tolist() == list(OrbitRow.model_fields)
+    beyond = table[table["orbit_class"] == "beyond the orbit"]
+    assert beyond[["distance_low", "distance_high"]].isna().all(axis=None)
+    assert table["mean"].tolist() == [row.mean for row in rows]
+    assert path.with_name("toy.csv.sha256").exists()
