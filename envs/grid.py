@@ -24,6 +24,8 @@ DIRECTIONS = ("up", "right", "down", "left")
 OFFSETS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)], dtype=np.int64)
 """int64 [4, 2]: the change of (row, column) in each direction, in the order of the public code."""
 
+_UP = DIRECTIONS.index("up")
+
 IntArray = NDArray[np.int64]
 
 
@@ -94,6 +96,23 @@ def move_objects(states: IntArray, objects: IntArray, directions: IntArray, grid
     blocked = (positions == goal).all(-1).any(-1) | ((goal < 0) | (goal >= grid_size)).any((-2, -1))
     np.put_along_axis(positions, index, np.where(blocked[..., None, None], here, goal), axis=-2)
     return moved
+
+
+@functools.cache
+def turns_into_domain(grid_size: int) -> IntArray:
+    """Counter-clockwise quarter turns that bring each cell into a fundamental domain of C_4, int64 [n, n].
+
+    The domain is the rows above the middle, without the middle one, and the columns left of it, with the
+    middle one if there is one. Its four turns are all cells, each once, but for the centre of an odd grid,
+    which has -1: 6 · 4 + 1 of 5 × 5 cells.
+    """
+    domain = np.zeros((grid_size, grid_size), dtype=np.bool_)
+    domain[: grid_size // 2, : (grid_size + 1) // 2] = True
+    turns = np.full(domain.shape, -1, dtype=np.int64)
+    for k in range(4):
+        turns[np.rot90(domain, -k)] = k
+    turns.setflags(write=False)
+    return turns
 
 
 class GridWorld(World):
@@ -194,6 +213,42 @@ class GridWorld(World):
         apart = np.abs(self.check_states(states) - self.check_states(goals))
         moves = apart[..., :2].sum(axis=(-2, -1)).astype(np.float64)
         return np.where(apart[..., 2:].any(axis=(-2, -1)), np.inf, moves)
+
+    def sample_slice(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """A placement turned into the domain of `turns_into_domain`, and one object that goes up, uniform.
+
+        The first object that is not in the centre lies in the domain. So does the first one after the step:
+        going up leads out of the domain nowhere, and from the centre into it. The elements that bring
+        transitions into the slice are turns, which rename no object.
+        """
+        state = self.sample_state(rng)
+        turns = max(int(self._turns(state)), 0)
+        state = self.transform_state(turns * (self.symmetry.group.order // 4), state)
+        moved = rng.integers(self.num_objects)
+        directions = self.move_directions(state, np.full(4, moved), np.arange(4))
+        return state, np.asarray(4 * moved + int(np.argmin(directions != _UP)), dtype=np.int64)
+
+    def slice_distance(self, states: NDArray[Any], actions: NDArray[Any]) -> NDArray[np.float64]:
+        """0, 90 or 180 degrees, the turn that brings transitions into the slice, float64 [...].
+
+        Infinite where the turn of the placement is another one than that of the move.
+        """
+        objects, moves = np.divmod(self.check_actions(actions), 4)
+        states = self.check_states(states)
+        # A turn takes direction d to d - 1 modulo 4, and up is 0.
+        of_moves = self.move_directions(states, objects, moves)
+        of_states = self._turns(states)
+        degrees = 90.0 * np.minimum(of_moves, 4 - of_moves)
+        return np.where((of_states == of_moves) | (of_states < 0), degrees, np.inf)
+
+    def _turns(self, states: IntArray) -> IntArray:
+        """Quarter turns that bring placements into the domain, int64 [...]; -1 if all of them do.
+
+        The first object decides that is not in the centre. With several objects there is one.
+        """
+        of_objects = turns_into_domain(self.grid_size)[states[..., 0], states[..., 1]]
+        first = np.argmax(of_objects >= 0, axis=-1)
+        return np.asarray(np.take_along_axis(of_objects, first[..., None], axis=-1)[..., 0])
 
     def move_directions(self, states: IntArray, objects: IntArray, moves: IntArray) -> IntArray:  # noqa: ARG002
         """The direction in which a move takes an object, int64 [...]: here, the move itself.

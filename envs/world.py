@@ -73,6 +73,12 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
     goal_tolerance: ClassVar[float] = 0.0
     """Up to which `goal_distance` a goal counts as reached, unless somebody says otherwise."""
 
+    slice_edges: ClassVar[tuple[float, ...]] = ()
+    """Distances from the slice, in degrees, up to which transitions are scored together, ascending.
+
+    None of them: transitions at each distance are.
+    """
+
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that decide what this world does and looks like, beside those that all worlds use."""
 
@@ -163,6 +169,39 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         raise WorldError(
             f"{self.world_id} does not say how far a state is from a goal; define its goal_distance to plan"
             " in it"
+        )
+
+    def sample_slice(self, rng: np.random.Generator) -> tuple[State, Action]:  # noqa: ARG002 — as above
+        """Draws a transition from the slice: transitions that are few until the group moves them about.
+
+        A model that has seen the slice alone is asked what it knows of its orbit, the transitions that an
+        element of the group brings into it. The slice is the world's choice. The state after the step should
+        show nothing that states of the slice do not, or the model sees more of the orbit than it should.
+
+        Returns:
+            The state and the action.
+
+        Raises:
+            WorldError: This world has no slice; a subclass may.
+        """
+        raise self._no_slice()
+
+    def slice_distance(self, states: State, actions: Action) -> NDArray[np.float64]:  # noqa: ARG002 — as above
+        """How far transitions are from the slice: the smallest angle of an element that brings them there.
+
+        Returns:
+            Degrees, float64 [...]; 0 in the slice, infinity for transitions that no element brings there.
+            Leading axes of states and actions broadcast.
+
+        Raises:
+            WorldError: This world has no slice; a subclass may.
+        """
+        raise self._no_slice()
+
+    def _no_slice(self) -> WorldError:
+        return WorldError(
+            f"{self.world_id} has no slice of its orbits; define its sample_slice and slice_distance to train"
+            " on one"
         )
 
     def reset(

@@ -60,19 +60,25 @@ def roll_out(world: World, recipe: Recipe, start: int, stop: int) -> EpisodeBatc
     """Draws the episodes from `start` up to `stop`, stepped side by side.
 
     Each draws its initial state and its actions from two streams of its own, so it does not depend on which
-    other episodes are rolled out with it. Its leading frames are those of the last steps of the warm-up; if
-    that is too short, the state stands still before it.
+    other episodes are rolled out with it; transitions of a slice come from the first of the two. Its leading
+    frames are those of the last steps of the warm-up; if that is too short, the state stands still before it.
     """
     seeds = np.array([episode_seed(recipe, episode) for episode in range(start, stop)], dtype=np.uint64)
-    first = np.stack([world.sample_state(_stream(seed, _WORLD_STREAM)) for seed in seeds])
+    worlds = [_stream(seed, _WORLD_STREAM) for seed in seeds]
     policies = [_stream(seed, _POLICY_STREAM) for seed in seeds]
     steps = recipe.warmup + recipe.horizon
     choose = recipe.policy.load()
-    if choose is None:
-        actions = np.stack([_draw_actions(world, recipe, rng) for rng in policies])
+    if recipe.slice:
+        drawn = [world.sample_slice(rng) for rng in worlds]
+        first = np.stack([state for state, _ in drawn])
+        actions = np.stack([np.asarray(action) for _, action in drawn])[:, None]
     else:
-        example = np.asarray(world.sample_action(np.random.default_rng(0)))
-        actions = np.empty((len(first), steps, *example.shape), example.dtype)
+        first = np.stack([world.sample_state(rng) for rng in worlds])
+        if choose is None:
+            actions = np.stack([_draw_actions(world, recipe, rng) for rng in policies])
+        else:
+            example = np.asarray(world.sample_action(np.random.default_rng(0)))
+            actions = np.empty((len(first), steps, *example.shape), example.dtype)
     states = np.empty((len(first), steps + 1, *first.shape[1:]), first.dtype)
     states[:, 0] = first
     for t in range(steps):

@@ -32,10 +32,12 @@ class Recipe:
         policy: How actions are chosen.
         twin: Whether every episode is also stored as seen after a group element.
         negatives: Whether the hard negatives of every state after a step are stored too.
+        slice: Whether episodes are transitions of the world's slice, see `World.sample_slice`. They have one
+            step, no warm-up, and the world's actions.
 
     Raises:
         ConfigError: A name is not one that a folder can have, a number is not a positive integer, or
-            options are not JSON-able.
+            options are not JSON-able, or a slice is asked for with other steps or actions.
     """
 
     task: str
@@ -49,6 +51,7 @@ class Recipe:
     twin: bool = False
     negatives: bool = False
     warmup: int = 0
+    slice: bool = False
 
     def __post_init__(self) -> None:
         for name in ("task", "split", "world_id"):
@@ -67,6 +70,11 @@ class Recipe:
                 )
         for name, smallest in (("episodes", 1), ("horizon", 1), ("seed", 0), ("warmup", 0)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest=smallest))
+        if self.slice and (self.horizon, self.warmup, self.policy) != (1, 0, Policy()):
+            raise ConfigError(
+                "a slice is of transitions, and the world says which: its episodes have a horizon of 1, no"
+                " warmup and the uniform policy"
+            )
         try:
             options = json.loads(json.dumps(dict(self.world_options), allow_nan=False))
         except (TypeError, ValueError) as error:
@@ -88,7 +96,12 @@ class Recipe:
         data["policy"]["allowed"] = None if allowed is None else list(allowed)
         data["policy"]["absolute"] = list(self.policy.absolute)
         # Left out if there are none, as in older recipes, so that digests stay the same.
-        for where, name in ((data, "negatives"), (data, "warmup"), (data["policy"], "absolute")):
+        for where, name in (
+            (data, "negatives"),
+            (data, "warmup"),
+            (data, "slice"),
+            (data["policy"], "absolute"),
+        ):
             if not where[name]:
                 del where[name]
         return data

@@ -49,6 +49,7 @@ def check_contents(dataset: Dataset, world: World, advance: Advance) -> None:
                 small[name] = values
         _check_values(dataset, world, small, start)
         _check_twins(dataset, world, small, start)
+        _check_slice(dataset, world, small, start)
     advance(dataset.episodes, dataset.episodes)
     digests |= {name: bytes(digest) for name, digest in rows.items() if name not in dataset.inexact}
     arrays = {
@@ -138,6 +139,14 @@ def _check_twins(dataset: Dataset, world: World, rows: Rows, start: int) -> None
         found, expected = rows[f"twin/{name}"], transform(elements, rows[name])
         equal = np.abs(found - expected) <= _TOLERANCE.get(found.dtype.name, 0)
         _all(dataset, f"twin/{name}", equal, start, f"not that {name} after the episode's group element")
+
+
+def _check_slice(dataset: Dataset, world: World, rows: Rows, start: int) -> None:
+    """Checks that transitions lie in the slice, if they are said to."""
+    if dataset.recipe.get("slice"):
+        states = rows["state"][:, dataset.frame_stack - 1]
+        distances = world.slice_distance(states, rows["action"][:, 0])
+        _all(dataset, "state", distances == 0, start, "outside the slice that the recipe asks for")
 
 
 def _in_space(actions: NDArray[Any], space: gymnasium.Space[Any]) -> NDArray[np.bool_]:

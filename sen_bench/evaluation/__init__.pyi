@@ -1,6 +1,9 @@
 from .horizon_scores import HorizonScores as HorizonScores
 from .metrics import episode_norms as episode_norms
 from .metrics import require_finite as require_finite
+from .orbit import OrbitClass as OrbitClass
+from .orbit import orbit_classes as orbit_classes
+from .orbit import score_orbit as score_orbit
 from .protocol import default_memory as default_memory
 from .protocol import evaluate as evaluate
 from .references import ReferenceScores as ReferenceScores

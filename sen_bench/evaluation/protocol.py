@@ -99,18 +99,18 @@ def evaluate(
     original = Rollouts(checked, episodes, sorted(set(horizons)), twin=False)
     twin = Rollouts(checked, episodes, sorted(set(horizons)), twin=True)
     scores = []
-    with _scoring(model), seeded(seed, episodes.device):
-        with progress.work(title, "episodes") as advance, _precision(episodes.device, autocast):
+    with scoring(model), seeded(seed, episodes.device):
+        with progress.work(title, "episodes") as advance, precision_of(episodes.device, autocast):
             errors = _roll_out_all(model, original, twin, elements, keys, order, chunk=chunk, advance=advance)
         later = None
         if local_episodes(episodes):
             work = progress.work(f"{title}, local ranking", "episodes")
-            with work as advance, _precision(episodes.device, autocast):
+            with work as advance, precision_of(episodes.device, autocast):
                 later = later_latents(model, episodes, chunk=chunk, advance=advance)
         turned, invariance_turned, traversals = None, math.nan, TraversalScores()
         if episodes.can_turn:
             turned = TurnedPairs(model, episodes, chunk=chunk, seed=seed)
-            with _precision(episodes.device, autocast):
+            with precision_of(episodes.device, autocast):
                 with progress.work(f"{title}, traversals", "traversals") as advance:
                     traversals = traversal_scores(model, episodes, chunk=chunk, advance=advance)
                 with progress.work(f"{title}, distances after a turn", "pairs") as advance:
@@ -125,7 +125,7 @@ def evaluate(
                 _local(episodes, latents, original.true[0], later, horizon)
                 for latents in (predicted, original.true[0])
             )
-            with _precision(episodes.device, autocast):
+            with precision_of(episodes.device, autocast):
                 die_model_turned = turned.invariance_of_model(original, twin, horizon) if turned else math.nan
             apart = separation(checked.distance(true[shuffled], true[shuffled.roll(1)]), margin=margin)
             scores.append(
@@ -231,7 +231,8 @@ def _fitting(model: WorldModel, episodes: EvaluationFrames, index: Tensor) -> It
 
 
 @contextmanager
-def _scoring(model: WorldModel) -> Iterator[None]:
+def scoring(model: WorldModel) -> Iterator[None]:
+    """Has a model in evaluation mode, without gradients, and then in its previous mode."""
     training = model.training
     model.eval()
     try:
@@ -241,7 +242,7 @@ def _scoring(model: WorldModel) -> Iterator[None]:
         model.train(training)
 
 
-def _precision(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager[object]:
+def precision_of(device: torch.device, narrow: torch.dtype | None) -> AbstractContextManager[object]:
     """Autocast for the passes through the model; nothing else is ever narrow."""
     return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
 

@@ -7,6 +7,7 @@ from .choices import Format as Format
 from .choices import format_of as format_of
 from .contact_sheet import save_view as save_view
 from .efficiency_figure import draw_efficiency as draw_efficiency
+from .orbit_figure import draw_orbit as draw_orbit
 from .page_charts import draw_charts as draw_charts
 from .run_figures import decode as decode
 from .run_figures import draw_figures as draw_figures

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from sen_bench.figures.choices import Format
-from sen_bench.figures.page_charts import COLOURS, MARKERS
+from sen_bench.figures.study_lines import draw_line, looks_of
 from sen_bench.figures.style import FAINT, new_figure, save_figure, style
-from sen_bench.report import DASHES, MARKS
 from sen_bench.results import EfficiencyRow, Metric
 
 
@@ -47,7 +45,7 @@ def draw_efficiency(
     for row in sorted(table, key=lambda row: row.transitions):
         if (row.metric, row.horizon) == (metric.name, horizon):
             lines.setdefault(row.model, []).append(row)
-    looks = {model: _look(number) for number, model in enumerate(lines)}
+    looks = looks_of(lines)
     lines = {model: rows for model, rows in lines.items() if rows}
     compared = {model: rows for model, rows in lines.items() if rows[0].rival is not None}
     with style():
@@ -56,7 +54,8 @@ def draw_efficiency(
         factor = 100 if metric.is_share else 1
         for model, rows in lines.items():
             points = [(row.iqm, row.iqm_low, row.iqm_high) for row in rows]
-            _draw(left, rows, [tuple(factor * y for y in point) for point in points], looks[model])
+            scaled = [tuple(factor * y for y in point) for point in points]
+            draw_line(left, [row.transitions for row in rows], scaled, looks[model], model)
         steps = "1 step" if horizon == 1 else f"{horizon} steps"
         left.set(ylabel=f"{metric.label}, {steps} ahead{', %' if metric.is_share else ''}")
         if metric.is_share:
@@ -66,7 +65,7 @@ def draw_efficiency(
             right.axhline(1, color=FAINT, lw=0.8, ls=(0, (4, 2)))
             for model, rows in compared.items():
                 ratios = [(row.times_data, row.times_data_low, row.times_data_high) for row in rows]
-                _draw(right, rows, ratios, looks[model])
+                draw_line(right, [row.transitions for row in rows], ratios, looks[model], model)
                 _draw_bounds(right, rows, looks[model]["color"])
             rival = next(rows[0].rival for rows in compared.values())
             right.set(
@@ -87,33 +86,9 @@ def draw_efficiency(
     return paths
 
 
-def _look(number: int) -> dict[str, Any]:
-    """Colour, dash and mark of a model, as on the page."""
-    marker, factor = MARKERS[MARKS[number % len(MARKS)]]
-    dashes = tuple(float(part) / 1.8 for part in DASHES[number % len(MARKS)].split())
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": marker,
-        "ms": 2.6 * factor,
-        "mec": "white",
-        "mew": 0.5,
-        "ls": (0, dashes) if dashes else "-",
-    }
-
-
 def _short(count: int) -> str:
     """A number of transitions beside an axis: 500, 1.5k, 100k."""
     return f"{count / 1000:g}k" if count >= 1000 else str(count)
-
-
-def _draw(
-    axes: Axes, rows: Sequence[EfficiencyRow], points: Sequence[Sequence[float]], look: dict[str, Any]
-) -> None:
-    """A line through points with their intervals: each a value and the ends of its interval."""
-    x = [row.transitions for row in rows]
-    values, lows, highs = zip(*points, strict=True)
-    axes.plot(x, values, label=rows[0].model, **look)
-    axes.vlines(x, lows, highs, color=look["color"], lw=2, alpha=0.5)
 
 
 def _draw_bounds(axes: Axes, rows: Sequence[EfficiencyRow], colour: str) -> None:

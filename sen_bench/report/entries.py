@@ -359,7 +359,7 @@ def _missing(
     colours: Mapping[tuple[str, str], int],
 ) -> Iterable[Entry]:
     """What was not run: models that are missing beside others of their split and preset, or all of them."""
-    for split in task.train_splits:
+    for split in task.default_train_splits:
         mine = [entry for entry in made if (entry.task, entry.split) == (task.name, split)]
         for preset in sorted({entry.preset for entry in mine}) or [""]:
             longest = max((e.horizon for e in mine if e.preset == preset), default=_usual_horizon(task))

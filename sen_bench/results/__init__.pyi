@@ -15,6 +15,7 @@ from .leaderboard_view import leaderboard_frame as leaderboard_frame
 from .leaderboard_view import leaderboard_records as leaderboard_records
 from .leaderboard_view import read_leaderboard as read_leaderboard
 from .merge import merge_results as merge_results
+from .orbit_generalisation import ORBIT_SCORES as ORBIT_SCORES
 from .orbit_generalisation import OrbitRow as OrbitRow
 from .orbit_generalisation import OrbitRunRow as OrbitRunRow
 from .orbit_generalisation import append_orbit_runs as append_orbit_runs

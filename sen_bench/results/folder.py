@@ -53,6 +53,11 @@ class ResultsFolder:
         """The table of how well agents reach goals."""
         return self.path / "planning.csv"
 
+    @property
+    def orbit_csv(self) -> Path:
+        """The table of scores by how far transitions are from the slice trained on."""
+        return self.path / "orbit.csv"
+
     def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard of the runs that are in the table now.
 

@@ -19,7 +19,7 @@ from sen_bench.results.csv_tables import (
     merge_rows,
     read_rows,
 )
-from sen_bench.results.scores import METRICS
+from sen_bench.results.scores import SHOWN
 from sen_bench.results.study_tables import (
     Collapsed,
     EvalDigest,
@@ -96,8 +96,8 @@ class OrbitRunRow(BaseModel):
     torch_version: Text = Field(description="Version of PyTorch")
 
 
-ORBIT_METRICS: Final = tuple(metric for metric in METRICS if metric.name in OrbitRunRow.model_fields)
-"""The scores that classes of transitions have, and what no change scores beside some of them."""
+ORBIT_SCORES: Final = tuple(metric for metric in SHOWN if metric.name in OrbitRunRow.model_fields)
+"""The scores that classes of transitions have."""
 
 _KEY: Final = (
     "run_id",
@@ -149,9 +149,7 @@ def orbit_rows(runs: Sequence[OrbitRunRow]) -> list[OrbitRow]:
     rows = []
     for group in sorted(groups.values(), key=lambda group: (models.index(group[0].model), _far(group[0]))):
         first = group[0]
-        for metric in ORBIT_METRICS:
-            if metric.higher_is_better is None:
-                continue
+        for metric in ORBIT_SCORES:
             statistics = score_statistics([getattr(run, metric.name) for run in group])
             if math.isnan(statistics["mean"]):
                 continue

@@ -8,6 +8,7 @@ from .external import evaluate_external as evaluate_external
 from .external import record_external as record_external
 from .folder import RunFolder as RunFolder
 from .loading import load as load
+from .orbit import score_classes as score_classes
 from .placement import Footprint as Footprint
 from .run import Run as Run
 from .settings import open_run as open_run

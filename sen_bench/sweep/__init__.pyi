@@ -12,4 +12,5 @@ from .plan import PlannedRun as PlannedRun
 from .plan import make_plan as make_plan
 from .selection import Selection as Selection
 from .selection import select_runs as select_runs
+from .slices import select_slice as select_slice
 from .worker import threads_per_job as threads_per_job

@@ -43,7 +43,7 @@ class Selection:
         tasks: Names of tasks; None: every task that the preset has sizes for.
         models: Names of models; none: each task's default models.
         seeds: Seeds; None: as many as the preset says.
-        train_split: The split to train on; None: every one that the task has for it.
+        train_split: The split to train on; None: every one that the task has for it, but for slices.
         preset: The sizes.
         training: What is to be otherwise than in the preset's training, under the preset's name.
         workspace: Where data, runs and results are.
@@ -181,7 +181,7 @@ def _check_somebody_has(selection: Selection, tasks: list[Task]) -> None:
 def _part_of(selection: Selection, task: Task, progress: Progress) -> _Part | None:
     """What is run of one task; None if it is passed over."""
     names = list(selection.models)
-    splits = list(task.train_splits) if selection.train_split is None else [selection.train_split]
+    splits = task.default_train_splits if selection.train_split is None else [selection.train_split]
     if selection.several:
         if names and not (names := [n for n in names if is_object_name(n) or n in model_names(task)]):
             progress.message(f"{task.name} is skipped: it has no such model")

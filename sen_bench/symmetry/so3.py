@@ -63,6 +63,26 @@ class SO3:
         )
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
+    @staticmethod
+    def to_quaternion(elements: NDArray[Any]) -> FloatArray:
+        """Unit quaternions ``[..., 4]`` of rotations ``[..., 3, 3]``, float64; of q and -q either one."""
+        m = np.asarray(elements, dtype=np.float64)
+        a, b, c = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+        wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+        xy, xz, yz = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+        rows = (
+            (1 + a + b + c, wx, wy, wz),
+            (wx, 1 + a - b - c, xy, xz),
+            (wy, xy, 1 - a + b - c, yz),
+            (wz, xz, yz, 1 - a - b + c),
+        )
+        # 4 q qᵀ: any row is a multiple of q, and that of the largest entry the most precise one.
+        products = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+        squares = np.stack([products[..., i, i] for i in range(4)], axis=-1)
+        largest = np.argmax(squares, axis=-1)[..., None]
+        row = np.take_along_axis(products, largest[..., None], axis=-2)[..., 0, :]
+        return np.asarray(row / (2 * np.sqrt(np.take_along_axis(squares, largest, axis=-1))))
+
     def product(self, *factors: NDArray[Any]) -> FloatArray:
         """The product of matrices ``[..., 3, 3]``, the last acting first; leading axes broadcast."""
         return functools.reduce(_product, factors)

@@ -28,6 +28,14 @@ def _limited(purpose: str, directions: tuple[int, ...]) -> Split:
     )
 
 
+def _slice(purpose: str) -> Split:
+    """A training split of which the group has more: one step of a world's slice an episode [ours]."""
+    return Split(100_000, 1, f"training {purpose} (what is known of the orbit)", slice=True)
+
+
+_GRID_SLICE = _slice("with one quarter of the board and the direction up only")
+
+
 def _models(builder: str, kinds: tuple[str, ...], **given: ObjectSpaces) -> dict[str, NamedBuilder]:
     """The models of a world: a builder of our baselines makes all kinds of them."""
     return {kind: NamedBuilder(f"sen_bench.baselines:{builder}", {"kind": kind, **given}) for kind in kinds}
@@ -42,7 +50,11 @@ _SHAPES_2D = Task(
     name="2d-shapes",
     title="2D Shapes",
     world_id="sen_bench/Shapes2D-v0",
-    splits={**_GRID_SPLITS, "train-limited": _limited("with the direction up only", (UP,))},
+    splits={
+        **_GRID_SPLITS,
+        "train-limited": _limited("with the direction up only", (UP,)),
+        "train-slice": _GRID_SLICE,
+    },
     models=_object_models(SHAPES_2D),
     symmetric_models=("sen",),
 )
@@ -51,7 +63,11 @@ _BLOCKS_3D = Task(
     name="3d-blocks",
     title="3D Blocks",
     world_id="sen_bench/Blocks3D-v0",
-    splits={**_GRID_SPLITS, "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN))},
+    splits={
+        **_GRID_SPLITS,
+        "train-limited": _limited("without the direction left", (UP, RIGHT, DOWN)),
+        "train-slice": _GRID_SLICE,
+    },
     models=_object_models(BLOCKS_3D),
     symmetric_models=("sen",),
 )
@@ -60,7 +76,7 @@ _RUSH_HOUR = Task(
     name="rush-hour",
     title="Rush Hour",
     world_id="sen_bench/RushHour-v0",
-    splits=_GRID_SPLITS,
+    splits={**_GRID_SPLITS, "train-slice": _GRID_SLICE},
     models=_object_models(RUSH_HOUR),
     symmetric_models=("sen",),
     ranked_locally=True,
@@ -96,6 +112,7 @@ _TEAPOTS = tuple(
             "train": Split(100_000, 1, "training"),
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
+            "train-slice": _slice("with poses within a quarter turn of the first one only"),
         },
         models={
             **_models("build_teapot_model", ("matmul", "tfn", "none")),

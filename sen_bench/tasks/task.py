@@ -32,6 +32,8 @@ class Split:
         negatives: Whether hard negatives of every transition are stored.
         policy: Which actions are drawn.
         warmup: Steps before the first frame that are not recorded.
+        slice: Whether its transitions are those of the world's slice, see `World.sample_slice`. It is trained
+            on where it is named only: it answers a question of its own.
     """
 
     episodes: int
@@ -41,6 +43,7 @@ class Split:
     negatives: bool = False
     policy: Policy = field(default_factory=Policy)
     warmup: int = 0
+    slice: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ class Task:
         """The splits that models are trained on: ``train``, and those called ``train-…``."""
         return [name for name in self.splits if name == "train" or name.startswith("train-")]
 
+    @property
+    def default_train_splits(self) -> list[str]:
+        """Those of them that are meant where none is named: all but slices."""
+        return [name for name in self.train_splits if not self.splits[name].slice]
+
     def recipe(self, split: str, size: SplitSize | None = None, *, seed: int = DEFAULT_DATA_SEED) -> Recipe:
         """What to generate for a split.
 
@@ -119,6 +127,7 @@ class Task:
             twin=spec.twin,
             negatives=spec.negatives,
             warmup=spec.warmup,
+            slice=spec.slice,
         )
 
     def build_model(self, name: str, options: Mapping[str, ModelOption] | None = None) -> WorldModel:

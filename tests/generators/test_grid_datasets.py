@@ -104,6 +104,7 @@ class TestRegistry:
     def test_splits_have_the_papers_sizes(self, name: str) -> None:
         splits = {k: (s.episodes, s.horizon, s.twin) for k, s in get_task(name).splits.items()}
         expected = {"train": (1000, 100, False), "eval": (10_000, 10, True)}
+        expected["train-slice"] = (100_000, 1, False)
         if name != "rush-hour":
             expected["train-limited"] = (100_000, 1, False)
         assert splits == expected

@@ -18,11 +18,10 @@ from PIL import Image
 
 from sen_bench.config.presets import SplitSize
 from sen_bench.envs import World
-from sen_bench.generators import Policy
 from sen_bench.generators.episodes import roll_out
 from sen_bench.symmetry import Group
 from sen_bench.tasks.registry import get_task
-from sen_bench.tasks.task import Task
+from sen_bench.tasks.task import Split, Task
 from tests.paths import DOCS
 
 PICTURED = ("2d-shapes", "rush-hour")
@@ -44,7 +43,7 @@ def facts(task: Task) -> str:
     ]
     table = [f"| {name} | {text} |" for name, text in rows]
     splits = [
-        f"| `{name}` | {spec.episodes:,} × {spec.horizon} | {spec.purpose} | {_drawn(world, spec.policy)} |"
+        f"| `{name}` | {spec.episodes:,} × {spec.horizon} | {spec.purpose} | {_drawn(world, spec)} |"
         for name, spec in task.splits.items()
     ]
     heading = "| Split | Episodes × steps | For | Actions |"
@@ -81,7 +80,10 @@ def _symmetry(world: World) -> list[tuple[str, str]]:
     ]
 
 
-def _drawn(world: World, policy: Policy) -> str:
+def _drawn(world: World, spec: Split) -> str:
+    policy = spec.policy
+    if spec.slice:
+        return "those of the slice"
     if policy.absolute:
         return ", ".join(
             f"|{name}|" if entry in policy.absolute else name for entry, name in enumerate(world.action_names)

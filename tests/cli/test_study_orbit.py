@@ -1,0 +1,60 @@
+"""`sen-bench study orbit`: runs on a slice, scored by the distance from it, and resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.commands import done, invoke, refused
+from tests.support.presets import TWO_TASKS
+
+STUDY = Path("results/studies/orbit")
+COMMAND = (
+    *("study", "orbit", "--task", "2d-shapes", "--preset", "tiny.toml", "--models", "sen,none"),
+    *("--device", "cpu", "--workers", "1", "--quiet"),
+)
+FILES = [f"{STUDY}/2d-shapes-tiny.{kind}" for kind in ("csv", "png", "svg")]
+
+
+@pytest.fixture
+def workspace(here: Path) -> Path:
+    sizes = "data.train-slice = { episodes = 20 }\ndata.eval = { episodes = 40, horizon = 3 }\n"
+    whole = TWO_TASKS.replace("data.eval = { episodes = 5, horizon = 3 }\n", sizes, 1)
+    (here / "tiny.toml").write_text(whole.replace("epochs = 3", "epochs = 1"))
+    return here
+
+
+def test_a_study_is_a_table_and_a_figure_and_is_not_done_again(workspace: Path) -> None:
+    assert done(*COMMAND).stdout.splitlines() == FILES
+    table = pd.read_csv(FILES[0])
+    assert set(table["train_split"]) == {"train-slice"}
+    assert list(dict.fromkeys(table["model"])) == ["sen", "none"]
+    for _, rows in table[table["metric"] == "mrr"].groupby("model"):
+        assert rows["transitions"].sum() == 40, "each transition is in one class"
+        assert rows["orbit_class"].tolist()[-1] == "beyond the orbit"
+    # The classes make up the whole.
+    runs = pd.read_csv(STUDY / "runs.csv").query("horizon == 1 and model == 'sen'")
+    sen = table.query("metric == 'mrr' and model == 'sen'")
+    for name, column in (("mean", "mrr"), ("no_change", "no_change_mrr")):
+        mean = (sen[name] * sen["transitions"]).sum() / sen["transitions"].sum()
+        assert mean == pytest.approx(runs[column].item())
+    assert not Path("results/runs.csv").exists(), "the leaderboard has no rows of a study"
+
+    first = {name: Path(name).read_bytes() for name in (*FILES, f"{STUDY}/orbit.csv")}
+    for checkpoint in workspace.glob("runs/**/checkpoint.pt"):
+        checkpoint.unlink()  # neither trained nor scored again
+    assert done(*COMMAND).stdout.splitlines() == FILES
+    assert {name: Path(name).read_bytes() for name in first} == first
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_plan_or_a_mistake_does_nothing() -> None:
+    assert "2 runs: 0 done, 2 to run on cpu" in done(*COMMAND, "--dry-run").stdout
+    assert "is not in the table of a study; choose one of H@1, MRR" in refused(*COMMAND, "--metric", "EE(S)")
+    reacher = refused("study", "orbit", "--task", "reacher", "--preset", "smoke")
+    assert "reacher has no slice to train on: a split 'train-slice'" in reacher
+    assert "No such option '--fractions'" in invoke(*COMMAND, "--fractions", "1").stderr
+    assert not Path("results").exists()
+    assert not Path("runs").exists()
