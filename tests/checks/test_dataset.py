@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sen_bench.checks import verify
 from sen_bench.cli.main import main
+from sen_bench.config import SplitSize
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators import GENERATOR_VERSION, Policy, Recipe, generate
 from sen_bench.store import (
@@ -27,6 +28,7 @@ from sen_bench.store import (
     open_dataset,
     write_rows,
 )
+from sen_bench.tasks import get_task
 from tests.support.datasets import SHARDED, SMALL
 from tests.support.recorder import Recorder
 from tests.support.toy_dataset import files_of, one_line, write_dataset
@@ -252,6 +254,14 @@ class TestFalseContents:
     ) -> None:
         path = rewritten(shapes, tmp_path / "a.zarr", {"action": put(1, action)})
         refused(path, f"action: episode 1 has an entry that is {says}")
+
+    def test_transitions_that_are_not_of_the_slice(self, tmp_path: Path) -> None:
+        recipe = get_task("2d-shapes").recipe("train-slice", SplitSize(episodes=4))
+        dataset = generate(recipe, tmp_path / "whole.zarr").dataset
+        verify(dataset.path)
+        right = dataset.load("action")[2] + 1
+        path = rewritten(dataset, tmp_path / "a.zarr", {"action": put(2, right)})
+        refused(path, "state: episode 2 has an entry that is outside the slice that the recipe asks for")
 
     @pytest.mark.parametrize(
         ("change", "says"),

@@ -88,6 +88,26 @@ def test_distances_on_grids_are_those_of_a_search_of_the_turns(
         assert set(found) == {0, 90, 180, np.inf}
 
 
+@pytest.mark.parametrize(("world_id", "options"), WORLDS)
+def test_what_the_slice_is_turned_into_is_as_far_as_it_was_turned(
+    world_id: str, options: dict[str, Any]
+) -> None:
+    world = make_world(world_id, **options)
+    states, actions = _slice(world, 60)
+    for number in range(4):
+        if isinstance(world, GridWorld):
+            element: Any = number * (world.symmetry.group.order // 4)
+            angle = 90 * min(number, 4 - number)
+        else:
+            element = world.symmetry.draw_twin_element(np.random.default_rng(number))
+            angle = world.goal_distance(element, np.eye(3))
+        found = world.slice_distance(
+            world.transform_state(element, states), world.transform_action(element, actions)
+        )
+        # A rotation of the cone itself may take less to get back into it.
+        assert (found == angle).all() if isinstance(world, GridWorld) else (found <= angle + 1e-6).all()
+
+
 @pytest.mark.parametrize(("world_id", "options"), GRIDS)
 def test_what_follows_shows_no_more_than_the_slice(world_id: str, options: dict[str, Any]) -> None:
     world = make_world(world_id, **options)
