@@ -97,7 +97,7 @@ def test_what_the_slice_is_turned_into_is_as_far_as_it_was_turned(
     for number in range(4):
         if isinstance(world, GridWorld):
             element: Any = number * (world.symmetry.group.order // 4)
-            angle = 90 * min(number, 4 - number)
+            angle: Any = 90 * min(number, 4 - number)
         else:
             element = world.symmetry.draw_twin_element(np.random.default_rng(number))
             angle = world.goal_distance(element, np.eye(3))

@@ -99,6 +99,10 @@ def test_the_task_of_the_guide_goes_all_the_way_to_the_leaderboard() -> None:
     assert list(rows.index) == [1, 5, 10]
     assert rows["model"].eq("bead").all()
     assert rows["task"].eq("ring_task:ring").all()
+    done("study", "orbit", "--task", "ring_task:ring", "--preset", "small.toml", "--device", "cpu", "--quiet")
+    study = pd.read_csv("results/studies/orbit/ring_task-ring-small.csv").query("metric == 'mrr'")
+    assert study["distance_high"].dropna().tolist() == [0, 45, 90, 135]
+    assert study["transitions"].sum() == 50
     run = "runs/ring_task-ring/train/bead/small/seed-0"
     done("plan", run, "--problems", "3", "--distance", "2", "--device", "cpu", "--quiet")
     planning = pd.read_csv("results/planning.csv").set_index("model")

@@ -18,6 +18,7 @@ from sen_bench.results.orbit_generalisation import (
 )
 from sen_bench.results.statistics import summarise
 from sen_bench.results.study_tables import write_study
+from tests.paths import ROOT
 
 
 def _run(model: str, seed: int, low: float, high: float, hits: float, **changes: Any) -> OrbitRunRow:
@@ -102,3 +103,9 @@ def test_the_table_reads_as_it_was_written(tmp_path: Path) -> None:
     assert beyond[["distance_low", "distance_high"]].isna().all(axis=None)
     assert table["mean"].tolist() == [row.mean for row in rows]
     assert path.with_name("toy.csv.sha256").exists()
+
+
+def test_the_guide_has_the_columns() -> None:
+    rows = "".join(f"| `{name}` | {field.description} |\n" for name, field in OrbitRow.model_fields.items())
+    table = (ROOT / "docs/studies.md").read_text().partition("<!-- columns of orbit studies -->")[2]
+    assert table.startswith(f"\n| column | holds |\n|---|---|\n{rows}<!-- end")
