@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines.layers import C4Linear, c4_linear
 from sen_bench.baselines.model import apply_in_full_precision
+from sen_bench.baselines.pair_operators import relu_pairs
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,5 @@ class InteractionNetwork(nn.Module):
         weight_to, weight_from = self.edge_in.weight.chunk(2, dim=-1)
         to = self._family.apply(latent, weight_to, self.edge_in.bias)
         sent = self._family.apply(latent, weight_from, None)
-        # Pair (i, i + k mod O) is at [:, k - 1, i]: every pair once, and no index arrays.
-        pairs = torch.stack([to + sent.roll(-k, dims=1) for k in range(1, others + 1)], dim=1).relu_()
-        hidden = self.edge_norm(self.edge_hidden(pairs)).relu_()
+        hidden = self.edge_norm(self.edge_hidden(relu_pairs(to, sent))).relu_()
         return self._family.apply(hidden.sum(dim=1), self.edge_out.weight, others * self.edge_out.bias)

@@ -8,11 +8,14 @@ float64, float32 and under autocast.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from sen_bench.baselines import fourier_operators
+from sen_bench.baselines.loops import DTYPES, use_loops
 
 
 def c4_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -20,9 +23,9 @@ def c4_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Computed in the Fourier basis of the group, where it is block diagonal: two real maps (frequencies 0 and
     2) and one complex map (frequency 1, as a real one of twice the width). That takes 6 products of
-    `out × in` where the dense circulant matrix takes 16. The transforms are additions; their scale is folded
-    into the weights. Under `torch.autocast` the products are in its type; the weights are transformed in
-    their own.
+    `out × in` where the dense circulant matrix takes 16. The transforms are additions, on a CPU in one pass
+    over the numbers; their scale is folded into the weights. Under `torch.autocast` the products are in its
+    type; the weights are transformed in their own.
 
     Args:
         x: Features, `[..., 4, in]`.
@@ -51,13 +54,13 @@ class _C4Linear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:  # noqa: ANN401
-        x_0, x_2, x_1 = (part.to(dtype) for part in _to_frequencies(x.reshape(-1, *x.shape[-2:])))
+        x_0, x_2, x_1 = _to_frequencies(x.reshape(-1, *x.shape[-2:]), dtype)
         w_0, w_2, w_1 = (part.to(dtype) for part in _weights_to_frequencies(weight))
         ctx.save_for_backward(x_0, x_2, x_1, w_0, w_2, w_1)
         ctx.x_dtype, ctx.weight_dtype = x.dtype, weight.dtype
         # The bias is invariant: it enters at frequency 0 only, from where it reaches all four places.
         y_0 = x_0 @ w_0.T if bias is None else torch.addmm(bias.to(dtype), x_0, w_0.T)
-        return _from_frequencies(y_0, x_2 @ w_2.T, x_1 @ w_1.T, x.shape[:-2])
+        return _from_frequencies(y_0, x_2 @ w_2.T, x_1 @ w_1.T, x.shape[:-2], dtype)
 
     @staticmethod
     @once_differentiable
@@ -67,28 +70,39 @@ class _C4Linear(torch.autograd.Function):
         grad_x = grad_weight = grad_bias = None
         with torch.autocast(x_0.device.type, enabled=False):
             grad_y = gradients[0]
-            y_0, y_2, y_1 = _to_frequencies(grad_y.reshape(-1, *grad_y.shape[-2:]))
+            y_0, y_2, y_1 = _to_frequencies(grad_y.reshape(-1, *grad_y.shape[-2:]), x_0.dtype)
             if need_x:
-                grad_x = _from_frequencies(y_0 @ w_0, y_2 @ w_2, y_1 @ w_1, grad_y.shape[:-2])
-                grad_x = grad_x.to(ctx.x_dtype)
+                parts = y_0 @ w_0, y_2 @ w_2, y_1 @ w_1
+                grad_x = _from_frequencies(*parts, grad_y.shape[:-2], ctx.x_dtype)
             if need_weight:
-                parts = (y_0.T @ x_0, y_2.T @ x_2, y_1.T @ x_1)
+                parts = y_0.T @ x_0, y_2.T @ x_2, y_1.T @ x_1
                 grad_weight = _weights_from_frequencies(*(part.to(ctx.weight_dtype) for part in parts))
             if need_bias:
                 grad_bias = y_0.sum(dim=0, dtype=ctx.weight_dtype)
         return grad_x, grad_weight, grad_bias, None
 
 
-def _to_frequencies(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _to_frequencies(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """F x: `[N, 4, C]` to frequencies 0 and 2, `[N, C]` each, and 1 (real and imaginary part), `[N, 2·C]`."""
+    if use_loops(x) and dtype in DTYPES:
+        return cast("tuple[Tensor, Tensor, Tensor]", fourier_operators.to_frequencies(x, dtype))
     first, second = x[:, :2], x[:, 2:]
     sums = first + second
     even, odd = sums.unbind(1)
-    return even + odd, even - odd, (first - second).flatten(1)
+    return (even + odd).to(dtype), (even - odd).to(dtype), (first - second).flatten(1).to(dtype)
 
 
-def _from_frequencies(f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: torch.Size) -> Tensor:
-    """Fᵀ f, the transpose of `_to_frequencies`, as `[*leading, 4, C]`."""
+def _from_frequencies(
+    f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: torch.Size, dtype: torch.dtype
+) -> Tensor:
+    """Fᵀ f, the transpose of `_to_frequencies`, as `[*leading, 4, C]` of some type."""
+    if use_loops(f_0) and dtype in DTYPES:
+        return cast("Tensor", fourier_operators.from_frequencies(f_0, f_2, f_1, leading, dtype))
+    return _from_frequencies_in_steps(f_0, f_2, f_1, leading).to(dtype)
+
+
+def _from_frequencies_in_steps(f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: torch.Size) -> Tensor:
+    """`_from_frequencies` by PyTorch's additions, in the type of the frequencies."""
     count, channels = f_0.shape
     if torch.compiler.is_compiling():
         # The compiler cannot trace `out=` into slices, and does not need it to write every number just once.

@@ -8,7 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.normalisation_operators import DTYPES, normalise
+from sen_bench.baselines.loops import use_loops
+from sen_bench.baselines.normalisation_operators import normalise
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -35,14 +36,7 @@ class BatchNorm(nn.BatchNorm2d):
             input: The images.
             relu: Whether to apply a ReLU to the result.
         """
-        by_loops = (
-            self.training
-            and input.device.type == "cpu"
-            and input.dtype in DTYPES
-            and input.numel() > self.num_features
-            and not torch.compiler.is_compiling()
-        )
-        if by_loops:
+        if self.training and use_loops(input) and input.numel() > self.num_features:
             return self._normalise_by_loops(input, relu=relu)
         if input.shape[1] == self.num_features:
             normed = super().forward(input)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sen_bench.baselines.loops import arithmetic, in_parts, numbers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_Result = TypeVar("_Result")
-
-DTYPES: Final = (torch.bfloat16, torch.float32, torch.float64)
-"""The types of images that can be normalised."""
 _ROW: Final = 256
 """Numbers in a row of a loop at most, unless there are more channels."""
-_THREADS_WORTH: Final = 2**17
-"""Numbers that a thread is given at least; for fewer, starting it takes longer than it saves."""
 
 
 def normalise(
@@ -32,7 +25,7 @@ def normalise(
     """`(x - mean) / sqrt(variance + eps) · weight + bias`, for x's own mean and variance.
 
     Args:
-        x: Images on the CPU, of one of `DTYPES`, best channels-last, `[B, k·C, H, W]`.
+        x: Images on the CPU, of one of `loops.DTYPES`, best channels-last, `[B, k·C, H, W]`.
         weight: `[C]`.
         bias: `[C]`.
         eps: What is added to the variance.
@@ -69,9 +62,7 @@ def _forward(
     variance = np.maximum(squares - mean**2, 0)
     shift, scale, offset = _terms(pixels, mean, _array(weight) / np.sqrt(variance + eps), _array(bias))
     least = _least(pixels, relu=relu)
-    _in_parts(
-        pixels, lambda part: kernels.normalise(pixels[part], shift, scale, offset, least, results[part])
-    )
+    in_parts(pixels, lambda part: kernels.normalise(pixels[part], shift, scale, offset, least, results[part]))
     return y, torch.from_numpy(mean), torch.from_numpy(variance)
 
 
@@ -114,7 +105,7 @@ def _backward(
         of_part = pixels[part], slopes[part]
         kernels.gradients(*of_part, shift, scale, offset, least, tilt, constant, results[part])
 
-    _in_parts(pixels, write)
+    in_parts(pixels, write)
     return grad_x, torch.from_numpy(grad_weight).to(weight.dtype), torch.from_numpy(grad_bias).to(bias.dtype)
 
 
@@ -163,34 +154,17 @@ def _pixels(x: Tensor, weight: Tensor) -> NDArray[Any]:
     """
     count = x.numel() // len(weight)
     together = next(n for n in range(max(1, _ROW // len(weight)), 0, -1) if count % n == 0)
-    matrix = x.detach().permute(0, 2, 3, 1).view(-1, together * len(weight))
-    if x.dtype == torch.bfloat16:
-        return cast("NDArray[Any]", matrix.view(torch.int16).numpy().view(np.uint16))
-    return matrix.numpy()
-
-
-def _arithmetic(pixels: NDArray[Any]) -> type[np.floating[Any]]:
-    """The type that numbers of an image are computed with."""
-    return np.float32 if pixels.dtype == np.uint16 else np.float64
+    return numbers(x.permute(0, 2, 3, 1), -1, together * len(weight))
 
 
 def _terms(pixels: NDArray[Any], *terms: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """Numbers for each channel as rows of the pixels, in the type of the arithmetic."""
-    return tuple(np.resize(term, pixels.shape[1]).astype(_arithmetic(pixels)) for term in terms)
+    return tuple(np.resize(term, pixels.shape[1]).astype(arithmetic(pixels)) for term in terms)
 
 
 def _least(pixels: NDArray[Any], *, relu: bool) -> np.floating[Any]:
     """The least result: 0 with a ReLU, otherwise -inf; in the type of the arithmetic, or loops are slow."""
-    return _arithmetic(pixels)(0 if relu else -math.inf)
-
-
-def _in_parts(pixels: NDArray[Any], work: Callable[[slice], _Result]) -> list[_Result]:
-    """Has work done on parts of the pixels, by as many threads as PyTorch uses."""
-    threads = max(1, min(torch.get_num_threads(), pixels.size // _THREADS_WORTH))
-    if threads == 1:
-        return [work(slice(0, len(pixels)))]
-    ends = [len(pixels) * number // threads for number in range(threads + 1)]
-    return list(_pool(os.getpid(), threads).map(work, map(slice, ends[:-1], ends[1:])))
+    return arithmetic(pixels)(0 if relu else -math.inf)
 
 
 def _sums(pixels: NDArray[Any], channels: int, add: Callable[..., None]) -> NDArray[np.float64]:
@@ -207,11 +181,5 @@ def _sums(pixels: NDArray[Any], channels: int, add: Callable[..., None]) -> NDAr
         add(part, *_terms(pixels, *np.zeros_like(total)), total)
         return total
 
-    total = np.sum(_in_parts(pixels, of_part), axis=0)
+    total = np.sum(in_parts(pixels, of_part), axis=0)
     return cast("NDArray[np.float64]", total.reshape(2, -1, channels).sum(axis=1))
-
-
-@functools.cache
-def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads of this process; one that was forked from it has none of them."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="sen-bench-normalise")

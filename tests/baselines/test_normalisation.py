@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines import normalisation_operators
+from sen_bench.baselines import loops
 from sen_bench.baselines.normalisation import BatchNorm, FieldBatchNorm, Layers
 
 
@@ -151,7 +151,7 @@ def test_what_is_not_a_number_stays_so() -> None:
 
 
 def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalisation_operators, "_THREADS_WORTH", 64)
+    monkeypatch.setattr(loops, "THREADS_WORTH", 64)
     x, probe = _images(9, 6, 7, 5), _images(9, 6, 7, 5, seed=1)
     results = []
     for threads in (1, 3):
@@ -162,7 +162,7 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
         results.append([y, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_var])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    assert any(thread.name.startswith("sen-bench-normalise") for thread in threading.enumerate())
+    assert any(thread.name.startswith("sen-bench-loops") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

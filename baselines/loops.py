@@ -1,0 +1,66 @@
+"""How compiled loops reach the numbers of tensors on a CPU, and share the work among PyTorch's threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_Result = TypeVar("_Result")
+
+DTYPES: Final = (torch.bfloat16, torch.float32, torch.float64)
+"""The types of tensors that loops read and write."""
+THREADS_WORTH: Final = 2**17
+"""Numbers that a thread is given at least; for fewer, starting it takes longer than it saves."""
+
+
+def use_loops(*tensors: Tensor) -> bool:
+    """Whether compiled loops can do something with tensors: on a CPU, as they come, of `DTYPES`.
+
+    PyTorch's compiler fuses operators better than it calls foreign code, and a GPU cannot call it.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return all(each.device.type == "cpu" and each.dtype in DTYPES for each in tensors)
+
+
+def numbers(x: Tensor, *shape: int) -> NDArray[Any]:
+    """The numbers of a tensor as an array in the same memory; those of bfloat16 as their bits, uint16.
+
+    Args:
+        x: A tensor that can be viewed in that shape.
+        shape: Of the array; -1 is computed.
+    """
+    viewed = x.detach().view(shape)
+    if x.dtype == torch.bfloat16:
+        return cast("NDArray[Any]", viewed.view(torch.int16).numpy().view(np.uint16))
+    return viewed.numpy()
+
+
+def arithmetic(array: NDArray[Any]) -> type[np.floating[Any]]:
+    """The type that the numbers of an array are computed with; see `stored_numbers`."""
+    return np.float32 if array.dtype == np.uint16 else np.float64
+
+
+def in_parts(matrix: NDArray[Any], work: Callable[[slice], _Result]) -> list[_Result]:
+    """Has work done on parts of the rows of a matrix, by as many threads as PyTorch uses."""
+    threads = max(1, min(torch.get_num_threads(), matrix.size // THREADS_WORTH))
+    if threads == 1:
+        return [work(slice(0, len(matrix)))]
+    ends = [len(matrix) * number // threads for number in range(threads + 1)]
+    return list(_pool(os.getpid(), threads).map(work, map(slice, ends[:-1], ends[1:])))
+
+
+@functools.cache
+def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads of this process; one that was forked from it has none of them."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="sen-bench-loops")
