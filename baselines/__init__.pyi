@@ -1,6 +1,7 @@
 from . import e2cnn_compat as e2cnn_compat
 from .checked import CheckedModel as CheckedModel
 from .decoder import Decoder as Decoder
+from .expanded_kernels import kernels_expanded_once as kernels_expanded_once
 from .generative import Evidence as Evidence
 from .generative import GenerativeModel as GenerativeModel
 from .kinds import BLOCKS_3D as BLOCKS_3D

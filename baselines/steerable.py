@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
+from sen_bench.baselines.expanded_kernels import expanded_once
 from sen_bench.baselines.model import default_dtype, full_precision
 from sen_bench.baselines.normalisation import FieldBatchNorm, Layers
 from sen_bench.baselines.products import convolve
@@ -123,8 +124,9 @@ class SteerableConvolution(nn.Module):
     Kernel basis, parameters and initialisation (generalised He; biases 0) are those of e2cnn's `R2Conv`; the
     convolution is an ordinary one with the kernel expanded from them. Unlike `R2Conv`:
 
-    * It keeps no expanded kernel between calls. `R2Conv` rebuilds its buffers at every change between
-      `train()` and `eval()`, so that its checkpoints load only in the mode in which they were saved.
+    * It keeps no expanded kernel between calls, but for those within `kernels_expanded_once`. `R2Conv`
+      rebuilds its buffers at every change between `train()` and `eval()`, so that its checkpoints load only
+      in the mode in which they were saved.
     * The basis is its own (e2cnn shares one between all layers of a process, and with it its type and
       device), is exact in float64, and stays out of checkpoints.
     * Channels are ordered by group element, then by field, `[B, |G|·fields, H, W]`, so that a field's
@@ -195,19 +197,20 @@ class SteerableConvolution(nn.Module):
         """Maps `[B, channels in, H, W]` to `[B, channels out, H', W']`."""
         # Not under autocast: a kernel that is rounded once, when complete, is closer to equivariant.
         with torch.autocast(x.device.type, enabled=False):
-            kernel = self._kernel().contiguous(memory_format=torch.channels_last)
+            kernel = expanded_once(self, self._kernel)
             bias = torch.outer(self.bias_basis, self.bias).flatten()
         return convolve(x, kernel, bias, stride=self.stride, padding=self.padding, dilation=self.dilation)
 
     def _kernel(self) -> Tensor:
-        """The kernel as a sum over the basis, `[channels out, channels in, k, k]`."""
+        """The kernel as a sum over the basis, channels-last `[channels out, channels in, k, k]`."""
         bases = [(fields, self.get_buffer(name)) for name, fields in self._sources.items()]
         sizes = [self.out_fields * fields * len(basis) for fields, basis in bases]
         parts = []
         for (fields, basis), weights in zip(bases, torch.split(self.weights, sizes), strict=True):
             part = torch.einsum("bpqhw,oib->poqihw", basis, weights.view(self.out_fields, fields, -1))
             parts.append(part.flatten(2, 3).flatten(0, 1))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        kernel = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return kernel.contiguous(memory_format=torch.channels_last)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves or casts the layer; bases are rounded from the exact ones, never twice."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sen_bench.baselines import CheckedModel, WorldModel
+from sen_bench.baselines import CheckedModel, WorldModel, kernels_expanded_once
 from sen_bench.config import LossForm
 from sen_bench.data import Batch
 from sen_bench.errors import ExtensionError
@@ -91,7 +91,10 @@ def contrastive_loss(
             in place that the negative term is still to be computed from.
     """
     checked = CheckedModel(model)
-    with torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32):
+    # Compiled code computes nothing twice anyway.
+    once = nullcontext() if torch.compiler.is_compiling() else kernels_expanded_once()
+    narrow = torch.autocast(batch.observation.device.type, dtype=dtype, enabled=dtype != torch.float32)
+    with once, narrow:
         latent, next_latent, drawn, changes = _latents(checked, batch, stage)
         with stage("transition"):
             predicted = checked.transition(latent, batch.action)
@@ -104,7 +107,7 @@ def contrastive_loss(
                 " tensors, as the loss compares the latents as they were"
             )
         count = 0 if drawn is None else len(drawn)
-        others = latent[permutation[count:]]
+        others = latent.index_select(0, permutation[count:])
         negatives = others if drawn is None else torch.cat([drawn, others])
         energy = checked.distance(latent if form == "public" else predicted, negatives)
         shortfall = ((hinge if margin_other is None else margin_other) - energy[count:]).clamp(min=0)
