@@ -7,7 +7,9 @@ import itertools
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from sen_bench.baselines import products
 from sen_bench.baselines.products import KERNEL_PER_OUTPUT, Convolution, convolve
 
 
@@ -91,3 +93,61 @@ def test_without_bias() -> None:
     torch.testing.assert_close(
         convolve(x, kernel, None, padding=1), nn.functional.conv2d(x, kernel, padding=1)
     )
+
+
+@pytest.mark.parametrize("channels", [(3, 32), (32, 5), (5, 3), (8, 16)], ids=str)
+@pytest.mark.parametrize("biased", [True, False])
+def test_channels_padded_to_eights_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    channels: tuple[int, int],
+    biased: bool,  # noqa: FBT001
+) -> None:
+    """As on a GPU in bfloat16, here in float64 on a CPU."""
+    into, out = channels
+    torch.manual_seed(0)
+    x = torch.randn(2, into, 5, 6, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    kernel, bias = torch.randn(out, into, 3, 3, dtype=torch.float64), torch.randn(out, dtype=torch.float64)
+    leaves = [each.requires_grad_() for each in ([x, kernel, bias] if biased else [x, kernel])]
+    seen = []
+    convolution = nn.functional.conv2d
+
+    def watched(
+        x: Tensor, kernel: Tensor, bias: Tensor | None, *, stride: int, padding: int, dilation: int
+    ) -> Tensor:
+        seen.append((*kernel.shape[:2], x.is_contiguous(memory_format=torch.channels_last)))
+        return convolution(x, kernel, bias, stride=stride, padding=padding, dilation=dilation)
+
+    monkeypatch.setattr(nn.functional, "conv2d", watched)
+    results = []
+    for wanted in (True, False):
+        monkeypatch.setattr(products, "_want_eights", lambda *_, wanted=wanted: wanted)
+        result = convolve(x, kernel, bias if biased else None, stride=2, padding=2, dilation=2)
+        results.append([result, *torch.autograd.grad(result.square().sum(), leaves)])
+    assert seen == [(-(-out // 8) * 8, -(-into // 8) * 8, True), (out, into, True)]
+    for padded, plain in zip(*results, strict=True):
+        assert padded.shape == plain.shape
+        torch.testing.assert_close(padded, plain, rtol=1e-12, atol=1e-12)
+
+
+def test_padding_under_autocast_is_of_images_that_are_narrow_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = Convolution(3, 5, 3)
+    x = torch.rand(2, 3, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = layer(x)
+        monkeypatch.setattr(products, "_want_eights", lambda *_: True)
+        padded = layer(x)
+    assert padded.dtype == plain.dtype == torch.bfloat16
+    torch.testing.assert_close(padded, plain, rtol=2**-7, atol=2**-8)
+
+
+def test_channels_are_padded_on_a_gpu_in_types_of_16_bits_where_some_are_missing() -> None:
+    with FakeTensorMode():
+        images = {device: torch.empty(1, 3, 8, 8, device=device) for device in ("cpu", "cuda")}
+        odd, even = torch.empty(16, 3, 3, 3), torch.empty(16, 8, 3, 3)
+        wanted = products._want_eights
+        assert not wanted(images["cuda"], odd)
+        assert wanted(images["cuda"].bfloat16(), odd)
+        assert not wanted(images["cuda"].bfloat16(), even)
+        assert not wanted(images["cpu"].bfloat16(), odd)
