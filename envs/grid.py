@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sen_bench.envs.world import Elements, World, checked_elements
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Group, Representation, Symmetry
+from sen_bench.system import number_of
 
 DIRECTIONS = ("up", "right", "down", "left")
 
@@ -148,7 +149,9 @@ class GridWorld(World):
         _check_positive("grid_size", grid_size)
         _check_positive("num_objects", num_objects)
         if num_objects > grid_size**2:
-            raise WorldError(f"{num_objects} objects do not fit on {grid_size**2} cells")
+            raise WorldError(
+                f"{number_of(num_objects, 'object')} do not fit on {number_of(grid_size**2, 'cell')}"
+            )
         if num_objects > len(self.object_names):
             raise WorldError(f"{self.title} has 1 to {len(self.object_names)} objects, not {num_objects}")
         self.grid_size = int(grid_size)

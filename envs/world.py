@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import AnySymmetry, Group
+from sen_bench.system import number_of
 
 State: TypeAlias = NDArray[Any]
 """One state or a batch of them; the dtype is the world's."""
@@ -227,7 +228,8 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         state = self.sample_state(self.np_random) if start is None else np.array(start)
         if state.ndim != len(self.state_axes):
             raise WorldError(
-                f"the state to reset to has {state.ndim} axes; one state has {len(self.state_axes)}"
+                f"the state to reset to has {number_of(state.ndim, 'axis', 'axes')}; one state has"
+                f" {len(self.state_axes)}"
                 f" ({', '.join(self.state_axes)})"
             )
         observation = self.render_states(state)
@@ -249,7 +251,8 @@ class World(gymnasium.Env[Pixels, Any], abc.ABC):
         state, given = self._current_state(), np.asarray(action)
         if given.ndim != len(self.action_axes):
             raise WorldError(
-                f"the action to take has {given.ndim} axes; one action has {len(self.action_axes)}"
+                f"the action to take has {number_of(given.ndim, 'axis', 'axes')}; one action has"
+                f" {len(self.action_axes)}"
                 f" ({', '.join(self.action_axes) or 'a number'})"
             )
         self._state = self.step_states(state, given)

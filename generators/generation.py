@@ -19,7 +19,7 @@ from sen_bench.generators.shards import plan_shards
 from sen_bench.generators.staging import Attempt, Staging, staging_folder
 from sen_bench.generators.workers import RunShards, run_shards
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import Advance, Progress, as_progress, plain_values
+from sen_bench.system import Advance, Progress, as_progress, number_of, plain_values
 
 _WAY_OUT: Final = "choose another place, or have it moved aside with force"
 
@@ -101,7 +101,7 @@ def generate(
             attempt = staging.open()
             if attempt.shards:
                 total = len(attempt.shards) + len(attempt.missing)
-                progress.message(f"resuming: {len(attempt.shards)} of {total} shards are there")
+                progress.message(f"resuming: {len(attempt.shards)} of {number_of(total, 'shard')} are there")
             with progress.work(title or f"generate {recipe.task} {recipe.split}", "frames") as advance:
                 _fill(attempt, recipe, run, advance)
             moved_aside = staging.put_into_place(attempt)

@@ -14,7 +14,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import ConfigError, DatasetError, SenBenchError
 from sen_bench.generators import Recipe
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import QUIET, Progress, plain_values
+from sen_bench.system import QUIET, Progress, number_of, plain_values
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def verify(
     with progress.work(f"{path.name} checked", "files") as advance:
         manifest = check_files(path, quick=quick, advance=advance)
     dataset = open_dataset(path)
-    checks = [f"{len(manifest.files)} files, {manifest.stored_bytes / 1e6:.1f} MB"]
+    checks = [f"{number_of(len(manifest.files), 'file')}, {manifest.stored_bytes / 1e6:.1f} MB"]
     if quick:
         return Report(dataset, (*checks, "names and sizes only"))
     try:
@@ -91,7 +91,9 @@ def verify(
     if regenerate:
         with progress.work(f"{path.name} regenerated", "episodes") as advance, _of_dataset(path):
             check_regenerated(dataset, world, regenerate, seed, advance)
-        checks.append(f"{min(regenerate, dataset.episodes)} of {dataset.episodes} episodes regenerated")
+        checks.append(
+            f"{min(regenerate, dataset.episodes)} of {number_of(dataset.episodes, 'episode')} regenerated"
+        )
         if dataset.inexact:
             checks[-1] += f" without {', '.join(dataset.inexact)}, which may differ between machines"
     return Report(dataset, tuple(checks))

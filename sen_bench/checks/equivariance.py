@@ -17,7 +17,7 @@ from sen_bench.checks.tolerance import TOLERANCE
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import episode_norms, require_finite
 from sen_bench.symmetry import SO3, Group, Representation, SO3Representation
-from sen_bench.system import QUIET, Progress, plain_values, seeded
+from sen_bench.system import QUIET, Progress, number_of, plain_values, seeded
 
 GroupAction = Callable[[Tensor, Tensor], Tensor]
 """How a group acts on a batch ``[B, …]``: called with one element per sample, int64 ``[B]`` or float64
@@ -157,7 +157,8 @@ def assert_equivariant(
     worst = max(range(len(errors)), key=errors.__getitem__)
     if failures:
         raise AssertionError(
-            f"not equivariant under {failures} of {len(errors)} elements tried of {group.name}; the worst is"
+            f"not equivariant under {failures} of {number_of(len(errors), 'element')} tried of"
+            f" {group.name}; the worst is"
             f" {element_names(group, tried)[worst]}, off by {errors[worst]:.3g} of the output's largest entry"
             f" (tolerance {tolerance:g})"
         )

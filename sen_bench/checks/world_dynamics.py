@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sen_bench.checks.world_samples import FaultError, NotApplicableError, WorldSamples
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Group, Representation
+from sen_bench.system import number_of
 
 Array = NDArray[Any]
 
@@ -153,7 +154,10 @@ def check_equivariance(samples: WorldSamples) -> str:
         ),
     )
     some = "all" if samples.elements.ndim == 1 else "random"
-    return f"step(g·s, g·a) = g·step(s, a) for {some} {len(gaps)} elements and {len(samples.states)} states"
+    return (
+        f"step(g·s, g·a) = g·step(s, a) for {some} {number_of(len(gaps), 'element')} and"
+        f" {number_of(len(samples.states), 'state')}"
+    )
 
 
 def check_difference(samples: WorldSamples) -> str:
@@ -187,7 +191,7 @@ def check_pixels(samples: WorldSamples) -> str:
         gaps,
         lambda g, n: f"{samples.element(elements[g])} does not act on images as it says: {samples.state(n)}",
     )
-    return f"the picture of the moved world is the moved picture, for {len(elements)} elements"
+    return f"the picture of the moved world is the moved picture, for {number_of(len(elements), 'element')}"
 
 
 def check_negatives(samples: WorldSamples) -> str:

@@ -17,6 +17,7 @@ from sen_bench.checks.world_samples import FaultError, WorldSamples
 from sen_bench.envs import WORLDS, World, make_world
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Symmetry
+from sen_bench.system import number_of
 
 # Seeds of which two at least must give different episodes.
 _SEEDS = range(5, 13)
@@ -36,14 +37,18 @@ def check_names(samples: WorldSamples) -> str:
         raise FaultError(f"frame_stack is {world.frame_stack}; it must be at least 1")
     for what, array, axes in (("state", state, world.state_axes), ("action", action, world.action_axes)):
         if array.ndim != len(axes):
-            raise FaultError(f"one {what} has {array.ndim} axes, but {what}_axes names {len(axes)}: {axes}")
+            raise FaultError(
+                f"one {what} has {number_of(array.ndim, 'axis', 'axes')}, but {what}_axes names"
+                f" {len(axes)}: {axes}"
+            )
     for axis, names in world.state_names.items():
         if axis not in world.state_axes:
             raise FaultError(f"state_names speaks of an axis {axis!r}, which state_axes does not have")
         length = state.shape[world.state_axes.index(axis)]
         if len(names) != length:
             raise FaultError(
-                f"state_names has {len(names)} names for axis {axis!r}, which has {length} entries"
+                f"state_names has {number_of(len(names), 'name')} for axis {axis!r}, which has {length}"
+                " entries"
             )
     discrete = isinstance(world.action_space, gymnasium.spaces.Discrete)
     count = (

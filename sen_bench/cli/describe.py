@@ -15,7 +15,7 @@ import sen_bench.checks
 import sen_bench.symmetry
 from sen_bench.errors import DatasetError, SenBenchError
 from sen_bench.generators import UNIFORM
-from sen_bench.system import shown
+from sen_bench.system import number_of, shown
 from sen_bench.tasks import get_task, model_names, task_names
 
 if TYPE_CHECKING:
@@ -178,10 +178,11 @@ def describe_errors(
             table, name, *("-" if value is None or math.isnan(value) else f"{value:.2g}" for value in worst)
         )
     epochs = about["trained_epochs"]
-    state = f"trained for {epochs} epochs" if epochs else "untrained"
+    state = f"trained for {number_of(epochs, 'epoch')}" if epochs else "untrained"
     known = any(value is not None and not math.isnan(value) for e in errors for value in _values(e))
     nothing = (
-        f"nothing to measure under {len(errors)} elements of {group.name}: the model does not say how the"
+        f"nothing to measure under {number_of(len(errors), 'element')} of {group.name}: the model does not"
+        " say how the"
         " group acts on its embeddings, and claims no equivariance"
     )
     text = _text(table) if known else nothing
@@ -212,7 +213,9 @@ def _grouped(
         a, b = divmod(element, second.order)
         rows.setdefault((a, b != 0), []).append(entry)
     for (a, others), entries in rows.items():
-        name = f"({first.element_name(a)}, {len(entries)} others)" if others else entries[0].element
+        name = (
+            f"({first.element_name(a)}, {number_of(len(entries), 'other')})" if others else entries[0].element
+        )
         yield name, entries
 
 
@@ -240,7 +243,7 @@ def describe_dataset(dataset: Dataset) -> str:
     facts = {
         "task": f"{dataset.task}, split {dataset.split}",
         "world": " ".join([dataset.world_id, *(f"{k}={v}" for k, v in dataset.world_options.items())]),
-        "size": f"{dataset.episodes} episodes of {dataset.horizon} steps",
+        "size": f"{number_of(dataset.episodes, 'episode')} of {number_of(dataset.horizon, 'step')}",
         "on disk": f"{dataset.stored_bytes / 1e6:.1f} MB ({dataset.decoded_bytes / 1e6:.1f} MB in memory)",
         "group": f"{_group(symmetry.group)}: {symmetry.description}",
         "acts on": ", ".join(f"{name} (dim {rho.dim})" for name, rho in symmetry.representations.items()),
@@ -295,5 +298,5 @@ def _policy(recipe: dict[str, Any]) -> str:
     if policy.get("absolute"):
         text += f", absolute values of the entries {_elements(policy['absolute'])}"
     if recipe.get("warmup"):
-        text += f", after {recipe['warmup']} steps of warm-up that are not recorded"
+        text += f", after {number_of(recipe['warmup'], 'step')} of warm-up that are not recorded"
     return text

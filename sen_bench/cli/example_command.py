@@ -10,7 +10,7 @@ import sen_bench.examples
 import sen_bench.figures
 from sen_bench.cli.options import quiet_option
 from sen_bench.examples import DEFAULT_STEPS
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, check_output
 
 
 @click.group("example")
@@ -58,6 +58,7 @@ def sequence_command(seed: int, steps: int, out: tuple[Path, ...], *, quiet: boo
     """
     for path in out:
         sen_bench.figures.format_of(path)
+        check_output(path)
     example = sen_bench.examples.train_sequence_example(
         seed=seed, steps=steps, progress=Terminal(quiet=quiet)
     )

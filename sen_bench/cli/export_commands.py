@@ -11,7 +11,7 @@ import sen_bench.data
 import sen_bench.store
 from sen_bench.cli.options import quiet_option, store_argument
 from sen_bench.errors import ConfigError
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, check_output
 
 if TYPE_CHECKING:
     from sen_bench.store import Dataset
@@ -69,11 +69,12 @@ def export_command(
         return
     if out is not None and out.is_dir():
         raise ConfigError(f"{out} is a folder; name the file to write, as {out / 'dataset.h5'}")
+    turned = "" if element is None else f"-element-{element}"
+    path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
+    check_output(path)
     # Before the rest, many files at a time; block by block they would come one after the other.
     for name in sen_bench.data.EXPORTED:
         dataset.fetch(f"{name}/")
-    turned = "" if element is None else f"-element-{element}"
-    path = out or Path(f"{dataset.task}-{dataset.split}{turned}.h5")
     moved = sen_bench.data.export_hdf5(dataset, path, element=element, force=force, progress=terminal)
     if moved is not None:
         terminal.message(f"moved the old file to {moved}")
@@ -86,12 +87,11 @@ def _export_minari(
     """Writes a dataset for Minari, and prints where it is and what it is called.
 
     Raises:
-        ConfigError: If the root is a file, or an element is given.
+        ConfigError: If the root is no folder that can be written, or an element is given.
     """
     if element is not None:
         raise ConfigError("--element is for --format hdf5; for Minari, twins are written with the episodes")
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"{root} is a file; name the folder of Minari's datasets")
+    check_output(root, folder=True)
     dataset.fetch("")  # many files at a time; block by block they would come one after the other
     path, moved = sen_bench.data.export_minari(dataset, root, force=force, progress=terminal)
     if moved is not None:

@@ -12,7 +12,7 @@ from sen_bench.cli.leaderboard_table import format_table
 from sen_bench.cli.options import Names, results_option
 from sen_bench.errors import ConfigError
 from sen_bench.results import TEXT_FORMATS, TextFormat
-from sen_bench.system import write_atomically
+from sen_bench.system import check_output, write_atomically
 from sen_bench.tasks import get_task, ranked_locally, reference_model
 
 _TABLE: Final = "table"
@@ -79,6 +79,8 @@ def leaderboard_command(
     """
     if iqm and with_published:
         raise ConfigError("published numbers are means; give either --iqm or --with-published")
+    if output is not None:
+        check_output(output)
     chosen = _kind_of(output) if kind is None else None if kind == _TABLE else kind
     view = sen_bench.results.LeaderboardView(
         tasks={get_task(task).name for task in tasks} or None,

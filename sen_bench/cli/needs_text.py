@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sen_bench.system import duration, free_disk, size_text
+from sen_bench.system import duration, free_disk, number_of, size_text
 
 if TYPE_CHECKING:
     from sen_bench.generators import DatasetEstimate
@@ -21,9 +21,9 @@ def describe_generation(estimates: Sequence[DatasetEstimate], workers: int | Non
     """
     if not estimates:
         return []
-    count = "1 dataset" if len(estimates) == 1 else f"{len(estimates)} datasets"
+    count = number_of(len(estimates), "dataset")
     memory = max(estimate.memory(workers or 1) for estimate in estimates)
-    whose = _workers(workers) if workers else "each worker"
+    whose = number_of(workers, "worker") if workers else "each worker"
     return [
         f"to generate: {count}, {sum(estimate.frames for estimate in estimates):,} frames",
         disk_line(estimates),
@@ -38,7 +38,7 @@ def disk_line(estimates: Sequence[DatasetEstimate | None]) -> str:
     others = [e for e in estimates if e is None or e.stored is None]
     parts = [f"about {size_text(sum(known))}"] if known else []
     if others:
-        count = "1 dataset" if len(others) == 1 else f"{len(others)} datasets"
+        count = number_of(len(others), "dataset")
         sizes = [e.largest for e in others if e is not None]
         most = f" (at most {size_text(sum(sizes))})" if len(sizes) == len(others) else ""
         parts.append(f"unknown for {count} of worlds that were not measured{most}")
@@ -57,11 +57,7 @@ def generation_time(estimates: Sequence[DatasetEstimate | None], workers: int | 
     if not known:
         return "unknown, as these worlds were not measured"
     more = f", and {unknown} of unknown length" if unknown else ""
-    return f"about {duration(sum(known))} with {_workers(workers)}{more}"
-
-
-def _workers(count: int) -> str:
-    return "1 worker" if count == 1 else f"{count} workers"
+    return f"about {duration(sum(known))} with {number_of(workers, 'worker')}{more}"
 
 
 def _data_folder(path: Path) -> Path:

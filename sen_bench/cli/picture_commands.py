@@ -12,7 +12,7 @@ import sen_bench.runs
 import sen_bench.system
 from sen_bench.cli.options import data_option, device_option, picture_options, quiet_option
 from sen_bench.figures import DECODER_EPOCHS, DECODER_FRAMES, DEFAULT_FORMATS, FORMATS
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, number_of
 
 if TYPE_CHECKING:
     from sen_bench.figures import Format
@@ -107,7 +107,7 @@ def decode_command(
         frames=frames,
         force=force,
     )
-    click.echo(f"decoder: {result.epochs} epochs, {result.seconds:.0f} s")
+    click.echo(f"decoder: {number_of(result.epochs, 'epoch')}, {result.seconds:.0f} s")
     click.echo(f"mean squared error of frames: {result.reconstruction_error:.5f}")
     if result.twin_error is None:
         terminal.message(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sen_bench.cli.needs_text import disk_line, generation_time
-from sen_bench.system import duration, size_text
+from sen_bench.system import duration, number_of, size_text
 
 if TYPE_CHECKING:
     from sen_bench.sweep import Plan, PlannedRun
@@ -46,7 +46,9 @@ def _cells(group: Sequence[PlannedRun]) -> tuple[str, str, str, str]:
 
 def _sum(plan: Plan, on: str) -> list[str]:
     """The totals, in sentences."""
-    lines = [f"{_runs(len(plan.planned))}: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"]
+    lines = [
+        f"{number_of(len(plan.planned), 'run')}: {len(plan.done)} done, {len(plan.to_do)} to run on {on}"
+    ]
     if not plan.to_do:
         return lines
     lines += [f"datasets to generate: {len(plan.missing_data)}"] if plan.missing_data else []
@@ -57,11 +59,12 @@ def _sum(plan: Plan, on: str) -> list[str]:
     if plan.counted:
         of_all = "" if by_rows else "estimated "
         rests_on += (
-            f"{', and ' if by_rows else ''}{of_all}for {_runs(plan.counted)} without such from the operations"
+            f"{', and ' if by_rows else ''}{of_all}for {number_of(plan.counted, 'run')} without such from"
+            " the operations"
             " and bytes of a training step and the limits of this machine: rather too short"
         )
     jobs = {None: "by one worker", 1: "one after another"}.get(plan.jobs, f"{plan.jobs} at a time")
-    more = f", and {_runs(plan.unknown)} of unknown length" if plan.unknown else ""
+    more = f", and {number_of(plan.unknown, 'run')} of unknown length" if plan.unknown else ""
     generation = ", without generating data" if plan.missing_data else ""
     time = f"time: about {duration(plan.seconds)}, {jobs}{more}{generation}"
     return [
@@ -85,9 +88,7 @@ def _needs(plan: Plan, workers: int | None) -> list[str]:
         lines.append(f"disk for checkpoints: {' and '.join(filter(None, (known, unknown)))}")
     held = "unknown" if needs.data_memory is None else f"about {size_text(needs.data_memory)}"
     at_once = min(plan.jobs or 1, len(plan.to_do))
-    lines.append(f"memory: {held} for the training data of {_runs(at_once)} at a time, beside the networks")
+    lines.append(
+        f"memory: {held} for the training data of {number_of(at_once, 'run')} at a time, beside the networks"
+    )
     return lines
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"

@@ -13,7 +13,7 @@ import sen_bench.report
 from sen_bench.cli.options import quiet_option, results_option
 from sen_bench.errors import SenBenchError
 from sen_bench.figures import CHART_FORMATS, FORMATS
-from sen_bench.system import Terminal, call_plugin
+from sen_bench.system import Terminal, call_plugin, check_output
 from sen_bench.tasks import task_names
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ def report_command(
     """
     if formats and charts is None:
         raise click.UsageError("--format is that of charts; say where they go with --charts FOLDER")
+    path = output or results / "index.html"
     tables = sen_bench.report.read_page_data(results)
+    sen_bench.report.check_page(path)
+    if charts is not None:
+        check_output(charts, folder=True)
     worlds = []
     terminal, tasks = Terminal(quiet=quiet), sen_bench.report.usable_tasks()
     for name in task_names():
@@ -73,7 +77,6 @@ def report_command(
             except SenBenchError as error:
                 terminal.message(f"no picture of {task.name}: {error}")
             advance(number, len(tasks))
-    path = output or results / "index.html"
     page = sen_bench.report.build_page(tables, worlds)
     sen_bench.report.write_page(page, path)
     click.echo(str(path))

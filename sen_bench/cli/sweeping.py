@@ -18,6 +18,7 @@ from sen_bench.cli.console import EXIT_FAILED
 from sen_bench.cli.options import available_cores, cluster_options, trackers_of, workers_option
 from sen_bench.cli.plan_table import format_plan
 from sen_bench.errors import ConfigError
+from sen_bench.system import number_of
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,9 @@ class Carried:
         if not self.failed:
             return
         command = "the same command without --force" if self.again else "the same command"
-        terminal.message(f"{len(self.failed)} of {self.total} runs failed; {command} tries them again:")
+        terminal.message(
+            f"{len(self.failed)} of {number_of(self.total, 'run')} failed; {command} tries them again:"
+        )
         for outcome in self.failed:
             log = outcome.run.log
             where = f" (log: {log})" if log.exists() else ""
@@ -120,7 +123,8 @@ class Sweeping:
             What became of them; None if only the plan was asked for.
 
         Raises:
-            SenBenchError: If the plan cannot be made, the disk is too small, or a run fails that is alone.
+            SenBenchError: If the plan cannot be made, the disk is too small, the tables cannot be written,
+                or a run fails that is alone.
         """
         # Nobody here knows how many workers a cluster has, and which GPUs.
         known = None if self.where and self.device == "cuda" else sen_bench.system.device_name(runs[0].device)
@@ -140,6 +144,8 @@ class Sweeping:
         for line in text.splitlines():
             terminal.message(line)
         sen_bench.system.check_disk(plan.needs.disk)
+        for folder in {run.workspace.results.path for run in plan.to_do}:
+            sen_bench.system.check_output(folder, folder=True)
         for run in plan.done:
             terminal.message(f"{run.name}: already in {run.workspace.results.runs_csv}")
         with self._outcomes(plan.to_do, terminal, alone=len(runs) == 1) as outcomes:

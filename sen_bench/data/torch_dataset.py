@@ -17,7 +17,7 @@ from torch import Tensor
 from sen_bench.config import parse_memory
 from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.store import Dataset, open_dataset
-from sen_bench.system import plain_values
+from sen_bench.system import number_of, plain_values
 
 _DEFAULT_MEMORY = 256 * 2**20
 
@@ -106,7 +106,7 @@ class TransitionDataset(torch.utils.data.Dataset[Transition | TwinTransition]):
 
     def __repr__(self) -> str:
         twins = " with twins" if self.twin else ""
-        return f"TransitionDataset({self._place}, {len(self)} transitions{twins})"
+        return f"TransitionDataset({self._place}, {number_of(len(self), 'transition')}{twins})"
 
     def __len__(self) -> int:
         """How many transitions there are: episodes × steps."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sen_bench.errors import NonFiniteError
+from sen_bench.system import number_of
 
 Ties: TypeAlias = Literal["mean", "optimistic"]
 """Rank of a true pair among predictions equally near: their mean rank, or the first (the public code's)."""
@@ -41,7 +42,7 @@ def require_finite(latents: Tensor, name: str) -> None:
     finite = torch.isfinite(latents).flatten(1).all(dim=1)
     bad = len(finite) - int(finite.sum())
     if bad:
-        raise NonFiniteError(f"{name}: {bad} of {len(finite)} episodes not finite")
+        raise NonFiniteError(f"{name}: {bad} of {number_of(len(finite), 'episode')} not finite")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from sen_bench.evaluation.metrics import (
 )
 from sen_bench.evaluation.rollouts import Rollouts
 from sen_bench.evaluation.turns import TraversalScores, TurnedPairs, traversal_scores
-from sen_bench.system import QUIET, Advance, Progress, free_memory, seeded, shown
+from sen_bench.system import QUIET, Advance, Progress, free_memory, number_of, seeded, shown
 
 _MIB = 1 << 20
 _CPU_MEMORY, _GPU_MEMORY = 16 * _MIB, 4096 * _MIB
@@ -203,7 +203,7 @@ def _check(episodes: EvaluationFrames, horizons: Sequence[int], chunk: int) -> N
     if not horizons or min(horizons) < 1 or max(horizons) > episodes.horizon:
         raise ConfigError(
             f"evaluation horizons {', '.join(map(str, horizons)) or '(none)'}: the episodes have "
-            f"{episodes.horizon} steps, so each must be 1 to {episodes.horizon}"
+            f"{number_of(episodes.horizon, 'step')}, so each must be 1 to {episodes.horizon}"
         )
     if chunk < 1:
         raise ConfigError(f"evaluation chunk {chunk}: must be at least 1 episode")

@@ -9,6 +9,7 @@ from torch import Tensor
 from sen_bench.baselines import CheckedModel
 from sen_bench.evaluation.frames import EvaluationFrames
 from sen_bench.evaluation.metrics import hard_hits, require_finite
+from sen_bench.system import number_of
 
 
 class Rollouts:
@@ -100,7 +101,7 @@ class Rollouts:
             NonFiniteError: One of them is NaN or infinite.
         """
         true, predicted = self.true[horizon], self.predicted[horizon]
-        steps = f"{horizon} step{'s' if horizon > 1 else ''}"
+        steps = number_of(horizon, "step")
         require_finite(true, f"true latents{self._whose}, {steps}")
         require_finite(predicted, f"predicted latents{self._whose}, {steps}")
         return true, predicted

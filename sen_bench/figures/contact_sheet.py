@@ -15,7 +15,7 @@ from sen_bench.envs import make_world
 from sen_bench.errors import DatasetError, UnknownNameError
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, action_label, element_label
-from sen_bench.system import write_atomically
+from sen_bench.system import check_output, write_atomically
 
 #: Frames are enlarged by a whole factor to at least this many pixels.
 _CELL = 100
@@ -90,13 +90,15 @@ def save_view(
     """Writes a contact sheet (``.png``) or an animation (``.gif``).
 
     Raises:
-        DatasetError: If there is no such episode or no twin, or the file is neither kind or cannot be
-            written.
+        DatasetError: If there is no such episode or no twin, or the file is neither kind.
+        ConfigError: If the file cannot be written; nothing is drawn then.
     """
     kind = path.suffix.lower()
     if kind not in {".png", ".gif"}:
         raise DatasetError(f"a view is a .png or a .gif, not {path.name!r}")
+    check_output(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if kind == ".gif":
             first, *rest = animation(dataset, episodes, twin=twin)
             write_atomically(

@@ -12,6 +12,7 @@ from sen_bench.figures.choices import Format
 from sen_bench.figures.study_lines import draw_line, looks_of
 from sen_bench.figures.style import FAINT, new_figure, save_figure, style
 from sen_bench.results import EfficiencyRow, Metric
+from sen_bench.system import number_of
 
 
 def draw_efficiency(
@@ -56,7 +57,7 @@ def draw_efficiency(
             points = [(row.iqm, row.iqm_low, row.iqm_high) for row in rows]
             scaled = [tuple(factor * y for y in point) for point in points]
             draw_line(left, [row.transitions for row in rows], scaled, looks[model], model)
-        steps = "1 step" if horizon == 1 else f"{horizon} steps"
+        steps = number_of(horizon, "step")
         left.set(ylabel=f"{metric.label}, {steps} ahead{', %' if metric.is_share else ''}")
         if metric.is_share:
             left.set_ylim(-2, 102)

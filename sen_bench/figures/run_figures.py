@@ -26,7 +26,7 @@ from sen_bench.figures.style import save_figure, style
 from sen_bench.runs import Run, RunFolder, trained_model
 from sen_bench.store import Dataset
 from sen_bench.symmetry import SO3, Group, element_label
-from sen_bench.system import Progress
+from sen_bench.system import Progress, check_output
 from sen_bench.training import (
     LOSS_TERMS,
     METRICS_FILE,
@@ -70,6 +70,7 @@ def draw_figures(run: Run, out: Path, formats: Sequence[Format]) -> list[Path]:
     Raises:
         SenBenchError: As raised by `trained_model`, or if a file cannot be written; nothing is drawn then.
     """
+    check_output(out, folder=True)
     model, checkpoint = trained_model(run)
     dataset = run.data.open("eval")
     title = _title(run, checkpoint)
@@ -108,8 +109,10 @@ def decode(
         force: Whether to move an existing decoder aside and start over.
 
     Raises:
-        SenBenchError: As raised by `trained_model` and `train_decoder`, or if the figure cannot be written.
+        SenBenchError: As raised by `trained_model` and `train_decoder`, or if the figure cannot be written;
+            nothing is trained then.
     """
+    check_output(out, folder=True)
     model, checkpoint = trained_model(run)
     shown = run.data.open("eval")
     if not shown.has_twin:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sen_bench.envs import World
 from sen_bench.errors import ConfigError
 from sen_bench.figures.contact_sheet import enlarged, twin_title
-from sen_bench.system import write_atomically
+from sen_bench.system import check_output, write_atomically
 
 if TYPE_CHECKING:
     from sen_bench.planning import Outcomes, Problems
@@ -37,6 +37,7 @@ def save_ways(world: World, ways: Sequence[tuple[Problems, Outcomes]], path: Pat
     first, *rest = _pictures(world, ways)
     durations = [*(_FRAME_MS for _ in rest), _LAST_MS]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(
             path,
             lambda part: first.save(
@@ -48,13 +49,14 @@ def save_ways(world: World, ways: Sequence[tuple[Problems, Outcomes]], path: Pat
 
 
 def check_animation(path: Path) -> None:
-    """Refuses a file that is no animation, before anything is done for it.
+    """Refuses a file that is no animation or cannot be written, before anything is done for it.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If it is such a one.
     """
     if path.suffix.lower() != ".gif":
         raise ConfigError(f"an animation is a .gif, not {path.name!r}")
+    check_output(path)
 
 
 def _pictures(world: World, ways: Sequence[tuple[Problems, Outcomes]]) -> list[Image.Image]:

@@ -14,7 +14,7 @@ from sen_bench.envs import World
 from sen_bench.errors import ConfigError
 from sen_bench.planning.moves import Choices, Moves, Rotations
 from sen_bench.symmetry import SO3
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, number_of
 
 _ATTEMPTS: Final = 2000
 """How often a goal is drawn for one start before it is given up."""
@@ -144,7 +144,8 @@ def _way_to_goal(
         if _is_far(world, moves, start[0], way[-1], distance, tolerance):
             return way
     raise ConfigError(
-        f"{world.world_id}: no goal {distance} steps away, and farther than the tolerance of {tolerance:g},"
+        f"{world.world_id}: no goal {number_of(distance, 'step')} away, and farther than the tolerance of"
+        f" {tolerance:g},"
         f" was found in {_ATTEMPTS} walks; choose another distance or tolerance"
     )
 

@@ -11,6 +11,7 @@ from sen_bench.publishing.information import PublicationInfo
 from sen_bench.results import RunRow
 from sen_bench.runs import Run
 from sen_bench.store import Dataset
+from sen_bench.system import number_of
 
 _TAGS = ("equivariance", "world-models", "symmetry", "sen-bench")
 # Upper ends of the hub's size categories.
@@ -65,7 +66,7 @@ def dataset_card(
             f"`{place}`",
             data.world_id.rpartition("/")[2],
             data.symmetry.group.name,
-            f"{data.episodes:,} × {data.horizon} steps",
+            f"{data.episodes:,} × {number_of(data.horizon, 'step')}",
             "yes" if any(array.startswith("twin/") for array in data.arrays) else "no",
             f"{data.manifest.stored_bytes / 1e6:,.1f} MB",
             f"`{data.content_digest[:16]}…`",

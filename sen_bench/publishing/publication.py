@@ -31,7 +31,7 @@ from sen_bench.store import (
     is_url,
     open_dataset,
 )
-from sen_bench.system import QUIET, Progress, settings_restored
+from sen_bench.system import QUIET, Progress, number_of, settings_restored
 from sen_bench.training import CHECKPOINT_FILE, METRICS_FILE
 
 #: The checksums of all files but this one, as `sha256sum --check` reads them; written last.
@@ -217,7 +217,8 @@ def _finished(run: Run, known: Sequence[RunRow]) -> PublishedRun:
     epochs = run.config.training.epochs
     if checkpoint.epoch < epochs and not checkpoint.stopped:
         raise CheckpointError(
-            f"{run.name} is trained for {checkpoint.epoch} of {epochs} epochs; train it to the end first"
+            f"{run.name} is trained for {checkpoint.epoch} of {number_of(epochs, 'epoch')}; train it to the"
+            " end first"
         )
     trained_on = checkpoint.identity["dataset"]
     rows = [

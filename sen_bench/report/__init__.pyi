@@ -10,6 +10,7 @@ from .page import build_page as build_page
 from .page_data import PageData as PageData
 from .page_data import read_page_data as read_page_data
 from .panels import Panel as Panel
+from .rendering import check_page as check_page
 from .rendering import render_page as render_page
 from .rendering import write_page as write_page
 from .worlds import WorldPictures as WorldPictures

@@ -10,6 +10,7 @@ from sen_bench.report.charts import Row
 from sen_bench.report.entries import Entry, Score, headline
 from sen_bench.report.formatting import score_text, spread_text
 from sen_bench.results import Metric
+from sen_bench.system import number_of
 
 NOT_RUN = "not run"
 
@@ -73,7 +74,7 @@ def trained_title(entry: Entry) -> str:
 
 def steps_text(horizon: int) -> str:
     """So many steps, in words."""
-    return "1 step" if horizon == 1 else f"{horizon} steps"
+    return number_of(horizon, "step")
 
 
 def words_of(metric: Metric, row: Row) -> str:

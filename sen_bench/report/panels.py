@@ -26,6 +26,7 @@ from sen_bench.report.entries import Entry, headline
 from sen_bench.report.formatting import column_title, score_text, short_name
 from sen_bench.report.geometry import DotChart, Line, LineChart
 from sen_bench.results import SHOWN, Metric
+from sen_bench.system import number_of
 
 _HITS = ("hits_at_1", "hits_at_5", "hits_at_10")
 
@@ -259,7 +260,9 @@ def curve_panels(entries: Sequence[Entry], curves: pd.DataFrame) -> list[Panel]:
         limits = loss_limits(lines)
         beyond = sum(any(y > limits[1] or 0 < y < limits[0] for y in line.y) for line in lines)
         if beyond:
-            summary += f" {beyond} of {len(lines)} lines leave the scale and are drawn at its edge."
+            summary += (
+                f" {beyond} of {number_of(len(lines), 'line')} leave the scale and are drawn at its edge."
+            )
         chart = line_chart(
             lines,
             x_label=x_label,

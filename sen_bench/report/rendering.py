@@ -14,7 +14,7 @@ from markupsafe import Markup
 from sen_bench.errors import ResultsError
 from sen_bench.report.formatting import column_title, score_text, spread_text
 from sen_bench.report.page import Page, devices_json, duration
-from sen_bench.system import write_atomically
+from sen_bench.system import check_output, write_atomically
 
 GENERATOR: Final = "sen-bench report"
 """What every page names as its generator near its beginning, so that only pages are overwritten."""
@@ -58,6 +58,20 @@ def render_page(page: Page) -> str:
     )
 
 
+def check_page(path: Path) -> None:
+    """Refuses a place for the page, before it is made.
+
+    Raises:
+        ConfigError: The page cannot be written there.
+        ResultsError: There is something other than a page.
+    """
+    check_output(path)
+    try:
+        _refuse_others(path)
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def write_page(page: Page, path: Path) -> None:
     """Writes the page, in one step.
 
@@ -66,12 +80,22 @@ def write_page(page: Page, path: Path) -> None:
     """
     text = render_page(page)
     try:
-        if path.exists() and f'content="{GENERATOR}"'.encode() not in path.read_bytes()[:_HEAD_BYTES]:
-            raise ResultsError(f"{path} is not a page of `sen-bench report`; choose another --output")
+        _refuse_others(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuses to replace a file that is no page.
+
+    Raises:
+        OSError: The file cannot be read.
+        ResultsError: It is something other than a page.
+    """
+    if path.exists() and f'content="{GENERATOR}"'.encode() not in path.read_bytes()[:_HEAD_BYTES]:
+        raise ResultsError(f"{path} is not a page of `sen-bench report`; choose another --output")
 
 
 def _template(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from sen_bench._version import __version__
 from sen_bench.results.paper_table import Cell, ModelLine, PaperTable
 from sen_bench.results.scores import Metric
+from sen_bench.system import number_of
 
 _LATEX: Final = {
     "\\": r"\textbackslash{}",
@@ -104,7 +105,7 @@ def to_latex(table: PaperTable) -> str:
     for (task, split, horizon), group in groupby(
         table.lines, key=lambda line: (line.task, line.split, line.horizon)
     ):
-        steps = "1 step" if horizon == 1 else f"{horizon} steps"
+        steps = number_of(horizon, "step")
         title = escape_latex(f"{task}, trained on {split}, {steps} ahead")
         lines += [r"    \midrule", f"    \\multicolumn{{{columns}}}{{l}}{{\\textit{{{title}}}}} \\\\"]
         for line in group:

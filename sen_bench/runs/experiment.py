@@ -42,6 +42,8 @@ from sen_bench.system import (
     as_progress,
     import_object,
     is_object_name,
+    not_a_folder,
+    number_of,
     plain_values,
     prepare_device,
     resolve_device,
@@ -87,7 +89,8 @@ class RunResult:
         """Short: a notebook would otherwise show the whole network."""
         rows, columns = self.scores.shape
         return (
-            f"RunResult({self.name!r}, folder={str(self.folder)!r}, scores: {rows} rows × {columns} columns)"
+            f"RunResult({self.name!r}, folder={str(self.folder)!r}, scores: {number_of(rows, 'row')} ×"
+            f" {number_of(columns, 'column')})"
         )
 
     @property
@@ -308,9 +311,8 @@ def _check_folder(what: str, folder: Path) -> None:
     Raises:
         ConfigError: If it, or what it lies in, is something else than a folder.
     """
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise ConfigError(f"{what}={str(folder)!r}: {place} is not a folder; name another one")
+    if (place := not_a_folder(folder)) is not None:
+        raise ConfigError(f"{what}={str(folder)!r}: {place} is not a folder; name another one")
 
 
 def _object_name(model: Callable[..., WorldModel]) -> str:

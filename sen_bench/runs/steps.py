@@ -19,7 +19,7 @@ from sen_bench.runs.scoring import score_rows
 from sen_bench.runs.settings import Settings, begun_training
 from sen_bench.runs.trained import trained_model
 from sen_bench.store import Dataset
-from sen_bench.system import Progress, check_precision, precision_notice, settings_restored
+from sen_bench.system import Progress, check_precision, number_of, precision_notice, settings_restored
 from sen_bench.tasks import reference_model
 from sen_bench.trackers import TrackedRun, Tracking
 from sen_bench.training import (
@@ -85,7 +85,8 @@ def check_run(run: Run) -> None:
     asked = f"{run.task.name}: preset {run.preset.name!r} asks for"
     if trained.episodes > whole.episodes:
         raise ConfigError(
-            f"{asked} the first {trained.episodes} episodes of {run.config.train_split}, which has"
+            f"{asked} the first {number_of(trained.episodes, 'episode')} of {run.config.train_split}, which"
+            " has"
             f" {whole.episodes}; lower training.first_episodes"
         )
     if trained.episodes * trained.horizon < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sen_bench.baselines import WorldModel
 from sen_bench.errors import CheckpointError
 from sen_bench.runs.run import Run
+from sen_bench.system import number_of
 from sen_bench.tasks import resolve_model
 from sen_bench.training import OTHER_RUN, Checkpoint, build_seeded
 
@@ -25,7 +26,8 @@ def trained_model(run: Run) -> tuple[WorldModel, Checkpoint]:
             "train it to the end first" if checkpoint.epoch < epochs else "ask for as many, or start over"
         )
         raise CheckpointError(
-            f"{run.name} is trained for {checkpoint.epoch} epochs, the settings say {epochs}; {remedy}"
+            f"{run.name} is trained for {number_of(checkpoint.epoch, 'epoch')}, the settings say {epochs};"
+            f" {remedy}"
         )
     return _model_of(run, checkpoint), checkpoint
 

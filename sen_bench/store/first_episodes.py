@@ -14,6 +14,7 @@ from sen_bench.store.canonical import canonical_digest
 from sen_bench.store.manifest import Manifest, content_digest, row_digests
 from sen_bench.store.reader import Dataset
 from sen_bench.store.remote import RemoteCopy
+from sen_bench.system import number_of
 
 _DIGESTS: dict[tuple[str, str, int], str] = {}
 """Content digests by folder, digest of the files and episodes: computing one reads these episodes."""
@@ -53,7 +54,9 @@ class FirstEpisodes(Dataset):
         self._whole = super().episodes
         self._episodes = episodes
         if not 1 <= episodes <= self._whole:
-            raise DatasetError(f"{path} has {self._whole} episodes; there are no first {episodes} of it")
+            raise DatasetError(
+                f"{path} has {number_of(self._whole, 'episode')}; there are no first {episodes} of it"
+            )
 
     @property
     def episodes(self) -> int:
@@ -70,7 +73,9 @@ class FirstEpisodes(Dataset):
             DatasetError: There are not so many.
         """
         if episodes > self._episodes:
-            raise DatasetError(f"of {self._episodes} episodes of {self.path} there are no first {episodes}")
+            raise DatasetError(
+                f"of {number_of(self._episodes, 'episode')} of {self.path} there are no first {episodes}"
+            )
         return super().first(episodes)
 
     @property

@@ -30,7 +30,7 @@ from sen_bench.store.files import (
     regular_size,
 )
 from sen_bench.store.layout import FORMAT, FORMAT_VERSION
-from sen_bench.system import shown, write_atomically
+from sen_bench.system import number_of, shown, write_atomically
 
 MANIFEST = "manifest.json"
 DIGEST_BYTES = 32
@@ -270,5 +270,6 @@ def check_size(path: Path, name: str, record: FileRecord) -> None:
         raise DatasetError(f"{path / name} is a link, or no file; a dataset has only files of its own")
     if size != record.size:
         raise DatasetError(
-            f"{path} is not whole: {name} has {size} bytes instead of {record.size}; generate it again"
+            f"{path} is not whole: {name} has {number_of(size, 'byte')} instead of {record.size}; generate"
+            " it again"
         )

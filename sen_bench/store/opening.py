@@ -18,7 +18,7 @@ from sen_bench.store.layout import FORMAT, FORMAT_VERSION, block_file
 from sen_bench.store.manifest import FileRecord, Manifest, check_sizes
 from sen_bench.store.reader import Dataset
 from sen_bench.store.remote import RemoteCopy, is_url
-from sen_bench.system import QUIET, Progress, plain_values, shown
+from sen_bench.system import QUIET, Progress, number_of, plain_values, shown
 
 _ROOT = "zarr.json"
 _METADATA = re.compile(r"(.*/)?(zarr|croissant)\.json")
@@ -237,7 +237,8 @@ def _check_array(path: Path, name: str, array: zarr.Array[Any], manifest: Manife
             raise DatasetError(f"{path / file} is larger than what it holds can be; generate it again")
     if count != listed:
         raise DatasetError(
-            f"{path}: {name} has {count} files by its shape, and {listed} by the manifest; generate it again"
+            f"{path}: {name} has {number_of(count, 'file')} by its shape, and {listed} by the manifest;"
+            " generate it again"
         )
 
 
@@ -251,7 +252,7 @@ def _check_episodes(dataset: Dataset) -> None:
     for name, array in dataset.arrays.items():
         if not name.startswith(_ANNOTATION) and array.shape[0] != recipe.get("episodes"):
             raise DatasetError(
-                f"{dataset.path / name} has {array.shape[0]} episodes, the recipe"
+                f"{dataset.path / name} has {number_of(array.shape[0], 'episode')}, the recipe"
                 f" {shown(recipe.get('episodes'))}; generate it again"
             )
     if "action" in dataset.arrays:

@@ -23,7 +23,7 @@ from sen_bench.store.remote import FetchingStore, RemoteCopy
 from sen_bench.store.shard import decode_shard, read_chunk
 from sen_bench.store.whole import ChunkLayout, WholeStore
 from sen_bench.symmetry import AnySymmetry
-from sen_bench.system import shown
+from sen_bench.system import number_of, shown
 
 # How far numbers of equal states may be apart: an action and its inverse do not cancel to the last bit.
 _SAME_STATE = 1e-9
@@ -58,7 +58,10 @@ class Dataset:
         self._copy = copy
 
     def __repr__(self) -> str:
-        return f"Dataset({self.task}/{self.split}, {self.episodes} episodes of {self.horizon} steps)"
+        return (
+            f"Dataset({self.task}/{self.split}, {number_of(self.episodes, 'episode')} of"
+            f" {number_of(self.horizon, 'step')})"
+        )
 
     @property
     def place(self) -> str:

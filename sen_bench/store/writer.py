@@ -25,7 +25,7 @@ from sen_bench.store.manifest import (
     row_digests,
 )
 from sen_bench.store.shard import decoded_chunks
-from sen_bench.system import sync_all, write_atomically
+from sen_bench.system import number_of, sync_all, write_atomically
 
 _METADATA = "zarr.json"
 
@@ -93,7 +93,9 @@ def write_rows(root: Path, path: str, start: int, values: NDArray[Any]) -> Recei
     shard = (array.shards or array.chunks)[0]
     stop = start + len(values)
     if start % shard or stop != min(start + shard, array.shape[0]):
-        raise DatasetError(f"{path}: rows {start} to {stop} are not one whole shard of {shard} rows")
+        raise DatasetError(
+            f"{path}: rows {start} to {stop} are not one whole shard of {number_of(shard, 'row')}"
+        )
     if values.shape[1:] != array.shape[1:] or values.dtype != array.dtype:
         raise DatasetError(
             f"{path}: rows of shape {values.shape[1:]} and type {values.dtype} do not fit the array's"

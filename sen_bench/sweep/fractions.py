@@ -10,7 +10,7 @@ from sen_bench.config import RunConfig, TrainingConfig, make_variant, setting_pa
 from sen_bench.errors import ConfigError
 from sen_bench.runs import Run, RunData
 from sen_bench.sweep.selection import Selection, select_runs
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, number_of
 from sen_bench.tasks import get_task
 
 _FROM_EPOCH: Final = ("batch_size_from_epoch", "learning_rate_of_from_epoch", "negatives_from_epoch")
@@ -109,7 +109,8 @@ def _episodes(fractions: Sequence[float], whole: int) -> dict[float, int]:
         same = next((other for other, number in numbers.items() if number == episodes), None)
         if same is not None:
             raise ConfigError(
-                f"fractions {same:g} and {fraction:g} are both {episodes} of {whole} episodes; leave one out"
+                f"fractions {same:g} and {fraction:g} are both {episodes} of {number_of(whole, 'episode')};"
+                " leave one out"
             )
         numbers[fraction] = episodes
     return numbers

@@ -23,6 +23,8 @@ from .leftovers import find_leftovers as find_leftovers
 from .leftovers import remove_leftover as remove_leftover
 from .machine_code import compiled as compiled
 from .names import is_plain_name as is_plain_name
+from .outputs import check_output as check_output
+from .outputs import not_a_folder as not_a_folder
 from .plugins import call_plugin as call_plugin
 from .plugins import import_object as import_object
 from .plugins import is_object_name as is_object_name
@@ -41,4 +43,5 @@ from .randomness import seeded as seeded
 from .settings import settings_restored as settings_restored
 from .terminal import Terminal as Terminal
 from .terminal import as_progress as as_progress
+from .text import number_of as number_of
 from .text import shown as shown

@@ -19,3 +19,14 @@ def shown(text: object) -> str:
     if not plain.isprintable():
         plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}… ({len(plain)} characters)"
+
+
+def number_of(count: int, noun: str, plural: str | None = None) -> str:
+    """A number of things, as in "1 epoch" and "2 epochs".
+
+    Args:
+        count: How many.
+        noun: What one is called.
+        plural: What several are called; None: the noun with an s.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"

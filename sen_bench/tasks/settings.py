@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sen_bench.config import RunConfig, setting_path
 from sen_bench.errors import ConfigError, UnknownNameError
-from sen_bench.system import is_object_name
+from sen_bench.system import is_object_name, number_of
 from sen_bench.tasks.models import choose_models, resolve_model
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def check_preset(task: Task, preset: TaskPreset) -> None:
     longest = max(preset.evaluation.horizons)
     if longest > steps:
         raise ConfigError(
-            f"{task.name} is to be evaluated {longest} steps ahead, but its eval episodes have {steps};"
+            f"{task.name} is to be evaluated {number_of(longest, 'step')} ahead, but its eval episodes have"
+            f" {steps};"
             " shorten evaluation.horizons or lengthen data.eval.horizon in the preset"
         )
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sen_bench.system import number_of
+
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("identity", "optimizer"), (dict,)),
     "model": (dict, OrderedDict),
@@ -53,8 +55,8 @@ def _number_problem(contents: Mapping[str, Any]) -> str | None:
     seconds, stopped, collapsed = contents["seconds"], contents["stopped"], contents["collapsed"]
     rules = (
         (math.isfinite(seconds) and seconds >= 0, f"has taken {seconds} seconds"),
-        (step >= epoch, f"has {step} steps in {epoch} epochs"),
-        (seen >= step, f"has seen {seen} transitions in {step} steps"),
+        (step >= epoch, f"has {number_of(step, 'step')} in {number_of(epoch, 'epoch')}"),
+        (seen >= step, f"has seen {number_of(seen, 'transition')} in {number_of(step, 'step')}"),
         (contents["streak"] or not collapsed, "is collapsed without a collapsed step"),
         (collapsed or not stopped, "was stopped without a collapse"),
         (epoch or contents["attempt"] or stopped, "is of a training that has not finished an epoch"),

@@ -12,7 +12,7 @@ from sen_bench.baselines import Decoder
 from sen_bench.config import TrainingConfig
 from sen_bench.data import Transitions
 from sen_bench.errors import ConfigError
-from sen_bench.system import QUIET, Progress
+from sen_bench.system import QUIET, Progress, number_of
 from sen_bench.training.epochs import EpochTraining
 
 #: Samples in a batch, and the learning rate of Adam [ours].
@@ -80,7 +80,7 @@ def train_decoder(
     run.run()
     if run.epoch > epochs:
         raise ConfigError(
-            f"the decoder in {folder} is trained for {run.epoch} epochs, not {epochs};"
+            f"the decoder in {folder} is trained for {number_of(run.epoch, 'epoch')}, not {epochs};"
             " ask for as many, or --force to start over"
         )
     return DecoderResult(run.network.eval(), run.epoch, run.seconds)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from sen_bench.errors import DatasetError
+from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.figures.contact_sheet import _LABEL, _MARGIN, animation, contact_sheet, save_view, twin_title
 from sen_bench.generators import Recipe, generate
 from sen_bench.store import Dataset, open_dataset
@@ -57,8 +57,9 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, dataset: Dataset) -> No
         contact_sheet(dataset, [3])
     with pytest.raises(DatasetError, match=r"a \.png or a \.gif"):
         save_view(dataset, [0], tmp_path / "view.jpg")
-    with pytest.raises(DatasetError, match="cannot write"):
-        save_view(dataset, [0], tmp_path / "nowhere" / "view.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot write .*view\.png: .*file is not a folder"):
+        save_view(dataset, [0], tmp_path / "file" / "view.png")
     recipe = Recipe("3d-blocks", "train", "sen_bench/Blocks3D-v0", episodes=1, horizon=1)
     with pytest.raises(DatasetError, match="no twins"):
         contact_sheet(generate(recipe, tmp_path / "train.zarr").dataset, [0], twin=True)

@@ -76,7 +76,7 @@ def test_decode_trains_once_and_leaves_the_model_as_it_is(workspace: Path) -> No
     before = (workspace / SEN / "checkpoint.pt").read_bytes()
     first = done("decode", SEN, *QUICK)
     lines = first.stdout.splitlines()
-    assert lines[0].startswith("decoder: 1 epochs")
+    assert lines[0].startswith("decoder: 1 epoch,")
     assert lines[1].startswith("mean squared error of frames: 0.")
     assert lines[2].startswith("mean squared error of twins, from transformed latents: 0.")
     assert lines[3:] == [f"{SEN}/figures/reconstructions.{kind}" for kind in ("png", "svg")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sen_bench.system import shown
+from sen_bench.system import number_of, shown
 from tests.support.commands import refused
 
 
@@ -25,6 +25,11 @@ from tests.support.commands import refused
 def test_it_is_one_line_of_printable_characters(text: object, expected: str) -> None:
     assert shown(text) == expected
     assert shown(text).isprintable()
+
+
+def test_one_thing_is_not_called_things() -> None:
+    assert [number_of(count, "epoch") for count in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+    assert [number_of(count, "axis", "axes") for count in (1, 3)] == ["1 axis", "3 axes"]
 
 
 def test_a_whole_file_in_place_of_a_name_is_cut() -> None:

@@ -141,8 +141,8 @@ def test_one_flip_in_every_weight_of_a_tensor(tmp_path: Path, saved: bytes) -> N
     [
         ({"epoch": -1}, "has a negative epoch, -1"),
         ({"step": -5}, "has a negative step, -5"),
-        ({"step": 0}, "has 0 steps in 1 epochs"),
-        ({"transitions_seen": 1}, "has seen 1 transitions in"),
+        ({"step": 0}, "has 0 steps in 1 epoch"),
+        ({"transitions_seen": 1}, "has seen 1 transition in"),
         ({"seconds": -1.0}, "has taken -1.0 seconds"),
         ({"seconds": float("nan")}, "has taken nan seconds"),
         ({"seconds": float("inf")}, "has taken inf seconds"),
