@@ -49,8 +49,12 @@ _number = click.IntRange(min=1)
     type=_number,
     help="Sequences in a round of the cross-entropy method, where actions are continuous.  [default: 128]",
 )
-@click.option("--rounds", type=_number, help="Its rounds.  [default: 5]")
-@click.option("--elites", type=_number, help="Sequences that each next round is drawn from.  [default: 12]")
+@click.option("--rounds", type=_number, help="Its rounds, where actions are continuous.  [default: 5]")
+@click.option(
+    "--elites",
+    type=_number,
+    help="Sequences that each of its next rounds is drawn from, likewise.  [default: 12]",
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -106,6 +110,7 @@ def plan_command(
     plans = sen_bench.runs.plan_settings(chosen.task, **settings)
     if animation is not None:
         sen_bench.figures.check_animation(animation)
+    sen_bench.system.check_output(results, folder=True)
     rows = sen_bench.runs.plan_run(chosen, plans, terminal, force=force)
     click.echo(sen_bench.results.format_planning(rows))
     click.echo("in brackets: in the twins")

@@ -7,6 +7,7 @@ from .moves import Moves as Moves
 from .moves import Rotations as Rotations
 from .moves import moves_of as moves_of
 from .plans import PlanSettings as PlanSettings
+from .plans import check_planner_options as check_planner_options
 from .problems import Problems as Problems
 from .problems import draw_problems as draw_problems
 from .problems import least_width as least_width

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 from sen_bench.config import digest_of
 from sen_bench.errors import ConfigError
+from sen_bench.planning.moves import Moves
+from sen_bench.system import number_of
+
+_BEAM: Final = ("width",)
+_CROSS_ENTROPY: Final = ("samples", "rounds", "elites")
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,45 @@ class PlanSettings:
         if self.execute is not None and not 1 <= self.execute <= self.horizon:
             raise ConfigError(f"execute must be from 1 to the horizon, {self.horizon}, not {self.execute}")
         if self.elites > self.samples:
-            raise ConfigError(f"{self.elites} elites cannot be chosen of {self.samples} samples")
+            raise ConfigError(
+                f"{number_of(self.elites, 'elite')} cannot be chosen of {number_of(self.samples, 'sample')}"
+            )
         if not 0 <= self.tolerance < float("inf"):
             raise ConfigError(f"tolerance must be a number from 0 on, not {self.tolerance}")
+
+    def for_moves(self, moves: Moves) -> PlanSettings:
+        """The same, with what says nothing about planning such moves at its default.
+
+        So settings that plan alike have one digest.
+        """
+        without = _CROSS_ENTROPY if moves.count is not None else _BEAM
+        return replace(self, **{name: getattr(PlanSettings, name) for name in without})
 
     @property
     def digest(self) -> str:
         """``sha256:`` and the digest of all settings."""
         values: dict[str, Any] = asdict(self)
         return f"sha256:{digest_of(values)}"
+
+
+def check_planner_options(given: Iterable[str], moves: Moves, task: str) -> None:
+    """Checks that the options of a planner are those of the one that is used.
+
+    Args:
+        given: Names of fields of `PlanSettings`.
+        moves: What can be done in the task's world.
+        task: Name of the task, for the message.
+
+    Raises:
+        ConfigError: One is an option of the other planner.
+    """
+    counted = moves.count is not None
+    own, other = (_BEAM, _CROSS_ENTROPY) if counted else (_CROSS_ENTROPY, _BEAM)
+    names = set(given)
+    if wrong := [name for name in other if name in names]:
+        actions = "a list" if counted else "continuous"
+        planner = "beam search" if counted else "the cross-entropy method"
+        raise ConfigError(
+            f"{', '.join(wrong)}: not used for {task}, whose actions are {actions} and planned by {planner};"
+            f" its options: {', '.join(own)}"
+        )

@@ -18,6 +18,7 @@ from sen_bench.planning import (
     Rotations,
     TrueDynamics,
     act,
+    check_planner_options,
     draw_problems,
     least_width,
     moves_of,
@@ -26,7 +27,7 @@ from sen_bench.planning import (
 from sen_bench.results import PlanningRow, append_planning, read_planning_rows
 from sen_bench.runs.run import Run
 from sen_bench.runs.trained import model_so_far
-from sen_bench.system import Progress, device_name, seeded, settings_restored
+from sen_bench.system import Progress, device_name, number_of, seeded, settings_restored
 from sen_bench.tasks import Task
 
 _DISTANCE: Final = 5
@@ -48,11 +49,14 @@ def plan_settings(task: Task, **given: Any) -> PlanSettings:  # noqa: ANN401 —
         **given: What is said otherwise, by the names of the fields; None says nothing.
 
     Raises:
-        ConfigError: A number is impossible, or nothing can be planned in such a world.
+        ConfigError: A number is impossible, nothing can be planned in such a world, or an option is of the
+            planner that is not used there.
     """
     said = {name: value for name, value in given.items() if value is not None}
     world = task.world()
-    usual = 1 if isinstance(moves_of(world), Rotations) else _DISTANCE
+    moves = moves_of(world)
+    check_planner_options(said, moves, task.name)
+    usual = 1 if isinstance(moves, Rotations) else _DISTANCE
     distance = said.get("distance", usual)
     unsaid = {
         "distance": distance,
@@ -88,18 +92,20 @@ def plan_run(
     model, checkpoint = model_so_far(run)
     world = run.task.world()
     learned = LearnedDynamics(model, world, run.device)
-    problems, twins = _problems(run, settings, progress)
     moves = moves_of(world)
+    settings = settings.for_moves(moves)
+    problems, twins = _problems(run, settings, progress)
     needed = least_width(settings.distance)
     if world.goal_unit == "steps" and settings.width < needed:
         progress.message(
-            f"with a width of {settings.width} the oracle itself may miss goals {settings.distance} steps"
+            f"with a width of {settings.width} the oracle itself may miss goals"
+            f" {number_of(settings.distance, 'step')}"
             f" away; {needed} is enough for it"
         )
     if problems.optimum is not None and settings.budget < problems.optimum:
         progress.message(
             f"nothing can be reached: a budget of {settings.budget} is less than the shortest way,"
-            f" {problems.optimum} steps"
+            f" {number_of(problems.optimum, 'step')}"
         )
     beam = f"beam {settings.width}"
     sampled = f"cem {settings.samples}x{settings.rounds}, {settings.elites} elites"

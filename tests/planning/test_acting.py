@@ -210,3 +210,12 @@ def recorder() -> Recorder:
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         PlanSettings(**given)
+
+
+def test_options_of_the_planner_that_is_not_used_leave_the_digest() -> None:
+    beam, sampled = (moves_of(get_task(name).world()) for name in ("2d-shapes", "reacher"))
+    usual = PlanSettings().digest
+    assert PlanSettings(samples=256, rounds=2, elites=3).for_moves(beam).digest == usual
+    assert PlanSettings(width=3).for_moves(sampled).digest == usual
+    assert PlanSettings(width=3).for_moves(beam).digest == PlanSettings(width=3).digest != usual
+    assert PlanSettings(elites=3).for_moves(sampled).digest == PlanSettings(elites=3).digest != usual

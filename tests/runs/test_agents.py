@@ -15,10 +15,9 @@ from tests.paths import ROOT
 from tests.support.commands import done, refused
 
 GOLDEN = ROOT / "tests" / "golden" / "workspace-1" / "runs"
-SMALL = (
-    *("--problems", "3", "--distance", "2", "--width", "3"),
-    *("--samples", "6", "--rounds", "2", "--elites", "2", "--device", "cpu", "--quiet"),
-)
+FEW = ("--problems", "3", "--distance", "2", "--device", "cpu", "--quiet")
+SMALL = (*FEW, "--width", "3")
+SAMPLED = (*FEW, "--samples", "6", "--rounds", "2", "--elites", "2")
 
 
 @pytest.fixture
@@ -85,7 +84,10 @@ def test_an_animation_shows_problems_above_their_twins() -> None:
 @pytest.mark.parametrize(("task", "model"), [("reacher", "none"), ("teapot-small", "matmul")])
 def test_in_worlds_of_other_actions_too(task: str, model: str, here: Path) -> None:
     shutil.copytree(GOLDEN / task / "train" / model, here / "runs" / task / "train" / model)
-    done("plan", _run(task, model), *SMALL)
+    options, others = (SAMPLED, "width") if task == "reacher" else (SMALL, "samples, elites")
+    said = refused("plan", _run(task, model), *FEW, "--width", "3", "--samples", "5", "--elites", "2")
+    assert f"error: {others}: not used for {task}, whose actions are " in said
+    done("plan", _run(task, model), *options)
     rows = pd.read_csv("results/planning.csv")
     by_model = {row["model"]: row for row in rows.to_dict("records")}
     planner = "cem 6x2, 2 elites" if task == "reacher" else "beam 3"
@@ -103,6 +105,10 @@ def test_what_cannot_be_planned_is_refused_in_one_line() -> None:
     assert "is not a run's folder" in refused("plan", "nowhere")
     run = _run("2d-shapes", "sen")
     assert "execute must be from 1 to the horizon, 2" in refused("plan", run, *SMALL, "--execute", "3")
+    Path("file").touch()
+    said = refused("plan", run, *SMALL, "--animation", "file/ways.gif")
+    assert "cannot write file/ways.gif: file is not a folder" in said
+    assert "cannot write file/x: file is not a folder" in refused("plan", run, *SMALL, "--results", "file/x")
     (Path(run) / "checkpoint.pt").unlink()
     assert "there is no checkpoint" in refused("plan", run, *SMALL)
     assert not Path("results/planning.csv").exists()
