@@ -25,7 +25,7 @@ from sen_bench.cli.options import (
 )
 from sen_bench.cli.profile_table import format_profile
 from sen_bench.errors import ConfigError, ExtensionError
-from sen_bench.system import Terminal
+from sen_bench.system import Terminal, number_of
 from sen_bench.tasks import ranked_locally, reference_model
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def train_command(
             profiled=_profile_printer(run, terminal) if profile else None,
         )
         state = ", COLLAPSED" if result.collapsed else ""
-        click.echo(f"{run.folder}: {result.epochs} epochs, {result.seconds:.0f} s{state}")
+        click.echo(f"{run.folder}: {number_of(result.epochs, 'epoch')}, {result.seconds:.0f} s{state}")
 
 
 def _profile_printer(run: Run, terminal: Terminal) -> Callable[[Profile], None]:
@@ -175,19 +175,34 @@ def _run_of_external(
     *,
     models: tuple[tuple[str, ...], ...],
     seeds: tuple[int, ...] | None,
-    **settings: Any,  # noqa: ANN401 — as click has them
+    data_memory: int | None,
+    on_collapse: str | None,
+    settings: tuple[tuple[str, object], ...],
+    **selection: Any,  # noqa: ANN401 — as click has them
 ) -> Run:
     """The run in whose place the weights of a file are scored.
 
     Raises:
-        ConfigError: If it is not one model and one seed.
+        ConfigError: If it is not one model and one seed, or an option says only how to train.
     """
+    for_training = {"--data-memory": data_memory, "--on-collapse": on_collapse}
+    unused = [option for option, value in for_training.items() if value is not None]
+    unused += [f"--set {name}" for name in sen_bench.runs.training_only(name for name, _ in settings)]
+    if unused:
+        raise ConfigError(f"{', '.join(unused)}: for training only, and --checkpoint holds trained weights")
     names = [name for some in models for name in some]
     if len(set(names)) != 1:
         raise ConfigError("--checkpoint holds the weights of one model; say which by --model")
     if seeds is not None and len(seeds) != 1:
         raise ConfigError("--checkpoint holds the weights of one seed; give one number to --seeds, or none")
-    (run,) = _runs(models=models, seeds=seeds or (0,), **settings)
+    (run,) = _runs(
+        models=models,
+        seeds=seeds or (0,),
+        data_memory=data_memory,
+        on_collapse=on_collapse,
+        settings=settings,
+        **selection,
+    )
     return run
 
 
@@ -228,6 +243,7 @@ def evaluate_command(
     terminal = Terminal(quiet=quiet)
     if checkpoint is None and layout is not None:
         raise ConfigError("--layout says how to read --checkpoint FILE; give that too")
+    sen_bench.system.check_output(selection["results"], folder=True)
     if checkpoint is None:
         runs = _runs(**selection)
         for run in runs:

@@ -6,6 +6,7 @@ from .external import WEIGHTS_LAYOUTS as WEIGHTS_LAYOUTS
 from .external import WeightsLayout as WeightsLayout
 from .external import evaluate_external as evaluate_external
 from .external import record_external as record_external
+from .external import training_only as training_only
 from .folder import RunFolder as RunFolder
 from .loading import load as load
 from .orbit import score_classes as score_classes

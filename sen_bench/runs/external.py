@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
 from sen_bench.baselines import WorldModel, from_public_code
-from sen_bench.config import digest_of
-from sen_bench.results import UNKNOWN_DATA, RunRow, append_rows
+from sen_bench.config import digest_of, setting_path
+from sen_bench.errors import ConfigError
+from sen_bench.results import UNKNOWN_DATA, RunRow, append_rows, read_run_rows
 from sen_bench.runs.run import Run
 from sen_bench.runs.scoring import score_rows
 from sen_bench.system import Progress, settings_restored
@@ -18,6 +20,28 @@ WeightsLayout: TypeAlias = Literal["own", "public"]
 """Whose names the weights have: those of the model itself, or those of the paper's public code."""
 
 WEIGHTS_LAYOUTS: Final[tuple[WeightsLayout, ...]] = get_args(WeightsLayout)
+
+_SCORED: Final = ("precision", "hinge")
+"""Of how to train, what scores depend on."""
+
+
+def training_only(settings: Iterable[str]) -> list[str]:
+    """The settings that say nothing about weights that are trained already.
+
+    Args:
+        settings: Their dotted names.
+
+    Raises:
+        ConfigError: One is not the name of a setting.
+    """
+    return [name for name in settings if not _bears_on_scores(*setting_path(name)[:2])]
+
+
+def _bears_on_scores(section: str, name: str) -> bool:
+    """Whether scores of given weights depend on a setting: options of the model, the eval data, and how."""
+    if section == "training":
+        return name in _SCORED
+    return section != "data" or name == "eval"
 
 
 @settings_restored()
@@ -40,15 +64,16 @@ def evaluate_external(
 
     Raises:
         CheckpointError: If the file cannot be read, or does not fit the model.
-        ConfigError: If the public code has no such model.
+        ConfigError: If the public code has no such model, or the tables have these weights as another seed.
         DatasetError: If the eval data is missing or broken.
+        ResultsError: If the table of runs cannot be read.
     """
     state = StateDict.read(file)
     model = _external_model(run, state, layout)
     digest = weights_digest(model)
+    _check_seed(run, f"sha256:{digest}")
     settings = run.config.model_dump(mode="json")
-    # Of how to train, only what scores depend on.
-    settings["training"] = {name: settings["training"][name] for name in ("precision", "hinge")}
+    settings["training"] = {name: settings["training"][name] for name in _SCORED}
     return score_rows(
         run,
         model,
@@ -64,6 +89,24 @@ def evaluate_external(
         config_digest=digest_of({**settings, "layout": layout}),
         external=f"sha256:{digest}",
     )
+
+
+def _check_seed(run: Run, external: str) -> None:
+    """Refuses weights that the tables have as another seed: they would count as two runs in means.
+
+    Raises:
+        ConfigError: If they do.
+        ResultsError: If the table of runs cannot be read.
+    """
+    table = run.workspace.results.runs_csv
+    method = (run.config.task, run.config.train_split, run.config.model)
+    for row in read_run_rows(table) if table.exists() else ():
+        same = row.external == external and (row.task, row.train_split, row.model) == method
+        if same and row.seed != run.seed:
+            raise ConfigError(
+                f"{table} has these weights as seed {row.seed}; give --seeds {row.seed}, as weights are one"
+                " seed, or take those rows out"
+            )
 
 
 def record_external(run: Run, rows: list[RunRow]) -> None:

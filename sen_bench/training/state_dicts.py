@@ -87,7 +87,7 @@ class StateDict:
         Args:
             model: The model; it stays as it is if they do not fit.
             what: What it is called in messages: "model sen of 3d-blocks".
-            remedy: What to do if they do not fit.
+            remedy: What to do if they do not fit, except where they only had to be rounded.
 
         Raises:
             CheckpointError: An entry is missing, is none of the model's, or has another shape or type.
@@ -107,6 +107,10 @@ class StateDict:
         ]
         if misfits:
             found.append(_listed(misfits))
+        wide = [own[name].dtype for name in own if _would_be_rounded(self.entries.get(name), own[name])]
+        if wide and len(misfits) == len(wide) and len(found) == 1:
+            kind = str(wide[0]).removeprefix("torch.")
+            remedy = f"they would be rounded; if that is wanted, save model.to(torch.{kind}).state_dict()"
         if found:
             raise CheckpointError(f"{self.path} does not fit {what}: {'; '.join(found)}; {remedy}")
         model.load_state_dict(dict(self.entries))
@@ -146,6 +150,14 @@ def _misfit(name: str, given: object, own: object) -> str | None:
         kinds = (str(tensor.dtype).removeprefix("torch.") for tensor in (given, own))
         return f"{name} is {' instead of '.join(kinds)}"
     return None
+
+
+def _would_be_rounded(given: object, own: object) -> bool:
+    """Whether an entry fits, but has a wider floating-point type than the model's."""
+    if not (isinstance(given, Tensor) and isinstance(own, Tensor) and given.shape == own.shape):
+        return False
+    both = given.is_floating_point() and own.is_floating_point()
+    return both and torch.promote_types(given.dtype, own.dtype) != own.dtype
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -87,6 +87,55 @@ def test_weights_of_the_public_code_are_read_where_that_is_asked_for(trained: Pa
     assert set(rows.loc[rows["model"] == "none", "external"].str.len()) == {7 + 64}
 
 
+def test_what_scores_depend_on_makes_rows_beside_and_another_seed_is_refused(trained: Path) -> None:
+    asked = (*EVALUATE, "--model", "sen", "--checkpoint", "weights.pt")
+    done(*asked)
+    done(*asked, "--precision", "bfloat16")
+    rows = _rows()
+    given = rows[rows["external"].notna()]
+    assert given.groupby("precision").size().to_dict() == {"float32": 2, "bfloat16": 2}
+    assert given["config_digest"].nunique() == 2
+    text = (trained / "results" / "runs.csv").read_bytes()
+    said = refused(*asked, "--seeds", "1")
+    assert "has these weights as seed 0; give --seeds 0, as weights are one seed" in said
+    assert (trained / "results" / "runs.csv").read_bytes() == text
+
+
+def test_options_of_training_are_refused_and_those_of_scoring_are_not(trained: Path) -> None:
+    asked = (*EVALUATE, "--model", "sen", "--checkpoint", "weights.pt")
+    for option in (
+        ("--data-memory", "1GiB"),
+        ("--on-collapse", "stop"),
+        ("--set", "training.learning_rate=0.1"),
+        ("--set", "data.train.episodes=4"),
+    ):
+        what = option[0] if option[0] != "--set" else f"--set {option[1].partition('=')[0]}"
+        assert f"error: {what}: for training only" in refused(*asked, *option)
+    done(
+        *asked,
+        "--set",
+        "evaluation.horizons=[1]",
+        "--set",
+        "training.hinge=2",
+        "--set",
+        "data.eval.horizon=3",
+    )
+    assert len(_rows()) == 3, "two of the run, and one of the file"
+    assert (trained / "results" / "runs.csv").exists()
+
+
+def test_wider_numbers_are_refused_with_what_would_be_right(trained: Path) -> None:
+    state = torch.load("weights.pt", weights_only=True)["model"]
+    torch.save({name: tensor.double() for name, tensor in state.items()}, trained / "wide.pt")
+    asked = (*EVALUATE, "--model", "sen", "--checkpoint", "wide.pt")
+    said = refused(*asked)
+    assert "float64 instead of float32 and" in said
+    assert "they would be rounded; if that is wanted, save model.to(torch.float32).state_dict()" in said
+    assert "has to be built" not in said
+    # Where something else does not fit either, rounding is not the remedy.
+    assert "has to be built" in refused(*asked, "--set", "models.sen.hidden=6")
+
+
 def test_one_model_one_seed_one_file(here: Path) -> None:
     (here / "tiny.toml").write_text(TINY)
     weights = ("--checkpoint", "weights.pt")
