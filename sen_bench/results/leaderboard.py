@@ -83,13 +83,18 @@ def metric_columns(metric: Metric) -> list[str]:
     return [*columns, f"{metric.name}_vs_sen"] if metric in COMPARED else columns
 
 
+def _score_columns(*, place: object) -> list[str]:
+    """The columns of all scores that stand at a place of the table: a value of `Metric.appended`."""
+    return [column for metric in AVERAGED if metric.appended == place for column in metric_columns(metric)]
+
+
 LEADERBOARD_COLUMNS: Final = (
     *GROUP,
     "runs",
     "seeds",
     "collapsed",
     "restarts",
-    *(column for metric in AVERAGED if not metric.appended for column in metric_columns(metric)),
+    *_score_columns(place=False),
     "parameters",
     "train_seconds",
     "eval_seconds",
@@ -97,8 +102,9 @@ LEADERBOARD_COLUMNS: Final = (
     "devices",
     "precisions",
     "versions",
-    *(column for metric in AVERAGED if metric.appended for column in metric_columns(metric)),
+    *_score_columns(place="before external"),
     "external",
+    *_score_columns(place="last"),
 )
 """Columns of `leaderboard.csv`, in their order."""
 

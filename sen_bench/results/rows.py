@@ -80,7 +80,7 @@ def _columns(metrics: Iterable[Metric]) -> type[BaseModel]:
 
 
 class _Origin(BaseModel):
-    """Where the weights are from. Columns that are added later go into a base before this one."""
+    """Where the weights are from."""
 
     external: DigestIfAny = Field(
         default=None,
@@ -89,11 +89,20 @@ class _Origin(BaseModel):
 
 
 _FirstScores = _columns(metric for metric in METRICS if not metric.appended)
-_AppendedScores = _columns(metric for metric in METRICS if metric.appended)
+_AppendedScores = _columns(metric for metric in METRICS if metric.appended == "before external")
+_LastScores = _columns(metric for metric in METRICS if metric.appended == "last")
 
 
-# The columns of the last base come first. Type checkers do not know the scores, which come from a table.
-class RunRow(_Origin, _AppendedScores, _Circumstances, _FirstScores, _Identity):  # type: ignore[misc, valid-type]
+# The columns of the last base come first, and new ones go into the first base or one before it. Type checkers
+# do not know the scores, which come from a table.
+class RunRow(  # type: ignore[misc]
+    _LastScores,  # type: ignore[valid-type]
+    _Origin,
+    _AppendedScores,  # type: ignore[valid-type]
+    _Circumstances,
+    _FirstScores,  # type: ignore[valid-type]
+    _Identity,
+):
     """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,8 +7,9 @@ that evaluation computes, and the columns that docs/results.md describes, to the
 To add a score:
 
 1. Compute it: add a field to `sen_bench.evaluation.HorizonScores`.
-2. Add its `Metric`, of the same name, to the end of `METRICS`, with ``appended=True``. Its columns are then
-   the last ones, and tables that were written before are read as if they were empty there.
+2. Add its `Metric`, of the same name, to the end of `METRICS`, with ``appended="last"``. Its columns are then
+   the last ones, and tables that were written before are read as if they were empty there. Add them to the
+   end of the lists in tests/golden/columns.json too.
 3. Describe its column in docs/results.md; a test fails until that is done.
 """
 
@@ -39,8 +40,10 @@ class Metric:
         higher_is_better: Whether models are better by a higher score, or by a lower one; None: neither, and
             models are not compared by it.
         averaged: Whether the leaderboard has its statistics over runs.
-        appended: Whether its columns are at the end of the tables, as they must be if the score was added
-            when there were tables already. These have no such column, so it can be undefined.
+        appended: Where its columns are, if the score was added when there were tables already; these have no
+            such column, so it can be undefined. "last": after all others, where every new score belongs;
+            "before external": before the column `external`, which is younger than the score. False: among
+            the columns of the first tables.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Metric:
     heading: str = ""
     higher_is_better: bool | None = None
     averaged: bool = True
-    appended: bool = False
+    appended: Literal["before external", "last", False] = False
 
     def __post_init__(self) -> None:
         if self.heading and (self.higher_is_better is None or not self.averaged):
@@ -200,7 +203,7 @@ METRICS: Final = (
             "ranking",
             f"{heading} of predicting that nothing changes",
             detail="; empty in rows that were written before it was recorded",
-            appended=True,
+            appended="before external",
         )
         for name, heading in (
             ("hits_at_1", "H@1"),
@@ -218,7 +221,7 @@ METRICS: Final = (
         detail="; empty where there is none",
         heading="local H@1",
         higher_is_better=True,
-        appended=True,
+        appended="before external",
     ),
     Metric(
         "local_mrr",
@@ -228,7 +231,7 @@ METRICS: Final = (
         detail="; empty where there is none",
         heading="local MRR",
         higher_is_better=True,
-        appended=True,
+        appended="before external",
     ),
     *(
         Metric(
@@ -237,7 +240,7 @@ METRICS: Final = (
             "ranking",
             f"{heading} of predicting that nothing changes",
             detail="; empty where there is none",
-            appended=True,
+            appended="before external",
         )
         for name, heading in (("local_hits_at_1", "local H@1"), ("local_mrr", "local MRR"))
     ),
@@ -249,7 +252,7 @@ METRICS: Final = (
         detail="; empty where there is none",
         heading="HH@1 without s",
         higher_is_better=True,
-        appended=True,
+        appended="before external",
     ),
     Metric(
         "no_change_hh_at_1_without_first",
@@ -257,7 +260,7 @@ METRICS: Final = (
         "ranking",
         "HH@1 without s of predicting that nothing changes",
         detail="; empty where there is none",
-        appended=True,
+        appended="before external",
     ),
     *(
         Metric(
@@ -268,7 +271,7 @@ METRICS: Final = (
             detail="; empty without rotations",
             heading=f"TH@1 {name}",
             higher_is_better=True,
-            appended=True,
+            appended="before external",
         )
         for name, axis in (
             ("yaw", "the vertical axis"),
@@ -285,7 +288,7 @@ METRICS: Final = (
             detail="; empty without rotations",
             heading=f"{heading} turned",
             higher_is_better=False,
-            appended=True,
+            appended="before external",
         )
         for name, heading, what in (
             ("embedding", "DIE(S)", "embedding network"),
@@ -300,7 +303,7 @@ METRICS: Final = (
             f"{heading} without division by the mean norm",
             heading=f"{heading} undivided",
             higher_is_better=False,
-            appended=True,
+            appended="before external",
         )
         for name, heading in (("embedding", "EE(S)"), ("latent", "EE(z)"))
     ),

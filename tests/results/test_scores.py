@@ -84,8 +84,8 @@ def test_names_are_unique() -> None:
     [
         ({"column_type": Amount, "heading": "new"}, "nothing to show"),
         ({"column_type": Amount, "higher_is_better": True, "averaged": False}, "it is not averaged"),
-        ({"column_type": Share, "appended": True}, "is undefined in tables that were written before"),
-        ({"column_type": Amount, "appended": True}, "is undefined in tables that were written before"),
+        ({"column_type": Share, "appended": "last"}, "is undefined in tables that were written before"),
+        ({"column_type": Amount, "appended": "last"}, "is undefined in tables that were written before"),
     ],
 )
 def test_a_score_that_contradicts_itself_is_refused(options: dict[str, Any], why: str) -> None:
