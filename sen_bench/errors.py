@@ -21,12 +21,13 @@ class UnknownNameError(SenBenchError):
     Args:
         kind: What the name was meant to name, in the singular ("task", "model").
         name: The name as given.
-        known: Every name that would have been accepted.
+        known: The names that would have been accepted.
+        also: Further ones, which are only suggested where they are near.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], also: Iterable[str] = ()) -> None:
         choices = sorted(known)
-        close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name, [*choices, *sorted(also)], n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 

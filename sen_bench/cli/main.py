@@ -101,12 +101,18 @@ class _Commands(click.Group):
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, _TerminatedError)
             what = "terminated" if terminated else "interrupted"
-            click.echo(
-                f"{what}; give the same command again, without --force, to do only what is not finished",
-                err=True,
-            )
+            click.echo(f"{what}; {_again(ctx, self)}", err=True)
             ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         return ctx.exit(EXIT_MISTAKE)
+
+
+def _again(ctx: click.Context, group: click.Group) -> str:
+    """What to do after a command was interrupted: those with --force leave alone what is finished."""
+    command = group.commands.get(ctx.invoked_subcommand or "")
+    commands = command.commands.values() if isinstance(command, click.Group) else [command]
+    if any("--force" in option.opts for some in commands if some for option in some.params):
+        return "give the same command again, without --force, to do only what is not finished"
+    return "give the same command again"
 
 
 class _TerminatedError(KeyboardInterrupt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -83,9 +84,32 @@ class Preset(_Strict):
             ConfigError: If it says nothing.
         """
         if task not in self.tasks:
-            key = f'"{task}"' if ":" in task else task
-            raise ConfigError(f"preset {self.name!r} has no section [tasks.{key}]")
+            others = [name for name in preset_names() if task in load_preset(name).tasks]
+            own = self.name.partition("+")[0] not in preset_names()
+            raise ConfigError(
+                f"preset {self.name!r} is not for {task}, only for"
+                f" {', '.join(sorted(self.tasks)) or 'no task'};"
+                f" {_other_ways(task, others, own=own)}"
+            )
         return self.tasks[task]
+
+
+def _other_ways(task: str, presets: Sequence[str], *, own: bool) -> str:
+    """What to do where a preset is not for a task.
+
+    Args:
+        task: The task.
+        presets: The presets of sen-bench that are for it.
+        own: Whether the preset is a file of the user's, which can be changed.
+    """
+    key = f'"{task}"' if ":" in task else task
+    section = f"a section [tasks.{key}]"
+    ways = [f"use preset {' or '.join(presets)}"] if presets else []
+    if own:
+        ways.append(f"give it {section}")
+    elif not presets:
+        ways.append(f"write a preset with {section}")
+    return ", or ".join(ways)
 
 
 def _text_of(name: str) -> str:

@@ -20,6 +20,7 @@ from sen_bench.results.leaderboard import (
 from sen_bench.results.published import PublishedRow, read_published_rows
 from sen_bench.results.rows import read_run_rows
 from sen_bench.results.scores import AVERAGED, Metric
+from sen_bench.system import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,9 @@ def find_metric(name: str) -> Metric:
         UnknownNameError: If the leaderboard has none of that name.
     """
     if name not in _NAMED:
-        raise UnknownNameError("metric", name, [metric.name for metric in AVERAGED])
+        raise UnknownNameError(
+            "metric", name, [metric.label for metric in AVERAGED], also=[metric.name for metric in AVERAGED]
+        )
     return _NAMED[name]
 
 
@@ -109,7 +112,9 @@ def read_leaderboard(
     there = sorted({row["horizon"] for row in rows})
     for horizon in chosen.horizons if rows else ():
         if horizon not in there:
-            raise ConfigError(f"no run was scored {horizon} steps ahead; there are {_listed(there)}")
+            raise ConfigError(
+                f"no run was scored {number_of(horizon, 'step')} ahead; there are {_listed(there)}"
+            )
     rows = [row for row in rows if not chosen.horizons or row["horizon"] in chosen.horizons]
     if chosen.with_published:
         rows = _with_published(rows, _published(chosen.metrics or AVERAGED))

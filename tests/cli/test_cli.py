@@ -275,7 +275,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         (("models.none", "models.nine"), "unknown model of 3d-blocks 'nine'"),
         (("hidden = 4 }\nmodels.none", "depth = 4 }\nmodels.none"), "model 'sen' of 3d-blocks"),
         (("[tasks.3d-blocks]", "[tasks.3d-blocks"), "is not TOML"),
-        (("3d-blocks]", "4d-blocks]"), "has no section [tasks.3d-blocks]"),
+        (("3d-blocks]", "4d-blocks]"), "give it a section [tasks.3d-blocks]"),
     ],
 )
 def test_presets_with_mistakes_are_refused_by_key(here: Path, change: tuple[str, str], message: str) -> None:
@@ -285,6 +285,14 @@ def test_presets_with_mistakes_are_refused_by_key(here: Path, change: tuple[str,
     command = ("run", "3d-blocks", "--preset", "tiny.toml", "--device", "cpu", "--workers", "1")
     assert message in refused(*command)
     assert not (here / "results").exists()
+
+
+def test_a_preset_that_is_not_for_a_task_says_which_are(here: Path) -> None:
+    assert refused("run", "2d-shapes", "--preset", "motion") == (
+        "error: preset 'motion' is not for 2d-shapes, only for reacher, rush-hour;"
+        " use preset cpu or paper or smoke"
+    )
+    assert not list(here.iterdir())
 
 
 def test_a_preset_cannot_pass_for_one_of_ours(here: Path) -> None:

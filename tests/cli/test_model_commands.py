@@ -123,7 +123,7 @@ class TestModels:
             (("drifd",), "unknown task 'drifd'; did you mean 'drift'?"),
             (("drift", "--model", "maen"), "unknown model of drift 'maen'; did you mean 'mean'?"),
             (("--model", "mean"), "name the task too"),
-            (("drift", "--preset", "smoke"), "preset 'smoke' has no section [tasks.drift]"),
+            (("drift", "--preset", "smoke"), "preset 'smoke' is not for drift, only for 2d-shapes, "),
         ],
     )
     def test_mistakes_end_in_one_line(self, arguments: tuple[str, ...], message: str) -> None:
@@ -190,7 +190,7 @@ class TestCheck:
         folder = here / "runs/drift/train/mean/small/seed-0"
         result = invoke("check", "--run", str(folder))
         assert result.exit_code == 0, result.output
-        assert "drift, mean, trained for 1 epochs" in result.stdout
+        assert "drift, mean, trained for 1 epoch" in result.stdout
         saved = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
         model, _ = model_so_far(open_run(folder, data=here, device=torch.device("cpu")))
         assert not model.training
@@ -225,7 +225,7 @@ class TestCheck:
             (("drift", "--run", "x"), "--run says which task, model and widths to check"),
             (("--run", "nowhere"), "nowhere is not a run's folder: it has no config.json"),
             (("drift", "--model", "no_such:Model"), "No module named 'no_such'"),
-            (("drift", "--preset", "smoke"), "has no section [tasks.drift]"),
+            (("drift", "--preset", "smoke"), "; write a preset with a section [tasks.drift]"),
             (("drift", "--set", "models.meen.gain=2"), "unknown model of drift 'meen'; did you mean 'mean'?"),
             (("drift", "--set", "training.epochs=2"), "check accepts only settings of models"),
             (("drift", "--set", "training.epoch=3"), "as models.sen.hidden=64"),
