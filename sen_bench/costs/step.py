@@ -44,7 +44,8 @@ class StepCost:
     def expected(self, limits: MachineLimits) -> float:
         """Seconds that it takes uncompiled on a machine: products at its limit, and all else at its memory's.
 
-        On a GPU, operators wait for each other to be launched, which may take longer.
+        On a CPU what an operator takes however little it does comes on top, which is most of it in small
+        batches. On a GPU operators are launched meanwhile, which may take longer.
         """
         others = (self.eager_bytes - self.fused_bytes) / limits.bytes_moved
         launches = self.operators * limits.launch

@@ -95,12 +95,12 @@ _LastScores = _columns(metric for metric in METRICS if metric.appended == "last"
 
 # The columns of the last base come first, and new ones go into the first base or one before it. Type checkers
 # do not know the scores, which come from a table.
-class RunRow(  # type: ignore[misc]
-    _LastScores,  # type: ignore[valid-type]
+class RunRow(
+    _LastScores,  # type: ignore[misc, valid-type]
     _Origin,
-    _AppendedScores,  # type: ignore[valid-type]
+    _AppendedScores,  # type: ignore[misc, valid-type]
     _Circumstances,
-    _FirstScores,  # type: ignore[valid-type]
+    _FirstScores,  # type: ignore[misc, valid-type]
     _Identity,
 ):
     """One run at one horizon: the one definition of the columns of `runs.csv`, in their order."""

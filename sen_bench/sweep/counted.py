@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+from sen_bench.config import TrainingConfig
 from sen_bench.costs import StepCost, measured_limits, step_cost
 from sen_bench.errors import SenBenchError
 from sen_bench.runs import Run
@@ -17,9 +19,9 @@ _FRAMES = 2
 def counted_seconds(runs: Sequence[Run], *, threads: int, progress: Progress = QUIET) -> Mapping[str, float]:
     """Seconds of training and scoring runs from the start, from the cost of their steps.
 
-    Training is its steps, as `StepCost.expected` has them with this machine's limits. Scoring is the forward
-    passes of all frames of its episodes, and of their twins. What is left out (reading data, ranking, a
-    machine below its limits) makes them longer.
+    Training is its steps, as `StepCost.expected` has them with this machine's limits, each epoch in batches
+    of its own size. Scoring is the forward passes of all frames of its episodes, and of their twins. What is
+    left out (reading data, ranking, a machine below its limits) makes them longer.
 
     Args:
         runs: The runs.
@@ -39,29 +41,39 @@ def counted_seconds(runs: Sequence[Run], *, threads: int, progress: Progress = Q
     seconds: dict[str, float] = {}
     with progress.work("count", "models") as advance:
         for number, group in enumerate(alike.values(), start=1):
-            cost = _cost(group[0])
-            if cost is not None:
-                seconds |= {run.name: _seconds(run, cost, threads) for run in group}
+            costs = _costs(group[0])
+            if costs is not None:
+                seconds |= {run.name: _seconds(run, costs, threads) for run in group}
             advance(number, len(alike))
     return seconds
 
 
-def _cost(run: Run) -> StepCost | None:
-    """What a step of a run takes; None if its model cannot be made or counted."""
+def _costs(run: Run) -> dict[int, StepCost] | None:
+    """What a step of a run takes by the size of its batch; None if its model cannot be made or counted."""
     config = run.config
     try:
-        model = run.task.build_model(config.model, config.model_options)
-        return step_cost(
-            model, run.task.world(), batch=config.training.batch_size, precision=config.training.precision
-        )
+        model, world = run.task.build_model(config.model, config.model_options), run.task.world()
+        return {
+            size: step_cost(model, world, batch=size, precision=config.training.precision)
+            for size in sorted(set(_batch_sizes(config.training)))
+        }
     except SenBenchError:
         return None
 
 
-def _seconds(run: Run, cost: StepCost, threads: int) -> float:
-    limits = measured_limits(run.device, run.config.training.precision, threads)
-    of_transition = cost.expected(limits) / cost.batch
+def _batch_sizes(training: TrainingConfig) -> list[int]:
+    """The size of the batches of each epoch."""
+    return [training.batch_size_in(epoch) for epoch in range(1, training.epochs + 1)]
+
+
+def _seconds(run: Run, costs: Mapping[int, StepCost], threads: int) -> float:
+    training = run.config.training
+    limits = measured_limits(run.device, training.precision, threads)
+    samples = transitions(run) // training.epochs
+    trained = sum(costs[size].expected(limits) * math.ceil(samples / size) for size in _batch_sizes(training))
+    largest = max(costs)
+    of_transition = costs[largest].expected(limits) / largest
     scored = run.data.recipe("eval")
     frames = scored.episodes * (scored.horizon + 1) * (2 if scored.twin else 1)
     # A product takes part in the forward pass once and in its gradient twice.
-    return of_transition * (transitions(run) + frames / _FRAMES / 3)
+    return trained + of_transition * frames / _FRAMES / 3

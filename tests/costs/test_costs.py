@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sen_bench.costs import MachineLimits, StepCost, measured_limits, step_cost
+from sen_bench.costs import limits as machine
 from sen_bench.costs.operators import OperatorCounter
 from sen_bench.envs import make_world
 from sen_bench.errors import ExtensionError
@@ -157,6 +159,25 @@ class TestSeconds:
         assert self.COST.expected(MachineLimits(1000, 100, 0.01, launches_ahead=False)) == 6 + 3 + 1
         assert self.COST.expected(MachineLimits(1000, 100, 0.01, launches_ahead=True)) == 9
         assert self.COST.expected(MachineLimits(1000, 100, 0.1, launches_ahead=True)) == 10
+
+    def test_what_an_operator_takes_is_that_of_the_operators_of_a_training_step(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By a clock that only counts operators: all of the step are counted, and of nothing else."""
+        steps: list[int] = []
+
+        def count(work: Callable[[], object], _device: torch.device) -> float:
+            with OperatorCounter() as counted:
+                work()
+            steps.append(counted.operators)
+            return float(counted.operators)
+
+        monkeypatch.setattr("sen_bench.costs.limits._seconds", count)
+        state = torch.get_rng_state()
+        assert machine._launch(torch.device("cpu")) == 1
+        assert torch.equal(torch.get_rng_state(), state)
+        # Forwards a product, a norm and a ReLU a layer; each has a gradient.
+        assert steps[0] > 6 * (machine._CONVOLUTIONS + machine._LAYERS)
 
     def test_limits_are_measured_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sen_bench.costs.limits._PRODUCT_SIDES", {"cpu": 32})

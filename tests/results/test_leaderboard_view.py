@@ -114,7 +114,7 @@ def test_a_file_gets_the_format_of_its_name(tmp_path: Path, name: str, begins: s
     ("arguments", "message"),
     [
         (["--horizon", "7"], "no run was scored 7 steps ahead; there are 1, 5, 10"),
-        (["--metric", "bogus"], "unknown metric 'bogus'; known: DIE, "),
+        (["--metric", "bogus"], "unknown metric 'bogus'; known: DIE(S), "),
         (["--metric", "h@1"], "did you mean 'H@1'?"),
         (["--metric", "hits_at1"], "did you mean 'hits_at_1'?"),
         (["--task", "3d-block"], "unknown task '3d-block'; did you mean '3d-blocks'?"),

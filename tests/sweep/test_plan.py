@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,12 @@ class TestPlan:
         batch = runs[0].config.training.batch_size
         options = runs[0].config.model_options
         cost = step_cost(runs[0].task.build_model("none", options), runs[0].task.world(), batch=batch)
-        of_transition = cost.expected(limits) / batch
+        step, epochs = cost.expected(limits), runs[0].config.training.epochs
         frames = 2 * runs[0].data.recipe("eval").episodes * 11  # with twins, ten steps
         for run in runs:
             # A step embeds two frames, and takes three times its forward pass.
-            expected = of_transition * (transitions(run) + frames / 6)
+            steps = epochs * math.ceil(transitions(run) / epochs / batch)
+            expected = step * (steps + frames / 6 / batch)
             assert seconds[run.name] == pytest.approx(expected)
         known = pd.DataFrame([_row(runs[0], transitions_seen=1000, train_seconds=1.0)])
         monkeypatch.setattr(Estimates, "for_runs", lambda _runs: Estimates(known))
@@ -145,6 +147,22 @@ class TestPlan:
         text = format_plan(plan, on="GPU")
         assert ", counted" in text
         assert "and bytes of a training step and the limits of this machine: rather too short" in text
+
+    def test_each_epoch_is_counted_in_batches_of_its_own_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In small batches there are more steps, each with as many operators."""
+        changes = {"epochs": 4, "batch_size": 30, "batch_size_from_epoch": {4: 100}}
+        (run,) = select_runs(
+            selection(tasks=("2d-shapes",), models=("none",), train_split="train", training=changes)
+        )
+        monkeypatch.setattr(
+            counted, "measured_limits", lambda *_: MachineLimits(1, 1, 1, launches_ahead=False)
+        )
+        monkeypatch.setattr(counted, "step_cost", lambda *_, batch, **__: StepCost(batch, 1, 0, 0, 0))
+        samples = run.train_recipe.episodes * run.train_recipe.horizon
+        recipe = run.data.recipe("eval")
+        scored = 2 * recipe.episodes * (recipe.horizon + 1) / 6 / 100
+        steps = 3 * math.ceil(samples / 30) + math.ceil(samples / 100)
+        assert counted_seconds([run], threads=1) == {run.name: pytest.approx(steps + scored)}
 
     def test_a_model_that_cannot_be_counted_stays_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object, **__: object) -> StepCost:
