@@ -30,10 +30,9 @@ from sen_bench.tasks import get_task
 if TYPE_CHECKING:
     from sen_bench.cli.sweeping import Sweeping
     from sen_bench.figures import Format
-    from sen_bench.results import Metric, StudiedPart
+    from sen_bench.results import StudiedPart
     from sen_bench.runs import Run
     from sen_bench.sweep import FractionRun, Selection
-    from sen_bench.tasks import Task
 
 _RIVAL = "none"
 
@@ -106,7 +105,7 @@ def data_command(
     terminal = Terminal(quiet=quiet)
     chosen = get_task(task)
     metric = metric_of(metric_name, sen_bench.results.SHOWN)
-    folder = results / "studies" / "data"
+    folder = sen_bench.results.ResultsFolder(results).study_folder("data")
     selection = selection_of(
         (chosen.name,),
         how.place(),
@@ -129,7 +128,7 @@ def data_command(
         click.echo(str(folder / f"{name}.csv"))
         for path in sen_bench.figures.draw_efficiency(
             rows,
-            metric or _headline(chosen, shown),
+            metric or chosen.judged_by(shown),
             shown,
             folder / name,
             formats or DEFAULT_FORMATS,
@@ -176,10 +175,3 @@ def _studied(parts: Sequence[FractionRun], selection: Selection) -> list[Studied
         for place, part in first.items()
         if rows[place]
     ]
-
-
-def _headline(task: Task, horizon: int) -> Metric:
-    """The score that a task is judged by first."""
-    return sen_bench.results.headline_metric(
-        horizon, ranked_locally=task.ranked_locally, negatives=task.split("eval").negatives
-    )

@@ -72,7 +72,7 @@ def orbit_command(
     terminal = Terminal(quiet=quiet)
     chosen = get_task(task)
     metric = metric_of(metric_name, sen_bench.results.ORBIT_SCORES)
-    folder = results / "studies" / "orbit"
+    folder = sen_bench.results.ResultsFolder(results).study_folder("orbit")
     selection = selection_of(
         (chosen.name,),
         how.place(),

@@ -50,6 +50,9 @@ from .scores import Metric as Metric
 from .scores import headline_metric as headline_metric
 from .scores import no_better_than_no_change as no_better_than_no_change
 from .scores import no_change as no_change
+from .statistics import Summary as Summary
+from .statistics import summarise as summarise
+from .study_tables import read_study as read_study
 from .study_tables import write_study as write_study
 from .text_formats import TEXT_FORMATS as TEXT_FORMATS
 from .text_formats import TextFormat as TextFormat

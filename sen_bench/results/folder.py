@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sen_bench.errors import ResultsError
 from sen_bench.results.csv_tables import checked_contents, csv_bytes, locked, say, write_table
@@ -14,6 +14,9 @@ from sen_bench.results.rows import read_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+StudyKind: TypeAlias = Literal["data", "orbit"]
+"""What a study asks about: how much data, or how far from what was seen."""
 
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -57,6 +60,23 @@ class ResultsFolder:
     def orbit_csv(self) -> Path:
         """The table of scores by how far transitions are from the slice trained on."""
         return self.path / "orbit.csv"
+
+    def study_folder(self, kind: StudyKind) -> Path:
+        """Where the studies of a kind are, with the tables of the runs behind them."""
+        return self.path / "studies" / kind
+
+    def study_tables(self, kind: StudyKind) -> list[Path]:
+        """The tables of all studies of a kind, by name; none if there is no such study."""
+        folder = ResultsFolder(self.study_folder(kind))
+        beside = {
+            folder.runs_csv,
+            folder.leaderboard_csv,
+            folder.curves_csv,
+            folder.references_csv,
+            folder.planning_csv,
+            folder.orbit_csv,
+        }
+        return sorted(path for path in folder.path.glob("*.csv") if path not in beside)
 
     def write_leaderboard(self, reference_model: ReferenceModel) -> pd.DataFrame:
         """Writes the leaderboard of the runs that are in the table now.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sen_bench.results.csv_tables import Count, Digest, Ratio, Text, frame_of, locked, write_table
+from sen_bench.results.csv_tables import Count, Digest, Ratio, Text, frame_of, locked, read_rows, write_table
 from sen_bench.results.statistics import summarise
 
 MetricName: TypeAlias = Annotated[Text, Field(description="The score, as `runs.csv` calls it")]
@@ -70,3 +70,16 @@ def write_study(path: Path, rows: Iterable[RowT], kind: type[RowT]) -> None:
     """
     with locked(path):
         write_table(path, frame_of(rows, kind))
+
+
+def read_study(path: Path, kind: type[RowT]) -> list[RowT]:
+    """Reads and checks the table of a study.
+
+    Args:
+        path: The table, as `write_study` writes it.
+        kind: What a row is.
+
+    Raises:
+        ResultsError: It cannot be read, or is not such a table.
+    """
+    return read_rows(path, kind, "such a study")

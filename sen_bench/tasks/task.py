@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import Policy, Recipe
+from sen_bench.results import Metric, headline_metric
 from sen_bench.tasks.models import resolve_model
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ class Task:
     def default_train_splits(self) -> list[str]:
         """Those of them that are meant where none is named: all but slices."""
         return [name for name in self.train_splits if not self.splits[name].slice]
+
+    def judged_by(self, horizon: int) -> Metric:
+        """The score that it is judged by first.
+
+        Args:
+            horizon: Steps ahead.
+        """
+        return headline_metric(
+            horizon, ranked_locally=self.ranked_locally, negatives=self.split("eval").negatives
+        )
 
     def recipe(self, split: str, size: SplitSize | None = None, *, seed: int = DEFAULT_DATA_SEED) -> Recipe:
         """What to generate for a split.

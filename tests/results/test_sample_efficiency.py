@@ -9,6 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sen_bench.errors import ResultsError
+from sen_bench.results.csv_tables import frame_of
+from sen_bench.results.folder import ResultsFolder
+from sen_bench.results.rows import append_rows
 from sen_bench.results.sample_efficiency import (
     EfficiencyRow,
     StudiedPart,
@@ -16,7 +20,7 @@ from sen_bench.results.sample_efficiency import (
     efficiency_rows,
 )
 from sen_bench.results.statistics import summarise
-from sen_bench.results.study_tables import write_study
+from sen_bench.results.study_tables import read_study, write_study
 from tests.paths import ROOT
 from tests.support.rows import make_row
 
@@ -136,3 +140,16 @@ def test_the_table_reads_as_it_was_written(tmp_path: Path) -> None:
     ]
     assert set(table["times_data_bound"].dropna()) <= {"at least", "at most"}
     assert path.with_name("toy.csv.sha256").exists()
+    pd.testing.assert_frame_equal(frame_of(read_study(path, EfficiencyRow), EfficiencyRow), table)
+
+
+def test_studies_are_found_beside_the_tables_of_their_runs(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert folder.study_tables("data") == []
+    path = folder.study_folder("data") / "toy.csv"
+    write_study(path, efficiency_rows(PARTS, rival="none"), EfficiencyRow)
+    append_rows(ResultsFolder(path.parent).runs_csv, [make_row()])
+    assert folder.study_tables("data") == [path]
+    assert folder.study_tables("orbit") == []
+    with pytest.raises(ResultsError, match=r"runs\.csv is not a table of such a study of this version"):
+        read_study(ResultsFolder(path.parent).runs_csv, EfficiencyRow)
