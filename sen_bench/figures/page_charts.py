@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sen_bench.figures.choices import Format
 from sen_bench.figures.style import INK, new_figure, save_figure, style
-from sen_bench.report import DASHES, MARKS, DotChart, LineChart, Mark, Page, Panel, Segment
+from sen_bench.report import DASHES, MARKS, DotChart, LineChart, Mark, Page, Panel, Segment, short_preset
 from sen_bench.system import QUIET, Progress
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#00805d", "#a8507f", "#9a6a00")
@@ -81,12 +81,13 @@ def draw_charts(
 
 def _charts(page: Page) -> Iterator[tuple[str, Panel, DotChart | LineChart]]:
     """The charts of a page, each with the name of its files."""
-    kinds = {
+    kinds: dict[str, Sequence[Panel]] = {
         "scores": page.glance,
         "limited-actions": page.limited,
         "horizons": page.horizons,
         "equivariance": page.equivariance,
         "learning-curves": page.curves,
+        **{figure.kind: [worth.panel for worth in figure.panels] for figure in page.worth},
     }
     taken: dict[str, int] = {}
     for kind, panels in kinds.items():
@@ -110,7 +111,7 @@ def _drawn(panel: Panel, chart: DotChart | LineChart) -> Figure:
     if isinstance(chart, DotChart):
         above, below = [], _dot_key(chart)
     else:
-        above, below = [_line_item(line.colour, line.name) for line in panel.legend], []
+        above, below = [_line_item(line.colour, line.name) for line in panel.legend], _line_key(chart)
     upper, lower = _rows(above, chart.width), _rows(below, chart.width)
     head = _LINE * (2 + len(upper)) + 6
     foot = _LINE * len(lower) + (4 if lower else 0)
@@ -121,7 +122,7 @@ def _drawn(panel: Panel, chart: DotChart | LineChart) -> Figure:
     )
     axes.set_axis_off()
     _text(axes, 0, 12 - head, panel.title, size=11, bold=True)
-    below_title = " · ".join(part for part in (panel.note, f"preset {panel.preset}") if part)
+    below_title = " · ".join(part for part in (panel.note, f"preset {short_preset(panel.preset)}") if part)
     _text(axes, 0, 12 + _LINE - head, below_title, colour=_SOFT)
     _draw_key(axes, upper, -_LINE * len(upper) + 4)
     if isinstance(chart, DotChart):
@@ -151,6 +152,8 @@ def _draw_dots(axes: Axes, chart: DotChart) -> None:
             _mark(axes, mark)
         if row.published_at is not None:
             _published(axes, row.published_at, row.y)
+        if row.reference_at is not None:
+            _reference(axes, ((row.reference_at, row.y - 8), (row.reference_at, row.y + 8)))
         _text(axes, chart.right + 6, row.y + 4, row.text, size=10.5)
 
 
@@ -175,11 +178,12 @@ def _dot_key(chart: DotChart) -> list[_Item]:
     """What a reader may not know of the marks of a chart; only those that are there."""
     items = []
     colours = [row.colour for row in chart.rows if any(not mark.hollow for mark in row.marks)]
-    if any(mark.hollow for row in chart.rows for mark in row.marks):
+    if chart.pair is not None and any(mark.hollow for row in chart.rows for mark in row.marks):
         colour = colours[0] if colours else 0
+        dot, ring = chart.pair
         items += [
-            _Item(lambda axes, x, y: _mark(axes, Mark(x, y, colour, 5)), "trained on all actions"),
-            _Item(lambda axes, x, y: _mark(axes, Mark(x, y, colour, 5, hollow=True)), "on limited ones"),
+            _Item(lambda axes, x, y: _mark(axes, Mark(x, y, colour, 5)), dot),
+            _Item(lambda axes, x, y: _mark(axes, Mark(x, y, colour, 5, hollow=True)), ring),
         ]
     elif any(row.bars for row in chart.rows):
         items.append(_Item(lambda axes, x, y: _bar(axes, ((x - 9, y), (x + 9, y)), 0), "95 % interval"))
@@ -194,6 +198,17 @@ def _dot_key(chart: DotChart) -> list[_Item]:
             _Item(lambda axes, x, y: _text(axes, x, y + 4, "†", "center"), "no better than no change")
         )
     return items
+
+
+def _line_key(chart: LineChart) -> list[_Item]:
+    """What a reader may not know of the marks of lines; only what is there."""
+    hollow = [line.colour for line in chart.lines if any(mark.hollow for mark in line.marks)]
+    if not hollow:
+        return []
+    colour = hollow[0]
+    return [
+        _Item(lambda axes, x, y: _mark(axes, Mark(x, y, colour, hollow=True)), "no better than no change")
+    ]
 
 
 def _line_item(colour: int, name: str) -> _Item:

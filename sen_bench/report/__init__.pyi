@@ -1,4 +1,5 @@
 from .entries import usable_tasks as usable_tasks
+from .formatting import short_preset as short_preset
 from .geometry import DASHES as DASHES
 from .geometry import MARKS as MARKS
 from .geometry import DotChart as DotChart

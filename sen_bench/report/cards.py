@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from sen_bench.report.chart_rows import (
+    TRAINED_ON,
     dot,
     exact_no_change,
     headline_rows,
@@ -87,7 +88,7 @@ def cards(entries: Sequence[Entry]) -> list[Card]:
                 split=split,
                 preset=preset,
                 title=_title(group[0]),
-                note=split_note(group[0]),
+                note=split_note(group[0].known, split),
                 metric=metric,
                 steps=steps_text(shown[0].horizon),
                 rows=tuple(
@@ -103,6 +104,6 @@ def cards(entries: Sequence[Entry]) -> list[Card]:
 
 
 def _title(entry: Entry) -> str:
-    if entry.known is not None and set(entry.known.splits) == {entry.split, "eval"}:
+    if entry.known is not None and entry.known.default_train_splits == [entry.split]:
         return ""
-    return {"train": "All actions", "train-limited": "Limited actions"}.get(entry.split, entry.split)
+    return TRAINED_ON[entry.split].capitalize() if entry.split in TRAINED_ON else entry.split

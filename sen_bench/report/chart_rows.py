@@ -11,8 +11,16 @@ from sen_bench.report.entries import Entry, Score, headline
 from sen_bench.report.formatting import score_text, spread_text
 from sen_bench.results import Metric
 from sen_bench.system import number_of
+from sen_bench.tasks import Task
 
 NOT_RUN = "not run"
+
+TRAINED_ON = {
+    "train": "all actions",
+    "train-limited": "limited actions",
+    "train-slice": "a slice of the orbit",
+}
+"""What models of a split were trained on, in words."""
 
 NO_BETTER_MARK = " †"
 """What follows the score of a model that is no better than no change, by its relative error."""
@@ -57,19 +65,30 @@ def in_percent(row: Row) -> Row:
     )
 
 
-def split_note(entry: Entry) -> str:
-    """What an entry was trained on, in words, where that is not everything."""
-    if entry.known is None or entry.split == "train" or entry.split not in entry.known.splits:
+def split_note(known: Task | None, split: str) -> str:
+    """What was trained on, in words, where that is not everything.
+
+    Args:
+        known: The task; None if it cannot be used here.
+        split: The training split.
+    """
+    if known is None or split == "train" or split not in known.splits:
         return ""
-    return entry.known.splits[entry.split].purpose.partition(" (")[0]
+    return known.splits[split].purpose.partition(" (")[0]
 
 
-def trained_title(entry: Entry) -> str:
-    """The task, and what it was trained on if there is a choice."""
-    if entry.known is not None and set(entry.known.splits) == {entry.split, "eval"}:
-        return entry.title
-    trained_on = {"train": "all actions", "train-limited": "limited actions"}
-    return f"{entry.title}, {trained_on.get(entry.split, entry.split)}"
+def trained_title(known: Task | None, task: str, split: str) -> str:
+    """The task, and what it was trained on if there is a choice.
+
+    Args:
+        known: The task; None if it cannot be used here.
+        task: Its name.
+        split: The training split.
+    """
+    title = known.title if known else task
+    if known is not None and known.default_train_splits == [split]:
+        return title
+    return f"{title}, {TRAINED_ON.get(split, split)}"
 
 
 def steps_text(horizon: int) -> str:

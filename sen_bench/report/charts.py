@@ -44,6 +44,7 @@ class Points:
         y: Upwards; NaN makes a gap.
         low: Lower ends of intervals; empty, or one for each point, NaN where there is none.
         high: Upper ends.
+        hollow: Whether only the outline of each mark is drawn; empty: of none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Points:
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    hollow: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Row:
         high: Upper end.
         other: Where a ring in the same colour is, joined to the dot; NaN if there is none.
         published: Where the published number is; NaN if there is none.
+        reference: Where what needs no model stands, in no colour; NaN if it is not that.
         heading: Whether it is a heading, that is, only a label.
     """
 
@@ -78,6 +81,7 @@ class Row:
     high: float = math.nan
     other: float = math.nan
     published: float = math.nan
+    reference: float = math.nan
     heading: bool = False
 
 
@@ -89,6 +93,8 @@ def line_chart(
     summary: str,
     y_limits: tuple[float, float] | None = None,
     logarithmic: bool = False,
+    x_logarithmic: bool = False,
+    x_names: Sequence[str] = (),
     marked: bool = True,
 ) -> LineChart:
     """Draws lines.
@@ -101,6 +107,8 @@ def line_chart(
         y_limits: Ends of the vertical axis; by default those of the numbers.
         logarithmic: Whether the vertical axis is logarithmic; numbers that are not positive are then left
             out.
+        x_logarithmic: Whether the horizontal axis is logarithmic; all that goes there is positive then.
+        x_names: What stands below each place that a point has along the horizontal axis; empty: its number.
         marked: Whether points have marks; without, x begins at 0 and is not told point by point.
     """
     xs = sorted({x for line in lines for x in line.x})
@@ -108,13 +116,22 @@ def line_chart(
     low, high = y_limits or (min(ys, default=0.1), max(ys, default=1))
     y_values = round_factors(low, high) if logarithmic else round_steps(low, high)
     begin = xs[0] if marked else 0.0
-    x_scale = scale_of(begin, max(xs[-1], begin + 1e-9), LineChart.left + 4, LineChart.right - 4)
+    end = max(xs[-1], begin + 1e-9)
+    x_scale = scale_of(
+        begin, end, LineChart.left + 4, LineChart.right - 4, logarithmic=x_logarithmic and end > begin
+    )
     y_scale = scale_of(low, high, LineChart.bottom, LineChart.top, logarithmic=logarithmic)
-    x_values = xs if marked and len(xs) <= 6 else round_steps(begin, xs[-1])
+    if x_names or (marked and len(xs) <= 6):
+        x_values = xs
+    else:
+        x_values = (round_factors if x_logarithmic else round_steps)(begin, xs[-1])
     return LineChart(
         x_label=x_label,
         y_label=y_label,
-        x_ticks=tuple(Tick(x_scale(x), short_number(x)) for x in x_values),
+        x_ticks=tuple(
+            Tick(x_scale(x), name)
+            for x, name in zip(x_values, x_names or map(short_number, x_values), strict=True)
+        ),
         y_ticks=tuple(Tick(y_scale(y), short_number(y)) for y in y_values),
         lines=tuple(
             _line(points, x_scale, y_scale, logarithmic=logarithmic, marked=marked) for points in lines
@@ -127,14 +144,15 @@ def _line(points: Points, x_scale: Scale, y_scale: Scale, *, logarithmic: bool, 
     colour = points.colour % len(MARKS)
     strokes: list[list[Point]] = [[]]
     marks = []
-    for x, y in zip(points.x, points.y, strict=True):
+    hollow = points.hollow or (False,) * len(points.x)
+    for x, y, outlined in zip(points.x, points.y, hollow, strict=True):
         if not math.isfinite(y) or (logarithmic and y <= 0):
             strokes.append([])
             continue
         place = (x_scale(x), y_scale(y))
         strokes[-1].append(place)
         if marked:
-            marks.append(Mark(*place, colour))
+            marks.append(Mark(*place, colour, hollow=outlined))
     bars = tuple(
         ((x_scale(x), y_scale(low)), (x_scale(x), y_scale(high)))
         for x, low, high in zip(points.x, points.low, points.high, strict=False)
@@ -151,6 +169,7 @@ def dot_chart(
     summary: str,
     limits: tuple[float, float] | None = None,
     reference: float = math.nan,
+    pair: tuple[str, str] | None = None,
 ) -> DotChart:
     """Draws a dot for each row.
 
@@ -160,11 +179,12 @@ def dot_chart(
         summary: The chart in words.
         limits: Ends of the axis; without them it is logarithmic and as long as the numbers need.
         reference: What predicting no change scores; NaN if that is not to be shown.
+        pair: What dots and rings are; None where there are no rings.
     """
     left, right = DotChart.left + 6, DotChart.right - 6
     bottom = 8 + _ROW * len(rows)
     if limits is None:
-        placed = ((row.value, row.low, row.high, row.other, row.published) for row in rows)
+        placed = ((row.value, row.low, row.high, row.other, row.published, row.reference) for row in rows)
         numbers = [number for row in placed for number in row if number > 0]
         values = decades(min(numbers, default=0.1), max(numbers, default=1))
         scale = scale_of(values[0], values[-1], left, right, logarithmic=True)
@@ -179,6 +199,7 @@ def dot_chart(
         height=bottom + 36,
         bottom=bottom,
         reference=scale(reference) if math.isfinite(reference) else None,
+        pair=pair,
     )
 
 
@@ -211,9 +232,11 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
         marks.append(Mark(scale(row.other), y, colour, 5, hollow=True))
     if math.isfinite(row.value):
         marks.append(Mark(scale(row.value), y, colour, 5))
-    published = scale(row.published) if math.isfinite(row.published) else None
+    published, reference = (
+        scale(value) if math.isfinite(value) else None for value in (row.published, row.reference)
+    )
     label = row.label
     if len(label) > _LABEL_LETTERS and not row.heading:
         # The end tells models apart: package.module:Class (2).
         label = f"…{label[1 - _LABEL_LETTERS :]}"
-    return PlacedRow(label, row.text, y, colour, row.heading, tuple(marks), tuple(bars), published)
+    return PlacedRow(label, row.text, y, colour, row.heading, tuple(marks), tuple(bars), published, reference)

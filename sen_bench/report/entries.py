@@ -11,6 +11,7 @@ import pandas as pd
 
 from sen_bench.config import load_preset
 from sen_bench.errors import ExtensionError
+from sen_bench.report.colours import model_colours
 from sen_bench.report.formatting import column_title, score_text
 from sen_bench.report.page_data import PageData
 from sen_bench.results import (
@@ -22,7 +23,7 @@ from sen_bench.results import (
     no_better_than_no_change,
     no_change,
 )
-from sen_bench.tasks import Task, get_task, reference_model, task_names
+from sen_bench.tasks import Task, get_task, task_names
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def entries(tables: PageData) -> list[Entry]:
     """
     tasks = {task.name: task for task in usable_tasks()}
     published = _published(tables.published)
-    colours = _colours(tables.runs, tasks)
+    colours = model_colours(tables, tasks)
     made = _run_entries(tables, published, tasks, colours)
     made += [entry for task in tasks.values() for entry in _missing(task, made, published, colours)]
     without = {entry.card for entry in made if entry.runs and math.isnan(entry.scores[_LOCAL].mean)}
@@ -203,17 +204,6 @@ def headline(entry: Entry, horizon: int) -> Metric:
 
 
 _LOCAL: Final = "local_hits_at_1"
-
-
-def _colours(runs: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[tuple[str, str], int]:
-    """The colour of each model of each task, by the names of both."""
-    known = [(task.name, model) for task in tasks.values() for model in task.models]
-    ran = sorted(set(zip(runs["task"], runs["model"], strict=True)))
-    numbers: dict[str, int] = {}
-    return {
-        (task, model): 0 if model == reference_model(task) else numbers.setdefault(model, len(numbers) + 1)
-        for task, model in dict.fromkeys([*known, *ran])
-    }
 
 
 Place = tuple[str, str, str, int, str]

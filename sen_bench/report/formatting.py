@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from sen_bench.results import Metric
+from sen_bench.system import number_of
 
 
 def short_name(metric: Metric) -> str:
@@ -30,6 +31,30 @@ def spread_text(metric: Metric, mean: float, std: float) -> str:
         return score_text(metric, mean)
     deviation = score_text(metric, std) if metric.is_share else _significant(std, 2)
     return f"{score_text(metric, mean)} ± {deviation}"
+
+
+def interval_text(metric: Metric, low: float, high: float) -> str:
+    """The ends of an interval without their unit; a dash where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return "–"
+    return f"{score_text(metric, low)} to {score_text(metric, high)}"
+
+
+def unit_text(metric: Metric, value: float) -> str:
+    """A value with its unit: shares in percent."""
+    return f"{score_text(metric, value)} %" if metric.is_share else score_text(metric, value)
+
+
+def short_preset(preset: str) -> str:
+    """A preset by its name, with how many settings are beside it: ``cpu + 3 settings``."""
+    name, settings = preset_parts(preset)
+    return f"{name} + {number_of(len(settings), 'setting')}" if settings else name
+
+
+def preset_parts(preset: str) -> tuple[str, tuple[str, ...]]:
+    """The name of a preset, and the settings beside it, as a variant's name has them."""
+    name, _, settings = preset.partition("+")
+    return name, tuple(settings.split("+")) if settings else ()
 
 
 def _significant(value: float, digits: int) -> str:

@@ -147,6 +147,7 @@ class PlacedRow:
         marks: Of its numbers.
         bars: Its interval, and what joins a ring to its dot.
         published_at: Where the published number is along the axis, or None.
+        reference_at: Where what needs no model is along the axis, or None.
     """
 
     label: str
@@ -157,6 +158,7 @@ class PlacedRow:
     marks: tuple[Mark, ...]
     bars: tuple[Segment, ...]
     published_at: float | None
+    reference_at: float | None
 
     @property
     def whisker(self) -> str:
@@ -184,6 +186,7 @@ class DotChart:
         left: Where the axis begins; labels stand before it.
         right: Where the axis ends; numbers stand behind it.
         reference: Where the line of what predicting no change scores is, or None.
+        pair: What dots and rings are; None where there are no rings.
     """
 
     x_label: str
@@ -196,6 +199,7 @@ class DotChart:
     left: int = 80
     right: int = WIDTH - 98
     reference: float | None = None
+    pair: tuple[str, str] | None = None
 
 
 def mark_path(colour: int, x: float, y: float, size: float = 4) -> str:

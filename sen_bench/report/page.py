@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -15,7 +15,8 @@ from sen_bench import __version__
 from sen_bench.config import Preset, load_preset, preset_names
 from sen_bench.report.cards import Card, cards
 from sen_bench.report.chart_rows import NOT_RUN
-from sen_bench.report.entries import Entry, entries
+from sen_bench.report.colours import model_colours
+from sen_bench.report.entries import Entry, entries, usable_tasks
 from sen_bench.report.page_data import PageData
 from sen_bench.report.panels import (
     Panel,
@@ -26,6 +27,10 @@ from sen_bench.report.panels import (
     limited_panels,
 )
 from sen_bench.report.worlds import WorldPictures
+from sen_bench.report.worth import WorthFigure
+from sen_bench.report.worth_of_acting import acting_figure
+from sen_bench.report.worth_of_data import data_figure
+from sen_bench.report.worth_of_orbit import orbit_figure
 from sen_bench.results import SHOWN, Metric
 
 OWN_PRESET: Final = "a preset of one's own; config.json in the folder of a run has its settings"
@@ -129,6 +134,7 @@ class Page:
         missing: What was not run.
         metrics: All scores that are shown.
         sources: Where the published numbers come from, each with what to know about it.
+        worth: What symmetry is worth: the figures of which there are tables.
     """
 
     version: str
@@ -149,6 +155,7 @@ class Page:
     missing: tuple[str, ...]
     metrics: tuple[Metric, ...]
     sources: tuple[str, ...]
+    worth: tuple[WorthFigure, ...] = ()
 
 
 def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
@@ -204,7 +211,20 @@ def build_page(tables: PageData, worlds: Sequence[WorldPictures]) -> Page:
                 score.published.origin for entry in rows for score in entry.scores.values() if score.published
             )
         ),
+        worth=tuple(_worth(tables)),
     )
+
+
+def _worth(tables: PageData) -> Iterator[WorthFigure]:
+    tasks = {task.name: task for task in usable_tasks()}
+    colours = model_colours(tables, tasks)
+    for figure in (
+        data_figure(tables.efficiency, tasks, colours),
+        orbit_figure(tables.orbit, tasks, colours),
+        acting_figure(tables.planning, tables.runs, tasks, colours),
+    ):
+        if figure is not None:
+            yield figure
 
 
 HEADLINES: Final = (("2d-shapes", "train-limited"), ("3d-blocks", "train-limited"), ("teapot-large", "train"))

@@ -10,12 +10,17 @@ import pandas as pd
 from sen_bench.results import (
     CURVE_COLUMNS,
     PUBLISHED_CSV,
+    EfficiencyRow,
+    OrbitRow,
+    PlanningRow,
     ResultsFolder,
     aggregate,
     read_curves,
+    read_planning_rows,
     read_published,
     read_references,
     read_runs,
+    read_study,
 )
 from sen_bench.tasks import reference_model
 
@@ -30,6 +35,9 @@ class PageData:
         published: The paper's numbers.
         curves: Points of the learning curves; empty if none were recorded.
         references: What exact latents score without a model; empty if that was not found out.
+        efficiency: All studies of how much data models need; empty if there is none.
+        orbit: All studies of what models know of the orbit of which they saw a slice.
+        planning: How well agents reach goals; empty if that was not asked.
     """
 
     runs: pd.DataFrame
@@ -37,6 +45,9 @@ class PageData:
     published: pd.DataFrame
     curves: pd.DataFrame
     references: pd.DataFrame
+    efficiency: tuple[EfficiencyRow, ...] = ()
+    orbit: tuple[OrbitRow, ...] = ()
+    planning: tuple[PlanningRow, ...] = ()
 
 
 def read_page_data(results: Path, published: Path = PUBLISHED_CSV) -> PageData:
@@ -45,7 +56,8 @@ def read_page_data(results: Path, published: Path = PUBLISHED_CSV) -> PageData:
     The statistics are computed from the runs, so that they cover just these.
 
     Args:
-        results: The folder, with `runs.csv` and, where there are such, `curves.csv` and `references.csv`.
+        results: The folder, with `runs.csv` and, where there are such, `curves.csv`, `references.csv`,
+            `planning.csv` and the tables of studies.
         published: A table of published numbers other than the one in the package.
 
     Raises:
@@ -59,4 +71,7 @@ def read_page_data(results: Path, published: Path = PUBLISHED_CSV) -> PageData:
         read_published(published),
         read_curves(curves) if curves.exists() else pd.DataFrame(columns=list(CURVE_COLUMNS)),
         read_references(references) if references.exists() else pd.DataFrame(columns=["reference"]),
+        tuple(row for path in folder.study_tables("data") for row in read_study(path, EfficiencyRow)),
+        tuple(row for path in folder.study_tables("orbit") for row in read_study(path, OrbitRow)),
+        tuple(read_planning_rows(folder.planning_csv)),
     )

@@ -90,7 +90,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
                 task,
                 split,
                 preset,
-                trained_title(group[0]),
+                _title(group[0]),
                 dot_chart(
                     [in_percent(row) for row in rows],
                     x_label=f"{name} {steps_text(horizon)} ahead, %",
@@ -98,7 +98,7 @@ def glance_panels(entries: Sequence[Entry]) -> list[Panel]:
                     limits=(0, 100),
                     reference=100 * exact,
                 ),
-                note=split_note(group[0]),
+                note=split_note(group[0].known, group[0].split),
                 about=f"{name}: {metric.meaning}",
             )
         )
@@ -139,6 +139,7 @@ def limited_panels(entries: Sequence[Entry]) -> list[Panel]:
                         summary=f"{name} {steps_text(horizon)} ahead, trained on all actions → on limited"
                         f" ones: {'; '.join(f'{row.label} {row.text}' for row in rows)}.",
                         limits=(0, 100),
+                        pair=("trained on all actions", "on limited ones"),
                     ),
                 )
             )
@@ -193,7 +194,7 @@ def horizon_panels(entries: Sequence[Entry]) -> list[Panel]:
                 task,
                 split,
                 preset,
-                trained_title(group[0]),
+                _title(group[0]),
                 lines=tuple(charts),
                 legend=charts[0].lines,
                 numbers=Numbers(("model", *(steps_text(horizon) for horizon in horizons)), rows),
@@ -224,7 +225,7 @@ def equivariance_panels(entries: Sequence[Entry]) -> list[Panel]:
                     task,
                     split,
                     preset,
-                    trained_title(group[0]),
+                    _title(group[0]),
                     dot_chart(
                         rows, x_label="error, logarithmic; 0 is exactly equivariant", summary=" ".join(words)
                     ),
@@ -275,7 +276,7 @@ def curve_panels(entries: Sequence[Entry], curves: pd.DataFrame) -> list[Panel]:
         panels.append(
             Panel(
                 *place,
-                trained_title(group[0]),
+                _title(group[0]),
                 lines=(chart,),
                 legend=tuple({line.name: line for line in chart.lines}.values()),
                 numbers=Numbers(("run", "loss at first", "at last"), tuple(rows)),
@@ -316,6 +317,10 @@ def _steps_of(curve: pd.DataFrame) -> tuple[float, ...]:
         before = steps[-1] if steps else 0.0
         steps += [before + float(step) for step in attempt["step"]]
     return tuple(steps)
+
+
+def _title(entry: Entry) -> str:
+    return trained_title(entry.known, entry.task, entry.split)
 
 
 def _by_panel(entries: Sequence[Entry]) -> Iterator[tuple[tuple[str, str, str], list[Entry]]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sen_bench.errors import ResultsError
-from sen_bench.report.formatting import column_title, score_text, spread_text
+from sen_bench.report.formatting import column_title, score_text, short_preset, spread_text
 from sen_bench.report.page import Page, devices_json, duration
 from sen_bench.system import check_output, write_atomically
 
@@ -36,6 +36,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "devices": devices_json}
+    environment.filters |= {"coded": coded, "short_preset": short_preset}
     environment.filters |= {"column_title": column_title, "score": score_text, "spread": spread_text}
     style, script = (_template(name) for name in ("style.css", "script.js"))
     policy = "; ".join(
@@ -70,6 +71,17 @@ def check_page(path: Path) -> None:
         _refuse_others(path)
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def coded(text: str) -> Markup:
+    """A text whose names between backticks are marked up as code; all of it is escaped.
+
+    No line breaks between a number and its percent sign.
+    """
+    parts = (escape(part) for part in text.replace(" %", "\N{NO-BREAK SPACE}%").split("`"))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
 
 
 def write_page(page: Page, path: Path) -> None:

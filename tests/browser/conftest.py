@@ -13,6 +13,7 @@ from sen_bench.report import build_page, draw_world, read_page_data, write_page
 from sen_bench.tasks.registry import get_task
 from tests.support.browser import Browser
 from tests.support.report_tables import write_report_tables
+from tests.support.worth_tables import write_worth_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -40,6 +41,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         )
     folder = tmp_path_factory.mktemp("browser")
     results = write_report_tables(folder / "results")
+    write_worth_tables(results)
     tables = read_page_data(results, results / "published.csv")
     page = results / "index.html"
     write_page(build_page(tables, [draw_world(get_task(name)) for name in ("2d-shapes", "rush-hour")]), page)

@@ -40,7 +40,13 @@ def test_the_page_of_record_is_short_before_anything_is_opened(
     browser: Browser, width: int, height: int
 ) -> None:
     browser.open(width=width, page=ROOT / "results" / "index.html")
-    assert browser.script("return document.documentElement.scrollHeight") <= height / 2
+    worth = browser.script(
+        "const heading = document.querySelector('#worth');"
+        "return heading ? heading.closest('section').getBoundingClientRect().height : 0"
+    )
+    # The section of studies came since.
+    assert browser.script("return document.documentElement.scrollHeight") - worth <= height / 2
+    assert worth <= 2400
     first = browser.script(
         "return [...document.querySelectorAll('.headline')].map(e => e.getBoundingClientRect().bottom)"
     )
@@ -70,6 +76,29 @@ def test_the_page_is_no_wider_than_the_screen(browser: Browser, width: int) -> N
         "return [...document.querySelectorAll('select, button, summary')].map(e => e.offsetHeight)"
     )
     assert min(heights) >= 24
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_symmetry_is_worth_is_seen_before_anything_is_opened(browser: Browser, width: int) -> None:
+    browser.open(width=width)
+    figures = browser.script(
+        """
+        return ["data-1", "orbit-1", "acting-1"].map(id => document.getElementById(id)).map(figure =>
+          [figure.checkVisibility(), ...["p", "svg.chart", ".note"].map(part =>
+            figure.querySelector(part).getBoundingClientRect()).map(box =>
+              [box.left, box.right, box.top + scrollY])]);
+        """
+    )
+    for seen, sentence, chart, caution in figures:
+        assert seen
+        assert all(0 <= left < right <= width for left, right, _ in (sentence, chart, caution))
+    sentences = [sentence for _, sentence, *_ in figures]
+    lefts, tops = ({round(place[k]) for place in sentences} for k in (0, 2))
+    # Side by side where there is room, else one below the other.
+    assert (len(lefts), len(tops)) in ([(3, 3), (3, 2), (3, 1)] if width == 1400 else [(1, 3)])
+    assert not browser.one("#acting-2").is_displayed()
+    browser.all("#worth ~ .more > summary")[-1].click()
+    assert browser.one("#acting-2").is_displayed()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -132,7 +132,7 @@ def test_everything_is_reached_and_used_by_keyboard(browser: Browser) -> None:
     assert browser.focused()["id"] == "content"
     summaries = []
     # What is closed is passed over, and is opened by the space bar or the return key.
-    for _ in range(30):
+    for _ in range(45):
         browser.press(Keys.TAB)
         focus = browser.focused()
         if focus["tag"] != "SUMMARY":
@@ -151,7 +151,19 @@ def test_everything_is_reached_and_used_by_keyboard(browser: Browser) -> None:
         if summaries[-1].startswith("All scores"):
             browser.press(Keys.ENTER)
             break
-    assert summaries == ["What the scores mean", "Filter", "All scores, horizons and runs of 2D Shapes"]
+    numbers, settings = "Numbers of 2D Shapes, ", "Numbers and settings of 2D Shapes, "
+    end = ", what symmetry is worth"
+    assert summaries == [
+        f"{settings}all actions{end}",
+        f"{settings}a slice of the orbit{end}",
+        f"{numbers}limited actions{end}",
+        "How to read these figures",
+        "How much data does it save? 1 more",
+        "Is a better latent good for acting? 1 more",
+        "What the scores mean",
+        "Filter",
+        "All scores, horizons and runs of 2D Shapes",
+    ]
     assert browser.one(".board").is_displayed()
     browser.script("document.querySelector('.provenance summary').focus()")
     browser.press(Keys.SPACE)

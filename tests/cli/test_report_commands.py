@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_charts_are_written_on_request(tmp_path: Path, monkeypatch: pytest.Monke
     refused = CliRunner().invoke(main, [*command, "--format", "pdf"])
     assert refused.exit_code == 2
     assert "say where they go with --charts FOLDER" in refused.stderr
+
+
+@pytest.mark.parametrize("table", ["studies/data/toy.csv", "studies/orbit/toy.csv", "planning.csv"])
+def test_a_table_that_is_none_is_named_in_one_line(table: str, tmp_path: Path) -> None:
+    append_rows(tmp_path / "runs.csv", [make_row()])
+    path = tmp_path / table
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("task,score\n2d-shapes,1\n")
+    done = CliRunner().invoke(main, ["report", "--results", str(tmp_path), "--quiet"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert re.fullmatch(rf"error: {re.escape(str(path))} is not a table of .*; move it aside\n", done.stderr)
 
 
 def test_a_world_that_cannot_be_drawn_costs_its_picture_only(

@@ -15,6 +15,7 @@ from sen_bench.figures.page_charts import COLOURS, _drawn, draw_charts
 from sen_bench.report import Page, Panel
 from sen_bench.report.charts import Points, Row, dot_chart, line_chart
 from sen_bench.report.geometry import MARKS
+from sen_bench.report.worth import WorthFigure, WorthPanel
 from tests.paths import ROOT
 
 ROWS = [
@@ -33,6 +34,7 @@ LINES = tuple(
     for label in ("H@1, %", "H@10, %")
 )
 DOT_PANEL = Panel("2d-shapes", "train", "cpu", "2D Shapes", DOTS)
+VARIANT_PANEL = Panel("2d-shapes", "train", "cpu+epochs=2", "2D Shapes", DOTS)
 LINE_PANEL = Panel("2d-shapes", "train", "cpu", "2D Shapes", lines=LINES, legend=LINES[0].lines)
 
 
@@ -41,7 +43,10 @@ def page() -> Page:
     empty = Page("1", 0, 0, 0, "", *[()] * 13)
     outside = replace(DOT_PANEL, task="../2d", split="..")
     missing = replace(DOT_PANEL, preset="")
-    return replace(empty, glance=(DOT_PANEL, DOT_PANEL, missing, outside), horizons=(LINE_PANEL,))
+    acting = WorthFigure("acting", "", "", "planning.csv", (WorthPanel(VARIANT_PANEL, "", (), ()),))
+    return replace(
+        empty, worth=(acting,), glance=(DOT_PANEL, DOT_PANEL, missing, outside), horizons=(LINE_PANEL,)
+    )
 
 
 NAMES = [
@@ -50,6 +55,7 @@ NAMES = [
     "..-2d-..-cpu-scores",
     "2d-shapes-train-cpu-horizons-H1",
     "2d-shapes-train-cpu-horizons-H10",
+    "2d-shapes-train-cpu-epochs-2-acting",
 ]
 
 
@@ -112,3 +118,26 @@ def test_a_key_says_only_what_is_there() -> None:
     chart = dot_chart(with_all, x_label="", summary="", limits=(0, 100), reference=18.5)
     (axes,) = _drawn(DOT_PANEL, chart).axes
     assert said < {text.get_text() for text in axes.texts}
+
+
+def test_what_a_dot_chart_pairs_and_what_needs_no_model_is_drawn_and_said() -> None:
+    rows = [Row("sen", "97.0 (95.0)", 0, 97, other=95), Row("oracle", "100.0", reference=100)]
+    chart = dot_chart(rows, x_label="", summary="", limits=(0, 100), pair=("the problems", "their twins"))
+    (axes,) = _drawn(VARIANT_PANEL, chart).axes
+    said = {text.get_text() for text in axes.texts}
+    assert {"the problems", "their twins", "preset cpu + 1 setting"} <= said
+    oracle = chart.rows[1]
+    assert oracle.reference_at is not None
+    vertical = [(oracle.reference_at, oracle.y - 8), (oracle.reference_at, oracle.y + 8)]
+    assert vertical in [_points(line) for line in axes.lines]
+
+
+def test_hollow_marks_of_lines_are_said_where_there_are_any() -> None:
+    for hollow in (True, False):
+        points = Points("none", 1, (100, 1000), (1, 2), hollow=(hollow, False))
+        chart = line_chart([points], x_label="", y_label="", summary="", x_logarithmic=True)
+        (axes,) = _drawn(LINE_PANEL, chart).axes
+        assert ("no better than no change" in {text.get_text() for text in axes.texts}) == hollow
+        (mark, _) = chart.lines[0].marks
+        (drawn,) = [line for line in axes.lines if _points(line) == [(mark.x, mark.y)]]
+        assert (drawn.get_markerfacecolor() == "white") == hollow

@@ -10,11 +10,14 @@ from sen_bench.report import Page, build_page, draw_world, read_page_data, rende
 from sen_bench.tasks.registry import get_task
 from tests.support.html import Element, parse
 from tests.support.report_tables import write_report_tables
+from tests.support.worth_tables import write_worth_tables
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report_tables(tmp_path_factory.mktemp("results"))
+    folder = write_report_tables(tmp_path_factory.mktemp("results"))
+    write_worth_tables(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -76,3 +76,23 @@ def test_long_names_are_told_apart_by_their_ends() -> None:
     rows = [Row(f"package.module:{name}") for name in ("Alpha (1)", "Alpha (2)", "Beta (1)")]
     labels = [row.label for row in dot_chart(rows, x_label="", summary="", limits=(0, 1)).rows]
     assert labels == ["…le:Alpha (1)", "…le:Alpha (2)", "…ule:Beta (1)"]
+
+
+def test_a_logarithmic_axis_to_the_right_has_equal_factors_at_equal_distances() -> None:
+    points = Points("", 0, (100.0, 1000.0, 10_000.0), (1.0, 2.0, 3.0))
+    chart = line_chart([points], x_label="", y_label="", summary="", x_logarithmic=True)
+    assert [tick.text for tick in chart.x_ticks] == ["100", "1k", "10k"]
+    first, middle, last = (tick.at for tick in chart.x_ticks)
+    assert middle - first == pytest.approx(last - middle)
+    many = Points("", 0, tuple(float(100 * k) for k in range(1, 11)), tuple(map(float, range(10))))
+    chart = line_chart([many], x_label="", y_label="", summary="", x_logarithmic=True)
+    assert [tick.text for tick in chart.x_ticks] == ["100", "200", "500", "1k"]
+    one = line_chart([Points("", 0, (5.0,), (1.0,))], x_label="", y_label="", summary="", x_logarithmic=True)
+    assert len(one.lines[0].marks) == 1
+
+
+def test_places_to_the_right_may_have_names() -> None:
+    points = Points("", 0, (0.0, 1.0, 1.0), (1.0, math.nan, 3.0))
+    chart = line_chart([points], x_label="", y_label="", summary="", x_names=["near", "far"])
+    assert [tick.text for tick in chart.x_ticks] == ["near", "far"]
+    assert [len(stroke) for stroke in chart.lines[0].strokes] == [1, 1]
