@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ def orbit_classes(distances: NDArray[np.float64], edges: Sequence[float] = ()) -
 
     Args:
         distances: Degrees, as `World.slice_distance` gives them, ``[N]``.
-        edges: Up to which distances classes go, ascending; none: each distance is a class.
+        edges: Up to which distances classes go, ascending; what is farther is one more class. None: each
+            distance is a class.
 
     Returns:
         The nearest first: the slice, the classes of the orbit, and what lies beyond it.
@@ -78,9 +80,10 @@ def orbit_classes(distances: NDArray[np.float64], edges: Sequence[float] = ()) -
     near = np.isfinite(distances) & (distances > 0)
     found = [OrbitClass(IN_SLICE, 0.0, 0.0, distances == 0)]
     if edges:
-        for low, high in zip((0.0, *edges), (*edges, math.inf), strict=False):
-            label = f"{low:g} to {high:g} degrees" if high < math.inf else f"beyond {low:g} degrees"
-            found.append(OrbitClass(label, low, high, near & (low < distances) & (distances <= high)))
+        farthest = float(distances[near].max(initial=edges[-1]))
+        for low, high in itertools.pairwise((0.0, *edges, *([farthest] if farthest > edges[-1] else []))):
+            members = near & (low < distances) & (distances <= high)
+            found.append(OrbitClass(f"{low:g} to {high:g} degrees", low, high, members))
     else:
         found += [
             OrbitClass(f"{distance:g} degrees", distance, distance, distances == distance)

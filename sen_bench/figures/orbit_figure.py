@@ -46,7 +46,7 @@ def draw_orbit(
         figure = new_figure(2.9)
         for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
             _draw(axes, [row for row in table if row.metric == metric.name], metric, list(counts), models)
-            labels = [f"{name}\nn = {count:,}".replace(" ", "\n", 1) for name, count in counts.items()]
+            labels = [f"{_short(name)}\nn = {count:,}" for name, count in counts.items()]
             axes.set_xticks(range(len(counts)), labels, fontsize=6)
             axes.set(
                 xlim=(-0.4, len(counts) - 0.6),
@@ -80,6 +80,11 @@ def _draw(
             unmoved = {"color": look["color"], "ls": ":", "lw": 0.7, "marker": "_", "ms": 5, "alpha": 0.6}
             axes.plot(x, [factor * row.no_change for row in part], **unmoved)
     axes.plot([], [], color=FAINT, ls=":", lw=0.9, label="no change")
+
+
+def _short(label: str) -> str:
+    """The name of a class below an axis: 45–90°."""
+    return label.replace(" degrees", "°").replace(" to ", "–").replace(" the ", "\nthe ")
 
 
 def _degrees(high: float) -> float:

@@ -40,9 +40,9 @@ def test_distances_between_edges_are_together_and_empty_classes_left_out() -> No
         "0 to 45 degrees": [0, 1],
         "45 to 90 degrees": [2],
         "135 to 180 degrees": [3],
-        "beyond 180 degrees": [4],
+        "180 to 181 degrees": [4],
     }
-    assert [(each.low, each.high) for each in classes] == [(0, 45), (45, 90), (135, 180), (180, math.inf)]
+    assert [(each.low, each.high) for each in classes] == [(0, 45), (45, 90), (135, 180), (180, 181)]
 
 
 class Orbits(WalkEpisodes):

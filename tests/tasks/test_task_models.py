@@ -160,7 +160,7 @@ def _run(task: str, model: str, split: str, folder: Path) -> pd.DataFrame:
     }
     settings = TaskPreset.model_validate(
         {
-            "data": {name: size[name] for name in get_task(task).splits},
+            "data": {name: size[name] for name in (split, "eval")},
             "training": TrainingConfig(epochs=1, batch_size=20),
             "evaluation": {"horizons": (1, horizon) if horizon > 1 else (1,)},
             "models": {model: narrow_options(task, model)},
