@@ -39,6 +39,7 @@ _CHECKS: dict[str, Callable[[WorldSamples], str]] = {
     "equivariance": dynamics.check_equivariance,
     "action on images": dynamics.check_pixels,
     "hard negatives": dynamics.check_negatives,
+    "slice": dynamics.check_slice,
     "symmetry": interface.check_symmetry,
     "seeds": interface.check_seeds,
     "episodes": interface.check_episodes,

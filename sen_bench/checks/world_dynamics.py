@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sen_bench.checks.world_samples import FaultError, NotApplicableError, WorldSamples
+from sen_bench.envs import World
 from sen_bench.errors import WorldError
 from sen_bench.symmetry import Group, Representation
 from sen_bench.system import number_of
@@ -208,6 +209,46 @@ def check_negatives(samples: WorldSamples) -> str:
         raise FaultError("negative_states gives another result in a batch than alone")
     world.render_states(negatives)
     return f"{negatives.shape[1]} beside each state"
+
+
+def check_slice(samples: WorldSamples) -> str:
+    """Transitions that are drawn from the slice are in it, and in its orbit where twins have them."""
+    world, count = samples.world, len(samples.states)
+    try:
+        (states, actions), again = (_transitions_of_slice(world, count) for _ in range(2))
+    except WorldError as error:
+        raise NotApplicableError("the world has no slice of its orbits") from error
+    if not (np.array_equal(states, again[0]) and np.array_equal(actions, again[1])):
+        raise FaultError("sample_slice draws different transitions from equal generators")
+    inside = world.slice_distance(states.copy(), actions.copy())
+    if inside.shape != (count,):
+        raise FaultError(f"slice_distance gives the shape {list(inside.shape)} for {count} transitions")
+    if inside.any():
+        raise FaultError(
+            f"sample_slice draws a transition that is {inside.max():.3g} degrees from the slice, not 0"
+        )
+    elements = samples.elements
+    if elements.ndim == 1:
+        elements = np.array([0, *world.symmetry.twin_elements])
+    elements = elements[np.arange(count) % len(elements)]
+    moved = world.transform_state(elements, states), world.transform_action(elements, actions)
+    distances = world.slice_distance(*(array.copy() for array in moved))
+    if not (np.isfinite(distances) & (distances >= 0)).all():
+        raise FaultError("slice_distance says that twins of transitions of the slice are beyond its orbit")
+    single = np.array([world.slice_distance(moved[0][n], moved[1][n]) for n in range(count)])
+    if not np.allclose(single, distances, rtol=0, atol=_DEGREES):
+        raise FaultError("slice_distance gives another result in a batch than alone")
+    return f"{count} transitions of the slice are in it, and their twins in its orbit"
+
+
+_DEGREES = 1e-6
+"""How far angles in degrees may differ through rounding."""
+
+
+def _transitions_of_slice(world: World, count: int) -> tuple[Array, Array]:
+    """States and actions drawn from the slice, each from a generator of its own."""
+    drawn = [world.sample_slice(np.random.default_rng(number)) for number in range(count)]
+    return np.stack([state for state, _ in drawn]), np.stack([np.asarray(action) for _, action in drawn])
 
 
 def _none(gaps: list[Array], says: Callable[[int, int], str]) -> None:

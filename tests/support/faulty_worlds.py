@@ -171,6 +171,32 @@ class FlatNegatives(Ring):
         return states
 
 
+class Sliced(Ring):
+    """With a slice: forward from one place, which others lead to by as many turns."""
+
+    def sample_slice(self, rng: np.random.Generator) -> tuple[Array, Array]:  # noqa: ARG002 — there is one
+        return np.zeros(1, np.int64), np.array(1)
+
+    def slice_distance(self, states: Array, actions: Array) -> NDArray[np.float64]:
+        turns = np.minimum(states[..., 0], 4 - states[..., 0])
+        return np.where(actions == 1, 90.0 * turns, np.inf)
+
+
+class Missing(Sliced):
+    """Draws transitions beside its slice."""
+
+    def sample_slice(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        return 1 + super().sample_slice(rng)[0], np.array(1)
+
+
+class Narrow(Sliced):
+    """Takes nothing but the slice for its orbit."""
+
+    def slice_distance(self, states: Array, actions: Array) -> NDArray[np.float64]:
+        distances = super().slice_distance(states, actions)
+        return np.where(distances > 0, np.inf, distances)
+
+
 class Optionless(Ring):
     options = {}  # noqa: RUF012
 
