@@ -12,7 +12,7 @@ from torch._subclasses import FakeTensorMode
 from sen_bench.baselines import WorldModel
 from sen_bench.costs.limits import MachineLimits
 from sen_bench.costs.operators import OperatorCounter
-from sen_bench.data import Batch
+from sen_bench.data import Batch, Transitions
 from sen_bench.envs import World
 from sen_bench.errors import ExtensionError, SenBenchError
 from sen_bench.training import loss_of
@@ -110,6 +110,23 @@ def step_cost(model: WorldModel, world: World, *, batch: int, precision: str = "
         flops=counted.flops,
         eager_bytes=counted.bytes_moved + update.bytes_moved,
         fused_bytes=counted.product_bytes + update.bytes_moved,
+    )
+
+
+def gathering_cost(world: World, *, batch: int) -> StepCost:
+    """Counts what it takes to gather a batch of transitions that are held in memory, likewise.
+
+    Args:
+        world: Their world.
+        batch: Transitions in the batch.
+    """
+    action = torch.from_numpy(np.array(world.sample_action(np.random.default_rng(0))))
+    frames = (batch, 1 + world.frame_stack, *(world.observation_space.shape or ()))
+    with FakeTensorMode(), OperatorCounter() as counted:
+        held = torch.empty(frames, dtype=torch.uint8), torch.empty((batch, 1, *action.shape))
+        Transitions(*held, torch.device("cpu")).batch(torch.empty(batch, dtype=torch.int64))
+    return StepCost(
+        batch=batch, operators=counted.operators, flops=0, eager_bytes=counted.bytes_moved, fused_bytes=0
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sen_bench.config import TrainingConfig
-from sen_bench.costs import StepCost, measured_limits, step_cost
+from sen_bench.costs import StepCost, gathering_cost, measured_limits, step_cost
 from sen_bench.errors import SenBenchError
 from sen_bench.runs import Run
 from sen_bench.sweep.estimate import transitions
@@ -20,8 +20,8 @@ def counted_seconds(runs: Sequence[Run], *, threads: int, progress: Progress = Q
     """Seconds of training and scoring runs from the start, from the cost of their steps.
 
     Training is its steps, as `StepCost.expected` has them with this machine's limits, each epoch in batches
-    of its own size. Scoring is the forward passes of all frames of its episodes, and of their twins. What is
-    left out (reading data, ranking, a machine below its limits) makes them longer.
+    of its own size, and gathering these. Scoring is the forward passes of all frames of its episodes, and of
+    their twins. What is left out (ranking, a machine below its limits) makes them longer.
 
     Args:
         runs: The runs.
@@ -48,13 +48,16 @@ def counted_seconds(runs: Sequence[Run], *, threads: int, progress: Progress = Q
     return seconds
 
 
-def _costs(run: Run) -> dict[int, StepCost] | None:
-    """What a step of a run takes by the size of its batch; None if its model cannot be made or counted."""
+def _costs(run: Run) -> dict[int, tuple[StepCost, StepCost]] | None:
+    """What a step of a run takes by the size of its batch, and gathering it; None if it is not countable."""
     config = run.config
     try:
         model, world = run.task.build_model(config.model, config.model_options), run.task.world()
         return {
-            size: step_cost(model, world, batch=size, precision=config.training.precision)
+            size: (
+                step_cost(model, world, batch=size, precision=config.training.precision),
+                gathering_cost(world, batch=size),
+            )
             for size in sorted(set(_batch_sizes(config.training)))
         }
     except SenBenchError:
@@ -66,13 +69,14 @@ def _batch_sizes(training: TrainingConfig) -> list[int]:
     return [training.batch_size_in(epoch) for epoch in range(1, training.epochs + 1)]
 
 
-def _seconds(run: Run, costs: Mapping[int, StepCost], threads: int) -> float:
+def _seconds(run: Run, costs: Mapping[int, tuple[StepCost, StepCost]], threads: int) -> float:
     training = run.config.training
     limits = measured_limits(run.device, training.precision, threads)
     samples = transitions(run) // training.epochs
-    trained = sum(costs[size].expected(limits) * math.ceil(samples / size) for size in _batch_sizes(training))
+    steps = {size: sum(cost.expected(limits) for cost in costs[size]) for size in costs}
+    trained = sum(steps[size] * math.ceil(samples / size) for size in _batch_sizes(training))
     largest = max(costs)
-    of_transition = costs[largest].expected(limits) / largest
+    of_transition = costs[largest][0].expected(limits) / largest
     scored = run.data.recipe("eval")
     frames = scored.episodes * (scored.horizon + 1) * (2 if scored.twin else 1)
     # A product takes part in the forward pass once and in its gradient twice.

@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_refused(stores: dict[str, Path], tmp_path: Pa
     assert "--element is for --format hdf5" in refused(
         "export", store, "--format", "minari", "--element", "1", "--out", str(tmp_path)
     )
-    assert "is a file; name the folder" in refused(
+    assert "file is not a folder" in refused(
         "export", store, "--format", "minari", "--out", str(tmp_path / "file")
     )
     assert "is a folder; name the file" in refused(

@@ -12,7 +12,7 @@ import pytest
 
 import sen_bench as sb
 from sen_bench.cli.plan_table import format_plan
-from sen_bench.costs import MachineLimits, StepCost, step_cost
+from sen_bench.costs import MachineLimits, StepCost, gathering_cost, step_cost
 from sen_bench.errors import ConfigError, ExtensionError
 from sen_bench.results.folder import ResultsFolder
 from sen_bench.runs.run import Run
@@ -123,11 +123,12 @@ class TestPlan:
         options = runs[0].config.model_options
         cost = step_cost(runs[0].task.build_model("none", options), runs[0].task.world(), batch=batch)
         step, epochs = cost.expected(limits), runs[0].config.training.epochs
+        gathering = gathering_cost(runs[0].task.world(), batch=batch).expected(limits)
         frames = 2 * runs[0].data.recipe("eval").episodes * 11  # with twins, ten steps
         for run in runs:
             # A step embeds two frames, and takes three times its forward pass.
             steps = epochs * math.ceil(transitions(run) / epochs / batch)
-            expected = step * (steps + frames / 6 / batch)
+            expected = step * (steps + frames / 6 / batch) + gathering * steps
             assert seconds[run.name] == pytest.approx(expected)
         known = pd.DataFrame([_row(runs[0], transitions_seen=1000, train_seconds=1.0)])
         monkeypatch.setattr(Estimates, "for_runs", lambda _runs: Estimates(known))
@@ -158,11 +159,12 @@ class TestPlan:
             counted, "measured_limits", lambda *_: MachineLimits(1, 1, 1, launches_ahead=False)
         )
         monkeypatch.setattr(counted, "step_cost", lambda *_, batch, **__: StepCost(batch, 1, 0, 0, 0))
+        monkeypatch.setattr(counted, "gathering_cost", lambda *_, batch: StepCost(batch, 2, 0, 0, 0))
         samples = run.train_recipe.episodes * run.train_recipe.horizon
         recipe = run.data.recipe("eval")
         scored = 2 * recipe.episodes * (recipe.horizon + 1) / 6 / 100
         steps = 3 * math.ceil(samples / 30) + math.ceil(samples / 100)
-        assert counted_seconds([run], threads=1) == {run.name: pytest.approx(steps + scored)}
+        assert counted_seconds([run], threads=1) == {run.name: pytest.approx(3 * steps + scored)}
 
     def test_a_model_that_cannot_be_counted_stays_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object, **__: object) -> StepCost:
