@@ -47,7 +47,8 @@ def report_command(
     """Make the page of results: one HTML file that opens from disk and needs no network.
 
     It shows the leaderboard of each task beside the paper's numbers, charts, pictures of the worlds, and
-    behind every number the runs it comes from. What was not run is shown as missing. docs/report.md says how
+    behind every number the runs it comes from. What was not run is shown as missing. Where there are tables
+    of `sen-bench study` and `sen-bench plan`, it also shows what symmetry is worth. docs/report.md says how
     to read it.
 
     \b

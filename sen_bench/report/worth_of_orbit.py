@@ -109,7 +109,7 @@ def _panel(
         collapse_caution(sum(collapsed.values()), sum(runs.values())),
     )
     return WorthPanel(
-        panel, _says(metric, lines), tuple(text for text in beware if text), preset_parts(preset)[1]
+        panel, _says(metric, lines, errors), tuple(text for text in beware if text), preset_parts(preset)[1]
     )
 
 
@@ -188,18 +188,35 @@ def _where(row: OrbitRow) -> str:
     return f"at {row.orbit_class}" if apart else row.orbit_class
 
 
-def _says(metric: Metric, lines: _Lines) -> str:
-    """From what to what the score goes within the orbit, and what it is beyond."""
+def _says(metric: Metric, lines: _Lines, errors: Mapping[tuple[str, str], float]) -> str:
+    """From what to what the score and the error go within the orbit, and what the score is beyond.
+
+    The error is said too because rankings alone do not tell a model from one that predicts no change.
+    """
     within = {
-        model: [row for row in own if not math.isnan(row.distance_high)] for model, own in lines.items()
+        model: near
+        for model, own in lines.items()
+        if (near := [row for row in own if not math.isnan(row.distance_high)])
     }
     beyond = {model: own[-1] for model, own in lines.items() if math.isnan(own[-1].distance_high)}
-    told = listed(_from_to(metric, model, own) for model, own in within.items() if own)
-    text = f"{short_name(metric)}, 1 step ahead: {told}"
+    parts = []
+    if within:
+        parts.append(listed(_from_to(metric, model, own) for model, own in within.items()))
     if beyond:
         having = listed(f"`{model}` has {unit_text(metric, row.iqm)}" for model, row in beyond.items())
-        text += f"; beyond the orbit {having}"
-    return f"{text}."
+        parts.append(f"beyond the orbit {having}")
+    ends = {
+        model: [errors.get((model, row.orbit_class), math.nan) for row in (own[0], own[-1])]
+        for model, own in within.items()
+    }
+    told = [
+        f"{near:.2f} to {far:.2f} for `{model}`"
+        for model, (near, far) in ends.items()
+        if not (math.isnan(near) or math.isnan(far))
+    ]
+    if told:
+        parts.append(f"the relative error (1: as if nothing changed) goes from {listed(told)}")
+    return f"{short_name(metric)}, 1 step ahead: {'; '.join(parts)}."
 
 
 def _from_to(metric: Metric, model: str, rows: Sequence[OrbitRow]) -> str:
