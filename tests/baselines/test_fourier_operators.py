@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,14 +16,6 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.fixture
-def in_steps() -> Iterator[pytest.MonkeyPatch]:
-    """Lets PyTorch's additions do it, as on a GPU."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "use_loops", lambda *_: False)
-        yield patch
 
 
 def _exact_frequencies(x: Tensor) -> tuple[Tensor, ...]:
@@ -57,19 +48,19 @@ def test_both_ways_are_exact_but_for_rounding(channels: int, dtype: torch.dtype,
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_layer_by_loops_is_the_one_by_pytorchs_additions(
-    in_steps: pytest.MonkeyPatch, dtype: torch.dtype
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     inputs = [_random(*shape, seed=n).to(wide) for n, shape in enumerate([(7, 3, 4, 6), (4, 5, 6), (5,)])]
     results = []
-    for _ in range(2):
+    for least in (7 * 3 * 4 * 6 + 1, 0):
+        monkeypatch.setattr(layers, "LOOPS_FROM", least)
         leaves = [each.clone().requires_grad_() for each in inputs]
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             y = c4_linear(*leaves)
         # In place, as after a layer: that must not be recorded as a change of a view.
         torch.autograd.backward([y.relu_().square().sum()])
         results.append([y, *(leaf.grad for leaf in leaves)])
-        in_steps.undo()
     # PyTorch's own are rounded after every addition.
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.06}[dtype]
     for steps, by_loops in zip(*results, strict=True):
@@ -108,3 +99,23 @@ def test_they_are_well_formed_operators(dtype: torch.dtype) -> None:
         (torch.ops.sen_bench.c4_from_frequencies, (*frequencies, [2, 3], dtype)),
     ):
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_loops_are_called_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    for name in ("to_frequencies", "from_frequencies"):
+        operator = getattr(fourier_operators, name)
+
+        def watched(*arguments: object, operator: object = operator, name: str = name) -> object:
+            assert callable(operator)
+            called.append(name)
+            return operator(*arguments)
+
+        monkeypatch.setattr(fourier_operators, name, watched)
+    x, weight = _random(7, 4, 6), _random(4, 6, 6, seed=1)
+    monkeypatch.setattr(layers, "LOOPS_FROM", x.numel() + 1)
+    c4_linear(x, weight)
+    assert called == []
+    monkeypatch.setattr(layers, "LOOPS_FROM", x.numel())
+    c4_linear(x, weight)
+    assert called == ["to_frequencies", "from_frequencies"]
