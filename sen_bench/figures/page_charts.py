@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,9 @@ def _drawn(panel: Panel, chart: DotChart | LineChart) -> Figure:
     else:
         above, below = [_line_item(line.colour, line.name) for line in panel.legend], _line_key(chart)
     upper, lower = _rows(above, chart.width), _rows(below, chart.width)
-    head = _LINE * (2 + len(upper)) + 6
+    told = " · ".join(part for part in (panel.note, f"preset {short_preset(panel.preset)}") if part)
+    below_title = textwrap.wrap(told, round(chart.width / _LETTER))
+    head = _LINE * (1 + len(below_title) + len(upper)) + 6
     foot = _LINE * len(lower) + (4 if lower else 0)
     figure = new_figure((head + chart.height + foot) * _INCHES, (chart.width + 2 * _MARGIN) * _INCHES)
     figure.set_layout_engine("none")  # every place is given
@@ -122,8 +125,8 @@ def _drawn(panel: Panel, chart: DotChart | LineChart) -> Figure:
     )
     axes.set_axis_off()
     _text(axes, 0, 12 - head, panel.title, size=11, bold=True)
-    below_title = " · ".join(part for part in (panel.note, f"preset {short_preset(panel.preset)}") if part)
-    _text(axes, 0, 12 + _LINE - head, below_title, colour=_SOFT)
+    for number, line in enumerate(below_title, start=1):
+        _text(axes, 0, 12 + _LINE * number - head, line, colour=_SOFT)
     _draw_key(axes, upper, -_LINE * len(upper) + 4)
     if isinstance(chart, DotChart):
         _draw_dots(axes, chart)

@@ -132,6 +132,17 @@ def test_what_a_dot_chart_pairs_and_what_needs_no_model_is_drawn_and_said() -> N
     assert vertical in [_points(line) for line in axes.lines]
 
 
+def test_a_long_purpose_of_a_split_goes_on_in_a_second_line() -> None:
+    purpose = "training with one quarter of the board and the direction up only"
+    (axes,) = _drawn(replace(LINE_PANEL, note=purpose), LINES[0]).axes
+    said = [text.get_text() for text in axes.texts]
+    assert said[:3] == [
+        "2D Shapes",
+        "training with one quarter of the board and the direction up",
+        "only · preset cpu",
+    ]
+
+
 def test_hollow_marks_of_lines_are_said_where_there_are_any() -> None:
     for hollow in (True, False):
         points = Points("none", 1, (100, 1000), (1, 2), hollow=(hollow, False))
