@@ -48,13 +48,25 @@ def unit_text(metric: Metric, value: float) -> str:
 def short_preset(preset: str) -> str:
     """A preset by its name, with how many settings are beside it: ``cpu + 3 settings``."""
     name, settings = preset_parts(preset)
-    return f"{name} + {number_of(len(settings), 'setting')}" if settings else name
+    if not settings:
+        return name
+    told = [setting for setting in settings if "=" in setting]
+    if len(told) == len(settings):
+        return f"{name} + {number_of(len(told), 'setting')}"
+    return f"{name} + {len(told)} or more settings"
 
 
 def preset_parts(preset: str) -> tuple[str, tuple[str, ...]]:
-    """The name of a preset, and the settings beside it, as a variant's name has them."""
-    name, _, settings = preset.partition("+")
-    return name, tuple(settings.split("+")) if settings else ()
+    """The name of a preset, and the settings beside it, as a variant's name has them.
+
+    A long name is cut off and ends in a digest, as `make_variant` writes it: so do the settings then.
+    """
+    name, _, text = preset.partition("+")
+    settings = text.split("+") if text else []
+    if settings and "=" not in settings[-1]:
+        *settings, cut, digest = settings if len(settings) > 1 else ["", *settings]
+        settings += [f"{cut}…", f"digest {digest}"]
+    return name, tuple(settings)
 
 
 def _significant(value: float, digits: int) -> str:

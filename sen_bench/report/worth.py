@@ -111,7 +111,7 @@ def preset_caution(preset: str, task: str) -> str:
     if name not in preset_names():
         return "The preset is none of ours: networks, data and training need not be those of the paper."
     own, paper = (load_preset(known).tasks.get(task) for known in (name, "paper"))
-    sections = {setting.partition(".")[0] for setting in settings}
+    sections = {setting.partition(".")[0] for setting in settings if "=" in setting}
     parts = (("models", "widths of networks"), ("data", "amount of data"), ("training", "training"))
     others = sections - {"models", "data", "evaluation"}  # names of variants leave out "training."
     differing = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sen_bench.report import Page, build_page, read_page_data, render_page
+from sen_bench.report.formatting import preset_parts, short_preset
 from sen_bench.report.page_data import PageData
 from sen_bench.report.rendering import coded
 from sen_bench.report.worth import WorthPanel, preset_caution, runs_caution
@@ -15,7 +16,7 @@ from sen_bench.report.worth_of_data import times_text
 from sen_bench.results.orbit_generalisation import orbit_rows
 from sen_bench.results.sample_efficiency import StudiedPart, efficiency_rows
 from tests.support.html import Element
-from tests.support.worth_tables import DATA, ORBIT, PLANNING, TEAPOT_DATA, part, planned
+from tests.support.worth_tables import DATA, NARROW, ORBIT, PLANNING, TEAPOT_DATA, part, planned
 
 NO_BETTER = "No better than predicting no change, by the relative error:"
 
@@ -259,3 +260,18 @@ def test_what_differs_from_the_paper_is_said(preset: str, text: str) -> None:
 
 def test_names_in_sentences_are_escaped() -> None:
     assert coded("`<b>` has 9 % & more") == "<code>&lt;b&gt;</code> has 9\N{NO-BREAK SPACE}% &amp; more"
+
+
+def test_a_long_name_of_a_preset_is_cut_off_where_it_says_so() -> None:
+    long = "cpu+evaluation.horizons=1+models.none.hidden=128+m+8e2684e8636a472a"
+    assert preset_parts(long) == (
+        "cpu",
+        ("evaluation.horizons=1", "models.none.hidden=128", "m…", "digest 8e2684e8636a472a"),
+    )
+    assert short_preset(long) == "cpu + 2 or more settings"
+    assert [short_preset(preset) for preset in ("cpu", "cpu+epochs=2", NARROW)] == [
+        "cpu",
+        "cpu + 1 setting",
+        "cpu + 2 settings",
+    ]
+    assert preset_caution(long, "2d-shapes") == "Not as in the paper: widths of networks and training."
