@@ -224,6 +224,9 @@ def _from_to(metric: Metric, model: str, rows: Sequence[OrbitRow]) -> str:
     if near is far:
         return f"`{model}` has {unit_text(metric, near.iqm)} {_where(near)}"
     first, last = (f"{unit_text(metric, row.iqm)} {_where(row)}" for row in (near, far))
+    lowest = min(rows, key=lambda row: row.iqm)
+    if lowest.iqm < min(near.iqm, far.iqm):
+        last += f" (lowest {unit_text(metric, lowest.iqm)} {_where(lowest)})"
     return f"`{model}` goes from {first} to {last}"
 
 

@@ -138,6 +138,18 @@ def test_the_orbit_is_told_from_the_slice_to_the_farthest_and_beyond(built: Page
     assert [mark.hollow for mark in chart.lines[1].marks] == [False, False, True, True]
 
 
+def test_where_the_score_is_lowest_between_the_ends_is_said(bare: PageData) -> None:
+    runs = [
+        row.model_copy(update={"mrr": 0.3}) if (row.model, row.distance_high) == ("sen", 90) else row
+        for row in ORBIT
+    ]
+    (orbit,) = _panels(build_page(replace(bare, orbit=tuple(orbit_rows(runs))), []), "orbit")
+    assert orbit.says.startswith(
+        "MRR, 1 step ahead: `sen` goes from 80.0 % in the slice to 70.0 % at 180 degrees (lowest 30.0 % at 90"
+        " degrees) and `none` goes from 90.0 % in the slice to 5.0 % at 180 degrees; beyond"
+    )
+
+
 def test_classes_of_several_degrees_are_told_by_both_ends(bare: PageData) -> None:
     runs = [row.model_copy(update={"orbit_class": "45 to 90 degrees", "distance_low": 45.0})
             for row in ORBIT if row.distance_high == 90]  # fmt: skip
