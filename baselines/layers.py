@@ -89,7 +89,8 @@ class _C4Linear(torch.autograd.Function):
 
 def _by_loops(x: Tensor, size: int, dtype: torch.dtype) -> bool:
     """Whether compiled loops transform features of so many numbers, from the type of `x` to another."""
-    return size >= LOOPS_FROM and dtype in DTYPES and use_loops(x)
+    # The size last: compiled code would be held to sizes that it is asked for.
+    return use_loops(x) and dtype in DTYPES and size >= LOOPS_FROM
 
 
 def _to_frequencies(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
