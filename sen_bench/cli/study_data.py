@@ -148,8 +148,8 @@ def _check_horizon(run: Run, horizon: int | None) -> None:
     horizons = run.config.evaluation.horizons
     if horizon is not None and horizon not in horizons:
         raise ConfigError(
-            f"--horizon {horizon}: these runs are scored at {', '.join(map(str, horizons))} steps; name one"
-            " of them, or --set evaluation.horizons=[…]"
+            f"--horizon {horizon}: these runs are scored so many steps ahead:"
+            f" {', '.join(map(str, horizons))}; name one of them, or --set evaluation.horizons=[…]"
         )
 
 

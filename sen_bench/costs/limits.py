@@ -16,6 +16,8 @@ from sen_bench.costs.operators import OperatorCounter
 from sen_bench.system import float32_products, settings_restored
 
 _ROUNDS: Final = 5
+_STEPS: Final = 50
+"""Rounds of what takes a millisecond or two, which a busy machine rarely leaves undisturbed."""
 _PRODUCT_SIDES: Final = {"cpu": 1024, "cuda": 8192}
 """Rows and columns of the matrices that are multiplied: enough for a machine to be at its limit."""
 _COPIED_BYTES: Final = {"cpu": 2**27, "cuda": 2**30}
@@ -73,6 +75,8 @@ def _measured(device: torch.device, precision: str, threads: int) -> MachineLimi
             source, target = (torch.ones(size, dtype=torch.uint8, device=device) for _ in range(2))
             flops = 2 * side**3 / _seconds(lambda: torch.mm(matrix, matrix, out=product), device)
             bytes_moved = 2 * size / _seconds(lambda: target.copy_(source), device)
+        # Little work is not shared among threads; waiting for a second one takes long on a busy machine.
+        torch.set_num_threads(1)
         return MachineLimits(flops, bytes_moved, _launch(device), launches_ahead=device.type != "cpu")
 
 
@@ -105,13 +109,13 @@ def _launch(device: torch.device) -> float:
     with OperatorCounter() as counted:
         step()
     operators: int = counted.operators
-    return _seconds(step, device) / operators
+    return _seconds(step, device, rounds=_STEPS) / operators
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def _seconds(work: Callable[[], object], device: torch.device, rounds: int = _ROUNDS) -> float:
     """The least of some rounds, after one that warms up."""
     best = math.inf
-    for number in range(_ROUNDS + 1):
+    for number in range(rounds + 1):
         began = time.perf_counter()
         work()
         if device.type == "cuda":

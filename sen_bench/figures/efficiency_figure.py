@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from sen_bench.figures.choices import Format
-from sen_bench.figures.study_lines import draw_line, looks_of
+from sen_bench.figures.study_lines import draw_line, draw_title, looks_of
 from sen_bench.figures.style import FAINT, new_figure, save_figure, style
 from sen_bench.results import EfficiencyRow, Metric
 from sen_bench.system import number_of
@@ -80,7 +80,7 @@ def draw_efficiency(
             counts = sorted({row.transitions for rows in lines.values() for row in rows})
             axes.set_xticks(counts, [_short(count) for count in counts])
             axes.xaxis.set_minor_locator(NullLocator())
-        figure.suptitle(title, fontsize=8)
+        draw_title(figure, title)
         paths = [path.with_name(f"{path.name}.{kind}") for kind in formats]
         for target, kind in zip(paths, formats, strict=True):
             save_figure(figure, target, kind)

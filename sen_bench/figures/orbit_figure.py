@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from sen_bench.figures.choices import Format
-from sen_bench.figures.study_lines import draw_line, looks_of
+from sen_bench.figures.study_lines import draw_line, draw_title, looks_of
 from sen_bench.figures.style import FAINT, new_figure, save_figure, style
 from sen_bench.results import Metric, OrbitRow
 
@@ -55,7 +55,7 @@ def draw_orbit(
             )
             axes.set_ylim(*((-2, 102) if metric.is_share else (0, None)))
             axes.legend(loc="best")
-        figure.suptitle(title, fontsize=8)
+        draw_title(figure, title)
         paths = [path.with_name(f"{path.name}.{kind}") for kind in formats]
         for target, kind in zip(paths, formats, strict=True):
             save_figure(figure, target, kind)

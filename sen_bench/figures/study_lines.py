@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from sen_bench.figures.page_charts import COLOURS, MARKERS
 from sen_bench.report import DASHES, MARKS
@@ -14,6 +15,11 @@ from sen_bench.report import DASHES, MARKS
 def looks_of(models: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour, dash and mark of each model, as on the page, in the order of their colours there."""
     return {model: _look(number) for number, model in enumerate(models)}
+
+
+def draw_title(figure: Figure, title: str) -> None:
+    """Writes above a figure what the study is of, in several lines where the name of a preset is long."""
+    figure.suptitle(title.replace("+", " + "), fontsize=8, wrap=True)
 
 
 def _look(number: int) -> dict[str, Any]:

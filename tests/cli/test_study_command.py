@@ -59,7 +59,7 @@ def test_a_plan_or_a_mistake_does_nothing() -> None:
     plan = done(*COMMAND, "--fractions", "1", "--dry-run").stdout
     assert "2 runs: 0 done, 2 to run on cpu" in plan
     horizon = refused(*COMMAND, "--fractions", "1", "--horizon", "2")
-    assert "--horizon 2: these runs are scored at 1, 3 steps" in horizon
+    assert "--horizon 2: these runs are scored so many steps ahead: 1, 3;" in horizon
     assert "'0.1;1' are no fractions; write for example" in invoke(*COMMAND, "--fractions", "0.1;1").stderr
     assert "more than 0 and at most 1, not 2" in refused(*COMMAND, "--fractions", "2")
     assert "is not in the table of a study" in refused(*COMMAND, "--metric", "no_change_mrr")

@@ -178,7 +178,8 @@ class TestSeconds:
         """By a clock that only counts operators: all of the step are counted, and of nothing else."""
         steps: list[int] = []
 
-        def count(work: Callable[[], object], _device: torch.device) -> float:
+        def count(work: Callable[[], object], _device: torch.device, rounds: int) -> float:
+            assert rounds > 1
             with OperatorCounter() as counted:
                 work()
             steps.append(counted.operators)
