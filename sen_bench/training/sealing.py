@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _MARK = b"sha256:"
@@ -36,11 +35,11 @@ def write_sealed(path: Path, archive: memoryview) -> None:
     end = bytes(archive[-_END_BYTES:])
     if not end.startswith(_END) or not end.endswith(_NO_COMMENT):
         raise ValueError("PyTorch wrote something that is not a zip archive")
-    with path.open("wb") as file, ThreadPoolExecutor(1) as hashing:
-        # Neither hashing nor writing keeps the other from its work.
-        digest = hashing.submit(hashlib.sha256, archive)
+    # Not in a thread beside the writing: an interrupt while the two speak to each other can leave a lock held,
+    # for which both then wait for ever.
+    seal = _MARK + hashlib.sha256(archive).hexdigest().encode()
+    with path.open("wb") as file:
         file.write(archive[:-_LENGTH_BYTES])
-        seal = _MARK + digest.result().hexdigest().encode()
         file.write(len(seal).to_bytes(_LENGTH_BYTES, "little") + seal)
 
 
