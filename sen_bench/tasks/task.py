@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sen_bench.errors import UnknownNameError
 from sen_bench.generators import Policy, Recipe
-from sen_bench.results import Metric, headline_metric
 from sen_bench.tasks.models import resolve_model
 
 if TYPE_CHECKING:
     from sen_bench.baselines import WorldModel
     from sen_bench.config import ModelOption, SplitSize
     from sen_bench.envs import World
+    from sen_bench.results import Metric
     from sen_bench.tasks.models import AnyBuilder
 
 DEFAULT_DATA_SEED = 0
@@ -110,6 +110,8 @@ class Task:
         Args:
             horizon: Steps ahead.
         """
+        from sen_bench.results import headline_metric  # noqa: PLC0415 — it imports pydantic
+
         return headline_metric(
             horizon, ranked_locally=self.ranked_locally, negatives=self.split("eval").negatives
         )

@@ -35,8 +35,8 @@ def write_sealed(path: Path, archive: memoryview) -> None:
     end = bytes(archive[-_END_BYTES:])
     if not end.startswith(_END) or not end.endswith(_NO_COMMENT):
         raise ValueError("PyTorch wrote something that is not a zip archive")
-    # Not in a thread beside the writing: an interrupt while the two speak to each other can leave a lock held,
-    # for which both then wait for ever.
+    # Not in a thread beside the writing: an interrupt while the two speak to each other can leave a lock
+    # held, for which both then wait for ever.
     seal = _MARK + hashlib.sha256(archive).hexdigest().encode()
     with path.open("wb") as file:
         file.write(archive[:-_LENGTH_BYTES])

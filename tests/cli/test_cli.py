@@ -290,7 +290,7 @@ def test_presets_with_mistakes_are_refused_by_key(here: Path, change: tuple[str,
 def test_a_preset_that_is_not_for_a_task_says_which_are(here: Path) -> None:
     assert refused("run", "2d-shapes", "--preset", "motion") == (
         "error: preset 'motion' is not for 2d-shapes, only for reacher, rush-hour;"
-        " use preset cpu or paper or smoke"
+        " use preset cpu or narrow or paper or smoke"
     )
     assert [path.name for path in here.iterdir()] == ["tiny.toml"]
 

@@ -63,7 +63,9 @@ def test_the_preset_cpu_takes_the_papers_data_and_widths(task: str) -> None:
 )
 def test_presets_predict_as_far_ahead_as_the_paper(preset: str, task: str) -> None:
     horizons = load_preset(preset).for_task(task).evaluation.horizons
-    assert horizons == ((1, 5, 10) if task in GRIDS else (1,))
+    # Studies are judged by the last; what lies between is left out of theirs.
+    in_grids = (1, 10) if preset == "narrow" else (1, 5, 10)
+    assert horizons == (in_grids if task in GRIDS else (1,))
 
 
 @pytest.mark.parametrize("task", list(dict(MODELS)))

@@ -50,7 +50,7 @@ def test_narrow_weights_are_widened(tmp_path: Path) -> None:
         (dict.fromkeys(("0.weight", "0.bias", "1.weight", "1.bias")), "1.weight and 1 more"),
         ({"2.weight": torch.zeros(1)}, "the model has no 2.weight"),
         ({"0.weight": torch.zeros(3, 4)}, r"0.weight is \[3, 4\] instead of \[3, 2\]"),
-        ({"0.weight": torch.zeros(3, 2).double()}, "0.weight is float64 instead of float32"),
+        ({"0.weight": torch.zeros(3, 2).int()}, "0.weight is int32 instead of float32"),
         ({"0.weight": 3.0}, "0.weight is a float instead of a tensor"),
         ({"0.bias": None, "b\x1b": torch.zeros(1)}, r"it lacks 0.bias; the model has no b\\x1b"),
     ],
