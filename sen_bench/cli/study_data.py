@@ -16,6 +16,7 @@ import sen_bench.sweep
 from sen_bench.cli.options import SettingsCommand
 from sen_bench.cli.run_commands import selection_of
 from sen_bench.cli.study_options import (
+    check_drawn,
     metric_of,
     metric_option,
     models_in_order,
@@ -104,7 +105,7 @@ def data_command(
     """
     terminal = Terminal(quiet=quiet)
     chosen = get_task(task)
-    metric = metric_of(metric_name, sen_bench.results.SHOWN)
+    metric = metric_of(metric_name, sen_bench.results.SHOWN, chosen)
     folder = sen_bench.results.ResultsFolder(results).study_folder("data")
     selection = selection_of(
         (chosen.name,),
@@ -126,9 +127,11 @@ def data_command(
         rows = sen_bench.results.efficiency_rows(studied, rival=_RIVAL)
         sen_bench.results.write_study(folder / f"{name}.csv", rows, sen_bench.results.EfficiencyRow)
         click.echo(str(folder / f"{name}.csv"))
+        drawn = metric or chosen.judged_by(shown)
+        check_drawn(drawn, (row.metric for row in rows if row.horizon == shown))
         for path in sen_bench.figures.draw_efficiency(
             rows,
-            metric or chosen.judged_by(shown),
+            drawn,
             shown,
             folder / name,
             formats or DEFAULT_FORMATS,

@@ -40,23 +40,45 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return formats(settings_options(training_options(sweep_options(command))))
 
 
-def metric_of(name: str | None, known: Sequence[Metric]) -> Metric | None:
+def metric_of(name: str | None, known: Sequence[Metric], task: Task) -> Metric | None:
     """The score that was named; None where none was.
 
     Args:
         name: Its name or heading.
         known: The scores that the table of the study has.
+        task: What is studied.
 
     Raises:
-        ConfigError: If there is no such score, or not in the table.
+        ConfigError: If there is no such score, or not in the table, or not in this task.
     """
     metric = None if name is None else sen_bench.results.find_metric(name)
     if metric is not None and metric not in known:
         raise ConfigError(
-            f"{metric.name} is not in the table of a study; choose one of"
+            f"{metric.label} is not in the table of this study; choose one of"
             f" {', '.join(each.label for each in known)}"
         )
+    if metric is not None and metric.name == "hh_at_1" and not task.split("eval").negatives:
+        raise ConfigError(
+            f"{metric.label} is of hard negatives, and {task.name} has none in its split eval; choose another"
+            " score"
+        )
     return metric
+
+
+def check_drawn(metric: Metric, there: Iterable[str]) -> None:
+    """Refuses a score that no run has, before an empty figure takes the place of an earlier one.
+
+    Args:
+        metric: What is to be drawn.
+        there: The names of the scores that are defined.
+
+    Raises:
+        ConfigError: If it is not among them.
+    """
+    names = set(there)
+    if metric.name not in names:
+        labels = ", ".join(each.label for each in sen_bench.results.SHOWN if each.name in names)
+        raise ConfigError(f"{metric.label} is undefined for all of these runs; name one of {labels}")
 
 
 def models_in_order(task: Task, studied: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ import sen_bench.system
 from sen_bench.cli.options import SettingsCommand
 from sen_bench.cli.run_commands import selection_of
 from sen_bench.cli.study_options import (
+    check_drawn,
     metric_of,
     metric_option,
     models_in_order,
@@ -71,7 +72,7 @@ def orbit_command(
     """
     terminal = Terminal(quiet=quiet)
     chosen = get_task(task)
-    metric = metric_of(metric_name, sen_bench.results.ORBIT_SCORES)
+    metric = metric_of(metric_name, sen_bench.results.ORBIT_SCORES, chosen)
     folder = sen_bench.results.ResultsFolder(results).study_folder("orbit")
     selection = selection_of(
         (chosen.name,),
@@ -94,9 +95,12 @@ def orbit_command(
         rows = sen_bench.results.orbit_rows(scored)
         sen_bench.results.write_study(folder / f"{name}.csv", rows, sen_bench.results.OrbitRow)
         click.echo(str(folder / f"{name}.csv"))
+        drawn = _drawn(metric or _headline(chosen))
+        for each in drawn:
+            check_drawn(each, (row.metric for row in rows))
         for path in sen_bench.figures.draw_orbit(
             rows,
-            _drawn(metric or _headline(chosen)),
+            drawn,
             folder / name,
             formats or DEFAULT_FORMATS,
             models=models_in_order(chosen, [row.model for row in scored]),

@@ -52,6 +52,11 @@ def test_a_study_is_a_table_and_a_figure_and_is_not_done_again(workspace: Path) 
     first = {name: Path(name).read_bytes() for name in FILES}
     assert done(*COMMAND, "--fractions", "0.25,1").stdout.splitlines() == FILES
     assert {name: Path(name).read_bytes() for name in FILES} == first
+    # Not drawn, as a figure without a line would take the place of this one: E of none is not equivariant.
+    none = ("none" if word == "sen,none" else word for word in COMMAND)
+    alone = refused(*none, "--fractions", "0.25", "--metric", "EE(z)")
+    assert "EE(z) is undefined for all of these runs; name one of H@1, " in alone
+    assert {name: Path(name).read_bytes() for name in FILES[1:]} == {name: first[name] for name in FILES[1:]}
 
 
 @pytest.mark.usefixtures("workspace")
@@ -62,6 +67,7 @@ def test_a_plan_or_a_mistake_does_nothing() -> None:
     assert "--horizon 2: these runs are scored so many steps ahead: 1, 3;" in horizon
     assert "'0.1;1' are no fractions; write for example" in invoke(*COMMAND, "--fractions", "0.1;1").stderr
     assert "more than 0 and at most 1, not 2" in refused(*COMMAND, "--fractions", "2")
-    assert "is not in the table of a study" in refused(*COMMAND, "--metric", "no_change_mrr")
+    assert "is not in the table of this study" in refused(*COMMAND, "--metric", "no_change_mrr")
+    assert "HH@1 is of hard negatives, and 2d-shapes has none" in refused(*COMMAND, "--metric", "HH@1")
     assert not Path("results").exists()
     assert not Path("runs").exists()

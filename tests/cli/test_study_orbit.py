@@ -52,7 +52,10 @@ def test_a_study_is_a_table_and_a_figure_and_is_not_done_again(workspace: Path) 
 @pytest.mark.usefixtures("workspace")
 def test_a_plan_or_a_mistake_does_nothing() -> None:
     assert "2 runs: 0 done, 2 to run on cpu" in done(*COMMAND, "--dry-run").stdout
-    assert "is not in the table of a study; choose one of H@1, MRR" in refused(*COMMAND, "--metric", "EE(S)")
+    assert "EE(S) is not in the table of this study; choose one of H@1, MRR" in refused(
+        *COMMAND, "--metric", "EE(S)"
+    )
+    assert "HH@1 is of hard negatives, and 2d-shapes has none" in refused(*COMMAND, "--metric", "HH@1")
     reacher = refused("study", "orbit", "--task", "reacher", "--preset", "smoke")
     assert "reacher has no slice to train on: a split 'train-slice'" in reacher
     assert "No such option '--fractions'" in invoke(*COMMAND, "--fractions", "1").stderr
