@@ -21,7 +21,10 @@ _TIE: Final = 1e-5
 Without it rounding, which differs between a problem and its twin, would choose among equal plans."""
 
 _COMPARED: Final = 4
-"""How many times the width of the beam is looked through for latents that are one."""
+"""How many times the width of the beam is looked through for latents that are one, at least.
+
+After d moves as many sequences lead to one latent as moves of them can be the last, up to d, so that in a
+deeper search it is d times the width."""
 
 
 def beam_search(
@@ -92,7 +95,7 @@ def beam_search(
         plans[rows, :depth] = extended[rows, first[rows]]
         if depth == horizon:
             break
-        order = order[:, : _COMPARED * width]
+        order = order[:, : max(_COMPARED, depth) * width]
         index = torch.arange(count)[:, None]
         ranked = following[index.to(following.device), order.to(following.device)]
         dropped = _repeats(ranked, same) | far.gather(1, order).isinf()

@@ -173,6 +173,41 @@ def test_one_latent_takes_one_place_of_the_beam() -> None:
     assert outcomes.success.all()
 
 
+class _Switches:
+    """A world of its own: nine switches that moves turn on, in any order."""
+
+    count, width = 9, 0
+
+    def __init__(self) -> None:
+        self.on_the_way: list[int] = []
+
+    def actions(self, moves: np.ndarray, elements: np.ndarray) -> np.ndarray:
+        assert len(elements) == len(moves)
+        return moves
+
+    def predict_each(self, latents: Tensor, actions: np.ndarray) -> Tensor:
+        taken = len(self.on_the_way)
+        self.on_the_way.append(len({tuple(latent) for latent in latents.tolist() if sum(latent) == taken}))
+        return torch.maximum(latents[:, None], torch.eye(9)[actions])
+
+    def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
+        return (goals - latents).sum(dim=1).double()
+
+
+def test_a_beam_as_wide_as_there_are_states_on_shortest_ways_loses_none_of_them() -> None:
+    switches: Any = _Switches()
+    beam_search(
+        switches,
+        switches,
+        torch.zeros(1, 9),
+        torch.ones(1, 9),
+        np.zeros(1),
+        horizon=9,
+        width=least_width(9),
+    )
+    assert switches.on_the_way == [math.comb(9, taken) for taken in range(9)]
+
+
 def test_a_learned_model_sees_frames_and_leaves_its_mode(recorder: Recorder) -> None:
     task = get_task("teapot-small")
     model = task.build_model("matmul", {"embedding_channels": 2}).eval()
