@@ -67,7 +67,8 @@ class Row:
         value: Where the dot is; NaN if there is none.
         low: Lower end of its interval, or NaN.
         high: Upper end.
-        other: Where a ring in the same colour is, joined to the dot; NaN if there is none.
+        other: Where a ring in the same colour is, joined to the dot if that has no interval; NaN if there is
+            none.
         published: Where the published number is; NaN if there is none.
         reference: Where what needs no model stands, in no colour; NaN if it is not that.
         heading: Whether it is a heading, that is, only a label.
@@ -226,7 +227,8 @@ def _placed(row: Row, y: float, scale: Scale) -> PlacedRow:
     marks, bars = [], []
     if math.isfinite(row.low) and math.isfinite(row.high):
         bars.append(((scale(row.low), y), (scale(row.high), y)))
-    if math.isfinite(row.value) and math.isfinite(row.other):
+    # On the line of an interval it would be taken for a part of it.
+    elif math.isfinite(row.value) and math.isfinite(row.other):
         bars.append(((scale(row.value), y), (scale(row.other), y)))
     if math.isfinite(row.other):
         marks.append(Mark(scale(row.other), y, colour, 5, hollow=True))

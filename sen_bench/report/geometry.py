@@ -145,7 +145,7 @@ class PlacedRow:
         colour: Of its marks.
         heading: Whether it is a heading, that is, only a label.
         marks: Of its numbers.
-        bars: Its interval, and what joins a ring to its dot.
+        bars: Its interval, or else what joins a ring to its dot.
         published_at: Where the published number is along the axis, or None.
         reference_at: Where what needs no model is along the axis, or None.
     """

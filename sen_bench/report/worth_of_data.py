@@ -168,11 +168,20 @@ def _says(name: str, steps: str, metric: Metric, lines: _Lines, useless: _Lines,
         f"the {name} that `{model}` has with {row.transitions:,} transitions"
         f" ({unit_text(metric, row.iqm)}, {steps})"
     )
-    return f"{_need(row, score)}{_among(len(moving), len(parts), model)}; with {most:,}, {having}."
+    counts = [other.transitions for other in lines.get(row.rival or "", [])]
+    return f"{_need(row, score, counts)}{_among(len(moving), len(parts), model)}; with {most:,}, {having}."
 
 
-def _need(row: EfficiencyRow, score: str) -> str:
-    """What the rival needs for a score, with its bound and its interval."""
+def _need(row: EfficiencyRow, score: str, counts: Sequence[int]) -> str:
+    """What the rival needs for a score, with its bound and its interval.
+
+    An end of the interval at the rival's first or last part is a bound too: nothing was measured beyond.
+
+    Args:
+        row: The score, with what the rival needs for it.
+        score: What it is called in the sentence.
+        counts: The transitions of the rival's parts.
+    """
     if row.times_data_bound == "at least" and row.times_data <= 1:
         reached = round(row.times_data * row.transitions)
         return f"With {reached:,} transitions `{row.rival}` does not reach {score}"
@@ -180,7 +189,10 @@ def _need(row: EfficiencyRow, score: str) -> str:
     low, high = row.times_data_low, row.times_data_high
     if math.isnan(low) or math.isnan(high) or low == high:
         return need
-    return f"{need} (by the ends of the 95 % intervals {_two_digits(low)} to {_two_digits(high)} times)"
+    first, last = (end(counts, default=math.nan) / row.transitions for end in (min, max))
+    least = _number_of_times(low, "at most" if low <= first else None)
+    most = _number_of_times(high, "at least" if high >= last else None)
+    return f"{need} (by the ends of the 95 % intervals {least} to {most} times)"
 
 
 def _among(moving: int, parts: int, model: str) -> str:
@@ -193,13 +205,17 @@ def _among(moving: int, parts: int, model: str) -> str:
 
 def times_text(ratio: float, bound: str | None) -> str:
     """How many times as many, with two digits; a bound is not rounded to what it does not say."""
+    return f"{_number_of_times(ratio, bound)} times as many"
+
+
+def _number_of_times(ratio: float, bound: str | None) -> str:
     if bound is None:
-        return f"{_two_digits(ratio)} times as many"
+        return _two_digits(ratio)
     digits = 1 - math.floor(math.log10(ratio))
     # Without the error of a division, which would make 10.000000000000002 of 10.
     scaled = round(ratio * 10.0**digits, 6)
     whole = math.floor(scaled) if bound == "at least" else math.ceil(scaled)
-    return f"{bound} {_two_digits(whole / 10.0**digits)} times as many"
+    return f"{bound} {_two_digits(whole / 10.0**digits)}"
 
 
 def _two_digits(value: float) -> str:

@@ -42,8 +42,8 @@ def test_the_data_that_none_needs_is_said_with_its_interval(built: Page) -> None
     shapes, teapot = _panels(built, "data")
     assert shapes.says == (
         "For the H@1 that `sen` has with 100 transitions (40.0 %, 10 steps ahead), `none` needs 10 times as"
-        " many (by the ends of the 95 % intervals 1 to 100 times), the largest ratio of the 2 parts; with"
-        " 10,000, `sen` has 90.0 % and `none` has 60.0 %."
+        " many (by the ends of the 95 % intervals at most 1 to at least 100 times), the largest ratio of the"
+        " 2 parts; with 10,000, `sen` has 90.0 % and `none` has 60.0 %."
     )
     assert shapes.beware == (
         "3 seeds each, whose 95 % intervals go from the lowest to the highest.",
@@ -81,6 +81,17 @@ def test_a_chart_of_data_is_logarithmic_and_hollow_where_nothing_is_predicted(bu
         "sen, 100", "40.0", "30.0 to 50.0", "10 times as many", "0.60", "300", "3"
     )  # fmt: skip
     assert panel.numbers.rows[2][1:5] == ("20.0", "10.0 to 30.0", "–", "0.95")
+
+
+def test_an_interval_that_is_enclosed_by_what_was_measured_has_no_bounds(bare: PageData) -> None:
+    parts = [
+        part("2d-shapes", "none", 100, [0.0, 0.05, 0.1]),
+        part("2d-shapes", "none", 10_000, [0.9, 0.95, 1.0]),
+        part("2d-shapes", "sen", 100, [0.4, 0.5, 0.6]),
+    ]
+    assert "needs 10 times as many (by the ends of the 95 % intervals 4.6 to 22 times);" in (
+        _of_data(bare, parts).says
+    )
 
 
 def test_a_ratio_counts_only_where_something_is_predicted(bare: PageData) -> None:
@@ -175,6 +186,14 @@ def test_goals_reached_are_said_with_the_twins_and_the_references(built: Page) -
         ("oracle", "100.0 (100.0)"),
     ]
     assert [row.reference_at is None for row in shapes.panel.dots.rows] == [True, True, False, False]
+    # The interval alone: what joined the ring to the dot would lengthen it.
+    sen = shapes.panel.dots.rows[0]
+    (((low, _), (high, _)),) = sen.bars
+    ring, dot = (mark.x for mark in sen.marks)
+    assert (high - low, dot - low, dot - ring) == pytest.approx(
+        (4 * (dot - ring) / 6, (dot - ring) / 3, dot - ring)
+    )
+    assert ring < low < dot < high
     assert shapes.panel.numbers is not None
     assert shapes.panel.numbers.rows[0] == ("sen", "96.0", "94.0 to 98.0", "90.0", "1.00", "75.0", "3")
     assert shapes.panel.numbers.rows[1][4] == "–"
