@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,10 +56,11 @@ class StateDict:
             raise
         # A file of another kind is read as a different program, which may raise anything.
         except Exception as error:
+            # PyTorch says what is wrong with its own files; of others its reader trips over some byte.
             why = (
-                "it is no file of torch.save, or holds more than tensors and plain values"
-                if isinstance(error, pickle.UnpicklingError)
-                else next(iter(str(error).splitlines()), type(error).__name__)
+                next(iter(str(error).splitlines()), type(error).__name__)
+                if isinstance(error, RuntimeError)
+                else "it is no file of torch.save, or holds more than tensors and plain values"
             )
             raise CheckpointError(
                 f"{path} cannot be read ({shown(why)}); write it by torch.save(model.state_dict(), path)"
