@@ -49,6 +49,12 @@ def test_parts_are_the_beginning_of_each_other_and_of_the_split() -> None:
     ]
 
 
+@pytest.mark.parametrize(("fraction", "episodes"), [(0.01, 1), (0.3, 2), (0.35, 3), (0.95, 8)])
+def test_shares_are_rounded_to_whole_episodes_and_are_one_at_least(fraction: float, episodes: int) -> None:
+    (part,) = select_fractions(_selection(seeds=(0,), models=("sen",)), [fraction])
+    assert (part.fraction, part.episodes, part.transitions) == (fraction, episodes, 5 * episodes)
+
+
 def test_every_part_gets_the_steps_of_the_whole() -> None:
     parts = select_fractions(_selection(seeds=(0,), models=("sen",)), [0.25, 0.5, 1])
     # Epochs of 1, 2 and 4 steps: 10, 20 and 40 transitions in batches of 10.
