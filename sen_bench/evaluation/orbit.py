@@ -71,8 +71,8 @@ def orbit_classes(distances: NDArray[np.float64], edges: Sequence[float] = ()) -
 
     Args:
         distances: Degrees, as `World.slice_distance` gives them, ``[N]``.
-        edges: Up to which distances classes go, ascending; what is farther is one more class. None: each
-            distance is a class.
+        edges: Up to which distances classes go, ascending; what is farther is one more class. Empty:
+            each distance is a class.
 
     Returns:
         The nearest first: the slice, the classes of the orbit, and what lies beyond it.

@@ -1,4 +1,4 @@
-"""How well a model does: the protocol, and its metrics."""
+"""Whether goals are reached with a model: problems, plans, and what becomes of them."""
 
 import lazy_loader
 
