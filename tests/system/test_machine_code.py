@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,14 +54,24 @@ print(counts["silent"], counts.total(), counts["compiled again"] > TRIALS / 2)
 """
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """A program whose function was compiled and kept."""
-    path = tmp_path / "program.py"
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program whose function was compiled and kept, in `cache`, of which `whole` is a copy."""
+    path = tmp_path_factory.mktemp("compiled") / "program.py"
     path.write_text(SOURCE)
     assert output(path) == "40 0"
     assert output(path) == "40 1"
+    shutil.copytree(path.with_name("cache"), path.with_name("whole"))
     return path
+
+
+@pytest.fixture
+def program(compiled_once: Path) -> Path:
+    """The same, whatever other tests have done to the cache."""
+    cache = compiled_once.with_name("cache")
+    shutil.rmtree(cache)
+    shutil.copytree(compiled_once.with_name("whole"), cache)
+    return compiled_once
 
 
 def output(program: Path) -> str:
@@ -83,6 +94,7 @@ def flip(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 @pytest.mark.parametrize(
     "damage",
