@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir())
 import torch
 
 from sen_bench.data.transitions import Transitions
+from tests.support.warm import warm_processes
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +29,12 @@ def transitions() -> Transitions:
     frames = torch.randint(0, 256, (6, 8, 6, 6, 3), dtype=torch.uint8, generator=generator)
     actions = torch.randint(0, 20, (6, 7), generator=generator)
     return Transitions(frames, actions, torch.device("cpu"))
+
+
+@pytest.fixture
+def warm_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker processes of sweeps are not spawned, but forks of one that has imported what they need."""
+    monkeypatch.setattr(multiprocessing, "get_context", {"spawn": warm_processes()}.__getitem__)
 
 
 @pytest.fixture

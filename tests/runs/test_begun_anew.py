@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +13,32 @@ from filelock import FileLock
 
 from sen_bench.errors import CheckpointError
 from sen_bench.runs.folder import RunFolder
-from tests.support.commands import invoke
+from tests.support.commands import done, invoke
 from tests.support.presets import TWO_TASKS
 from tests.support.recorder import Recorder
 
 RUN = ("rush-hour", "--preset", "tiny.toml", "--models", "none", "--seeds", "0", "--device", "cpu", "--quiet")
 FOLDER = Path("runs/rush-hour/train/none/tiny/seed-0")
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
+
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the run is done."""
+    folder = tmp_path_factory.mktemp("done")
+    (folder / "tiny.toml").write_text(TWO_TASKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done("run", *RUN)
+    return folder
 
 
 @pytest.fixture
-def finished(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test works in a folder in which the run is done."""
+def finished(done_once: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test works in a folder of its own in which the run is done."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("sen_bench.runs.folder._RELEASE_SECONDS", 0.1)
-    (here / "tiny.toml").write_text(TWO_TASKS)
-    assert invoke("run", *RUN).exit_code == 0
+    shutil.copytree(done_once, here, dirs_exist_ok=True)
 
 
 @contextmanager

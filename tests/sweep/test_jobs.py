@@ -17,6 +17,8 @@ from click.testing import Result
 from tests.support.commands import invoke
 from tests.support.presets import TWO_TASKS
 from tests.support.sweeps import OPTIONS, RUNS, tables
+from tests.support.waiting import wait_until
+from tests.support.warm import WarmCommand
 
 
 def test_side_by_side_gives_the_rows_of_one_after_another(alone: Path, here: Path) -> None:
@@ -32,6 +34,7 @@ def test_side_by_side_gives_the_rows_of_one_after_another(alone: Path, here: Pat
     assert again.stderr.count("already in results/runs.csv") == RUNS
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_runs_that_fail_do_not_stop_the_others(here: Path) -> None:
     """One has a bug, one has its process killed, one has a broken checkpoint, and one is sound."""
     faults = ",".join(
@@ -129,33 +132,42 @@ def test_ctrl_c_or_sigterm_stops_all_jobs_and_keeps_checkpoints(
     assert not list(here.glob("runs/**/*.partial"))
 
 
+def _lines(folder: Path) -> int:
+    """How many lines all logs of a folder of runs have."""
+    return sum(path.read_text().count("\n") for path in (folder / "runs").glob("*/*/*/*/*/run.log"))
+
+
+def _killed(sweep: WarmCommand, folder: Path, lines: int) -> bool:
+    """Kills a sweep when there is data and its logs have so many lines; whether that was before its end."""
+    wait_until(lambda: sweep.ended() or ((folder / "data").exists() and _lines(folder) >= lines))
+    sweep.kill()
+    return sweep.exit_code() == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alone: Path, here: Path) -> None:
-    """All processes at once, by SIGKILL; rounds begin anew where a sweep ends before its tenth kill."""
-    began = time.monotonic()
-    process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2", "--runs", "dry", "--results", "dry")
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
-    length = time.monotonic() - began
+    """All processes at once, by SIGKILL; rounds begin anew where a sweep ends before its tenth kill.
+
+    The first comes as soon as there is data, the others once the logs have some more lines: moments of work,
+    however fast the machine is.
+    """
+    length = _lines(alone)
     chance = random.Random(0)  # noqa: S311 — moments, not secrets
     kills = rounds = 0
     while kills < 10:
-        process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
-        try:
-            _, said = process.communicate(timeout=chance.uniform(0.1, 1) * length)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        before = _lines(here)
+        sweep = WarmCommand(here, "run", "--all", *OPTIONS, "--jobs", "2")
+        moment = before + chance.randint(1, max(1, length - before)) if kills else 0
+        if _killed(sweep, here, moment):
             kills += 1
             continue
-        assert process.returncode == 0, said.decode()
+        assert sweep.exit_code() == 0, sweep.said.read_text()
         for got, expected in zip(tables(here), tables(alone), strict=True):
             pd.testing.assert_frame_equal(got, expected)
         rounds += 1  # two may end between two kills
         for name in ("runs", "results"):
             (here / name).rename(here / f"{name}-of-round-{rounds}")
-    process = _start(here, "run", "--all", *OPTIONS, "--jobs", "2")
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
+    last = WarmCommand(here, "run", "--all", *OPTIONS, "--jobs", "2")
+    assert last.exit_code() == 0, last.said.read_text()
     for got, expected in zip(tables(here), tables(alone), strict=True):
         pd.testing.assert_frame_equal(got, expected)

@@ -118,7 +118,7 @@ def test_a_tracker_that_fails_is_said_once_and_the_training_goes_on(
     assert _lines(tmp_path)[-1] == ["close", 0, "finished"]
 
 
-@pytest.mark.usefixtures("plugin")
+@pytest.mark.usefixtures("plugin", "warm_workers")
 def test_workers_of_a_sweep_build_the_trackers_by_name(here: Path) -> None:
     (here / "small.toml").write_text(OF_DRIFT)
     run_drift("--seeds", "3", "--jobs", "2", "--log-to", "diary,forgetful")
