@@ -40,9 +40,9 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The tests of a file stay together, as they share what is slow to make.
+# The tests of a file stay together, as they share what is slow to make. tests/conftest.py says which files are first.
 test: lint
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # One thread and the CPU clock: what else the machine does then matters little.
 MEASURE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks -m gate \

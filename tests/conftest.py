@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,17 @@ import torch
 
 from sen_bench.data.transitions import Transitions
 from tests.support.warm import warm_processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On workers, begins with the files that have most tests marked slow, and ends with those of few tests.
+
+    A worker takes whole files. Left for the end, a long one would keep one worker busy and the others idle.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tests = Counter(item.path for item in items)
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: (slow[item.path], tests[item.path]), reverse=True)
 
 
 @pytest.fixture(scope="session")

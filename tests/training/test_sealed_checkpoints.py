@@ -82,6 +82,7 @@ def mutated(data: bytes, kind: int, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [True, False])
 def test_no_damage_is_loaded(
     tmp_path: Path, saved: bytes, capsys: pytest.CaptureFixture[str], *, sealed: bool
@@ -235,6 +236,7 @@ def test_an_extra_state_of_plain_values_is_read_back(
     assert same(resumed.model.extra, extra)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers to interrupt it")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of files not yet in a block
 def test_an_interrupt_at_any_moment_of_saving_stays_an_interrupt(tmp_path: Path) -> None:
