@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sen_bench.config
-import sen_bench.figures
 import sen_bench.results
 import sen_bench.runs
 import sen_bench.sweep
 from sen_bench.cli.options import SettingsCommand
 from sen_bench.cli.run_commands import selection_of
-from sen_bench.cli.study_options import (
-    check_drawn,
-    metric_of,
-    metric_option,
-    models_in_order,
-    study_options,
-    task_option,
-)
+from sen_bench.cli.study_figures import draw_data_study
+from sen_bench.cli.study_options import metric_of, metric_option, study_options, task_option
 from sen_bench.errors import ConfigError
 from sen_bench.figures import DEFAULT_FORMATS
 from sen_bench.system import Terminal
@@ -34,8 +27,6 @@ if TYPE_CHECKING:
     from sen_bench.results import StudiedPart
     from sen_bench.runs import Run
     from sen_bench.sweep import FractionRun, Selection
-
-_RIVAL = "none"
 
 
 class Fractions(click.ParamType[tuple[float, ...]]):
@@ -122,21 +113,13 @@ def data_command(
         return
     studied = _studied(parts, selection)
     if studied:
-        split, shown = parts[0].run.config.train_split, horizon or max(studied[0].horizons)
+        split = parts[0].run.config.train_split
         name = f"{chosen.name.replace(':', '-')}-{split}-{studied[0].preset}"
-        rows = sen_bench.results.efficiency_rows(studied, rival=_RIVAL)
+        rows = sen_bench.results.efficiency_rows(studied, rival=sen_bench.results.RIVAL)
         sen_bench.results.write_study(folder / f"{name}.csv", rows, sen_bench.results.EfficiencyRow)
         click.echo(str(folder / f"{name}.csv"))
-        drawn = metric or chosen.judged_by(shown)
-        check_drawn(drawn, (row.metric for row in rows if row.horizon == shown))
-        for path in sen_bench.figures.draw_efficiency(
-            rows,
-            drawn,
-            shown,
-            folder / name,
-            formats or DEFAULT_FORMATS,
-            models=models_in_order(chosen, [part.model for part in studied]),
-            title=f"{chosen.title}, trained on the first episodes of {split}, preset {studied[0].preset}",
+        for path in draw_data_study(
+            rows, chosen, folder / name, formats or DEFAULT_FORMATS, metric=metric, horizon=horizon
         ):
             click.echo(str(path))
     carried.end(context, terminal)

@@ -8,30 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import sen_bench.figures
 import sen_bench.results
 import sen_bench.runs
 import sen_bench.sweep
 import sen_bench.system
 from sen_bench.cli.options import SettingsCommand
 from sen_bench.cli.run_commands import selection_of
-from sen_bench.cli.study_options import (
-    check_drawn,
-    metric_of,
-    metric_option,
-    models_in_order,
-    study_options,
-    task_option,
-)
+from sen_bench.cli.study_figures import draw_orbit_study
+from sen_bench.cli.study_options import metric_of, metric_option, study_options, task_option
 from sen_bench.figures import DEFAULT_FORMATS
 from sen_bench.system import Terminal
-from sen_bench.tasks import get_task
+from sen_bench.tasks import get_task, reference_model
 
 if TYPE_CHECKING:
     from sen_bench.cli.sweeping import Sweeping
     from sen_bench.figures import Format
-    from sen_bench.results import Metric
-    from sen_bench.tasks import Task
 
 
 @click.command("orbit", cls=SettingsCommand)
@@ -92,32 +83,9 @@ def orbit_command(
     scored = [row for run in runs for row in sen_bench.runs.score_classes(run, terminal, again=how.force)]
     if scored:
         name = f"{chosen.name.replace(':', '-')}-{scored[0].preset}"
-        rows = sen_bench.results.orbit_rows(scored)
+        rows = sen_bench.results.orbit_rows(scored, first=reference_model(chosen.name))
         sen_bench.results.write_study(folder / f"{name}.csv", rows, sen_bench.results.OrbitRow)
         click.echo(str(folder / f"{name}.csv"))
-        drawn = _drawn(metric or _headline(chosen))
-        for each in drawn:
-            check_drawn(each, (row.metric for row in rows))
-        for path in sen_bench.figures.draw_orbit(
-            rows,
-            drawn,
-            folder / name,
-            formats or DEFAULT_FORMATS,
-            models=models_in_order(chosen, [row.model for row in scored]),
-            title=f"{chosen.title}, trained on a slice of the orbit, preset {scored[0].preset}",
-        ):
+        for path in draw_orbit_study(rows, chosen, folder / name, formats or DEFAULT_FORMATS, metric=metric):
             click.echo(str(path))
     carried.end(context, terminal)
-
-
-def _headline(task: Task) -> Metric:
-    """The score that is drawn unless another one is asked for."""
-    return sen_bench.results.headline_metric(
-        horizon=1, ranked_locally=False, negatives=task.split("eval").negatives
-    )
-
-
-def _drawn(metric: Metric) -> list[Metric]:
-    """A score, and beside it the error, as rankings alone do not tell a model from one of no change."""
-    error = sen_bench.results.find_metric("relative_error")
-    return [metric] if metric == error else [metric, error]

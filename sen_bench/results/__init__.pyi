@@ -14,13 +14,17 @@ from .leaderboard_view import is_published as is_published
 from .leaderboard_view import leaderboard_frame as leaderboard_frame
 from .leaderboard_view import leaderboard_records as leaderboard_records
 from .leaderboard_view import read_leaderboard as read_leaderboard
+from .merge import Merged as Merged
 from .merge import merge_results as merge_results
+from .merged_studies import RenewedStudy as RenewedStudy
 from .orbit_generalisation import ORBIT_SCORES as ORBIT_SCORES
 from .orbit_generalisation import OrbitRow as OrbitRow
 from .orbit_generalisation import OrbitRunRow as OrbitRunRow
 from .orbit_generalisation import append_orbit_runs as append_orbit_runs
+from .orbit_generalisation import classes_of_run as classes_of_run
 from .orbit_generalisation import orbit_rows as orbit_rows
 from .orbit_generalisation import read_orbit_runs as read_orbit_runs
+from .orbit_generalisation import scores_digest as scores_digest
 from .planning_rows import PlanningRow as PlanningRow
 from .planning_rows import append_planning as append_planning
 from .planning_rows import format_planning as format_planning
@@ -40,6 +44,7 @@ from .rows import RunRow as RunRow
 from .rows import append_rows as append_rows
 from .rows import read_run_rows as read_run_rows
 from .rows import read_runs as read_runs
+from .sample_efficiency import RIVAL as RIVAL
 from .sample_efficiency import EfficiencyRow as EfficiencyRow
 from .sample_efficiency import StudiedPart as StudiedPart
 from .sample_efficiency import efficiency_rows as efficiency_rows

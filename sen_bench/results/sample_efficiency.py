@@ -14,6 +14,7 @@ from sen_bench.results.scores import METRICS, SHOWN, Metric
 from sen_bench.results.statistics import Interval
 from sen_bench.results.study_tables import (
     Collapsed,
+    ConfigDigest,
     EvalDigest,
     Iqm,
     IqmHigh,
@@ -25,6 +26,9 @@ from sen_bench.results.study_tables import (
     StudyRow,
     score_statistics,
 )
+
+RIVAL: Final = "none"
+"""The model whose need for data the others are measured by in studies."""
 
 Bound = Literal["at least", "at most"]
 """What a ratio is where the rival's scores do not enclose the score that is sought."""
@@ -64,6 +68,7 @@ class EfficiencyRow(StudyRow):
     )
     train_dataset_digest: Digest = Field(description="Content digest of the part")
     eval_dataset_digest: EvalDigest
+    config_digest: ConfigDigest = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ def _row(part: StudiedPart, horizon: int, metric: Metric) -> EfficiencyRow:
         times_data_high=math.nan,
         train_dataset_digest=first["train_dataset_digest"],
         eval_dataset_digest=first["eval_dataset_digest"],
+        config_digest=first["config_digest"],
     )
 
 

@@ -8,7 +8,17 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sen_bench.results.csv_tables import Count, Digest, Ratio, Text, frame_of, locked, read_rows, write_table
+from sen_bench.results.csv_tables import (
+    Count,
+    Digest,
+    DigestIfAny,
+    Ratio,
+    Text,
+    frame_of,
+    locked,
+    read_rows,
+    write_table,
+)
 from sen_bench.results.statistics import summarise
 
 MetricName: TypeAlias = Annotated[Text, Field(description="The score, as `runs.csv` calls it")]
@@ -24,6 +34,10 @@ IqmLow: TypeAlias = Annotated[
 ]
 IqmHigh: TypeAlias = Annotated[Ratio, Field(description="Upper end of its 95 % interval")]
 EvalDigest: TypeAlias = Annotated[Digest, Field(description="Content digest of the evaluation data")]
+ConfigDigest: TypeAlias = Annotated[
+    DigestIfAny,
+    Field(description="Digest of the settings of the runs; empty in tables of earlier versions"),
+]
 
 
 class StudyRow(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
 
@@ -10,36 +11,25 @@ from sen_bench import __version__
 from sen_bench.data import Episodes
 from sen_bench.errors import ConfigError
 from sen_bench.evaluation import default_memory, orbit_classes, score_orbit
-from sen_bench.results import OrbitRunRow, append_orbit_runs, read_orbit_runs
+from sen_bench.results import (
+    OrbitRunRow,
+    append_orbit_runs,
+    classes_of_run,
+    read_orbit_runs,
+    scores_digest,
+)
 from sen_bench.runs.run import Run
 from sen_bench.runs.steps import recorded_rows
 from sen_bench.runs.trained import trained_model
 from sen_bench.system import Progress, float32_products, settings_restored
 
 
-def recorded_classes(run: Run) -> list[OrbitRunRow]:
-    """What the table of scores by class says about a run: the rows of the same settings and the same data.
-
-    Returns:
-        A row a class, the nearest first; none if the run itself is not recorded.
-
-    Raises:
-        ResultsError: If a table cannot be read.
-    """
-    recorded = recorded_rows(run)
-    if recorded.empty:
-        return []
-    identity = {name: recorded.iloc[0][name] for name in ("run_id", *_DIGESTS)}
-    return [
-        row
-        for row in read_orbit_runs(run.workspace.results.orbit_csv)
-        if all(getattr(row, name) == value for name, value in identity.items())
-    ]
-
-
 @settings_restored()
 def score_classes(run: Run, progress: Progress, *, again: bool = False) -> list[OrbitRunRow]:
-    """Scores a trained run by how far transitions are from its slice, and records it; done once.
+    """Scores a trained run by how far transitions are from its slice, and records it.
+
+    That is done once. Scores of an earlier training, which differs in what the table of runs says that it
+    scored, are replaced.
 
     Args:
         run: The run, which is recorded in the table of runs.
@@ -57,11 +47,10 @@ def score_classes(run: Run, progress: Progress, *, again: bool = False) -> list[
     """
     if not run.task.split(run.config.train_split).slice:
         raise ConfigError(f"{run.name} is not trained on a slice; its split is {run.config.train_split}")
-    recorded = recorded_rows(run)
-    if recorded.empty:
-        return []
-    there = [] if again else recorded_classes(run)
-    if there:
+    table = run.workspace.results.orbit_csv
+    recorded: list[Any] = recorded_rows(run).to_dict("records")
+    there = [] if again else classes_of_run(read_orbit_runs(table), recorded)
+    if there or not recorded:
         return there
     dataset, world = run.data.open("eval"), run.task.world()
     distances = world.slice_distance(
@@ -93,14 +82,15 @@ def score_classes(run: Run, progress: Progress, *, again: bool = False) -> list[
             distance_low=each.low,
             distance_high=each.high,
             **asdict(score),
-            collapsed=bool(recorded.iloc[0]["collapsed"]),
-            **{name: recorded.iloc[0][name] for name in ("run_id", *_DIGESTS)},
+            collapsed=bool(recorded[0]["collapsed"]),
+            **{name: recorded[0][name] for name in ("run_id", *_DIGESTS)},
             version=__version__,
             torch_version=torch.__version__,
+            scores_digest=scores_digest(recorded),
         )
         for each, score in zip(classes, scores, strict=True)
     ]
-    append_orbit_runs(run.workspace.results.orbit_csv, rows)
+    append_orbit_runs(table, rows)
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,8 +85,15 @@ def test_the_leaderboard_imports_only_what_computes_statistics(kind: str) -> Non
 
 
 def test_merging_imports_only_what_reads_tables(tmp_path: Path) -> None:
-    command = _running("merge", str(ROOT / "results"), "--results", str(tmp_path))
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for path in (ROOT / "results").glob("*.csv*"):
+        shutil.copy(path, tables)
+    command = _running("merge", str(tables), "--results", str(tmp_path / "merged"))
     assert _heavy_after(command) == {"pandas", "numpy"}
+    with_studies = _running("merge", str(ROOT / "results"), "--results", str(tmp_path / "both"))
+    drawing = {"pandas", "numpy", "matplotlib", "gymnasium"}
+    assert _heavy_after(with_studies) == drawing, "and nothing to train"
 
 
 def test_tasks_are_named_and_looked_up_without_anything_heavy() -> None:

@@ -58,6 +58,12 @@ def test_a_study_is_a_table_and_a_figure_and_is_not_done_again(workspace: Path) 
     assert "EE(z) is undefined for all of these runs; name one of H@1, " in alone
     assert {name: Path(name).read_bytes() for name in FILES[1:]} == {name: first[name] for name in FILES[1:]}
 
+    # A part of the data on each of two machines, and merged, the same.
+    for fraction in ("0.25", "1"):
+        done(*COMMAND, "--fractions", fraction, "--results", f"of-{fraction}")
+    done("merge", "of-0.25", "of-1", "--results", "both")
+    assert {name: Path("both", *Path(name).parts[1:]).read_bytes() for name in FILES} == first
+
 
 @pytest.mark.usefixtures("workspace")
 def test_a_plan_or_a_mistake_does_nothing() -> None:

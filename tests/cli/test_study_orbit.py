@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from sen_bench.training import TrainingResult, train
 from tests.support.commands import done, invoke, refused
-from tests.support.presets import TWO_TASKS
+from tests.support.presets import SLICED
 
 STUDY = Path("results/studies/orbit")
 COMMAND = (
@@ -20,9 +22,7 @@ FILES = [f"{STUDY}/2d-shapes-tiny.{kind}" for kind in ("csv", "png", "svg")]
 
 @pytest.fixture
 def workspace(here: Path) -> Path:
-    sizes = "data.train-slice = { episodes = 20 }\ndata.eval = { episodes = 40, horizon = 3 }\n"
-    whole = TWO_TASKS.replace("data.eval = { episodes = 5, horizon = 3 }\n", sizes, 1)
-    (here / "tiny.toml").write_text(whole.replace("epochs = 3", "epochs = 1"))
+    (here / "tiny.toml").write_text(SLICED)
     return here
 
 
@@ -43,6 +43,12 @@ def test_a_study_is_a_table_and_a_figure_and_is_not_done_again(workspace: Path) 
     assert not Path("results/runs.csv").exists(), "the leaderboard has no rows of a study"
 
     first = {name: Path(name).read_bytes() for name in (*FILES, f"{STUDY}/orbit.csv")}
+    # Made apart and merged, the same.
+    for model in ("none", "sen"):
+        alone = (model if word == "sen,none" else word for word in COMMAND)
+        done(*alone, "--results", f"of-{model}")
+    done("merge", "of-none", "of-sen", "--results", "both")
+    assert {name: Path("both", *Path(name).parts[1:]).read_bytes() for name in first} == first
     for checkpoint in workspace.glob("runs/**/checkpoint.pt"):
         checkpoint.unlink()  # neither trained nor scored again
     assert done(*COMMAND).stdout.splitlines() == FILES
@@ -61,3 +67,35 @@ def test_a_plan_or_a_mistake_does_nothing() -> None:
     assert "No such option '--fractions'" in invoke(*COMMAND, "--fractions", "1").stderr
     assert not Path("results").exists()
     assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_scores_of_another_training_are_not_taken_for_those_of_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a kill between the row of a new training and its scores by class."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def trained_otherwise(*given: Any, seed: int, **named: Any) -> TrainingResult:
+        return train(*given, seed=seed + 1, **named)
+
+    command = tuple("none" if word == "sen,none" else word for word in COMMAND)
+    done(*command)
+    orbit = f"{STUDY}/orbit.csv"
+    first, first_table = pd.read_csv(orbit), Path(FILES[0]).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("sen_bench.runs.steps.train", trained_otherwise)
+        patch.setattr("sen_bench.runs.orbit.score_orbit", interrupt)
+        assert invoke(*command, "--force").exit_code == 130
+    pd.testing.assert_frame_equal(pd.read_csv(orbit), first)
+    done(*command)
+    again = pd.read_csv(orbit)
+    (run,) = pd.read_csv(STUDY / "runs.csv").query("horizon == 1").to_dict("records")
+    for column in ("hits_at_1", "mrr"):
+        assert (again[column] * again["transitions"]).sum() / 40 == pytest.approx(run[column])
+    assert not set(again["relative_error"]) & set(first["relative_error"])
+    assert Path(FILES[0]).read_bytes() != first_table
+    monkeypatch.setattr("sen_bench.runs.orbit.score_orbit", interrupt)
+    done(*command)  # they are of these weights, so that nothing is scored again

@@ -9,16 +9,28 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sen_bench.results.csv_tables import frame_of
+from sen_bench.results.folder import ResultsFolder
 from sen_bench.results.orbit_generalisation import (
     OrbitRow,
     OrbitRunRow,
     append_orbit_runs,
+    classes_of_run,
     orbit_rows,
     read_orbit_runs,
+    scores_digest,
 )
+from sen_bench.results.rows import read_run_rows
 from sen_bench.results.statistics import summarise
 from sen_bench.results.study_tables import write_study
 from tests.paths import ROOT
+from tests.support.rows import make_row
+
+_DIGESTS = {
+    "train_dataset_digest": "a" * 64,
+    "eval_dataset_digest": "b" * 64,
+    "config_digest": "c" * 64,
+}
 
 
 def _run(model: str, seed: int, low: float, high: float, hits: float, **changes: Any) -> OrbitRunRow:
@@ -42,9 +54,7 @@ def _run(model: str, seed: int, low: float, high: float, hits: float, **changes:
         "no_change_mrr": hits / 4,
         "no_change_hh_at_1": math.nan,
         "collapsed": seed == 2,
-        "train_dataset_digest": "a" * 64,
-        "eval_dataset_digest": "b" * 64,
-        "config_digest": "c" * 64,
+        **_DIGESTS,
         "version": "0.1.0",
         "torch_version": "2.0.0",
     }
@@ -60,7 +70,8 @@ RUNS = [
 
 
 def test_classes_have_their_statistics_the_nearest_first() -> None:
-    rows = orbit_rows(RUNS)
+    rows = orbit_rows(RUNS[::-1], first="sen")
+    assert rows == orbit_rows(RUNS, first="sen"), "in whatever order they come"
     assert [(row.model, row.orbit_class) for row in rows if row.metric == "mrr"] == [
         (model, name)
         for model in ("sen", "none")
@@ -88,9 +99,46 @@ def test_what_was_scored_again_takes_the_place_of_what_was_scored(tmp_path: Path
     append_orbit_runs(path, RUNS)
     append_orbit_runs(path, [_run("sen", 1, 90, 90, 1.0)])
     found = read_orbit_runs(path)
-    assert len(found) == len(RUNS)
-    (again,) = [r for r in found if (r.model, r.seed, r.orbit_class) == ("sen", 1, "90 degrees")]
-    assert again.hits_at_1 == 1.0
+    (again,) = [r for r in found if (r.model, r.seed) == ("sen", 1)]
+    assert (again.orbit_class, again.hits_at_1) == ("90 degrees", 1.0)
+    assert len(found) == len(RUNS) - 2
+
+
+def test_scores_of_other_weights_are_not_those_of_a_run() -> None:
+    recorded = [
+        make_row(run_id=RUNS[0].run_id, horizon=horizon, hits_at_1=0.3, **_DIGESTS).model_dump()
+        for horizon in (1, 10)
+    ]
+    own = scores_digest(recorded)
+    assert scores_digest(recorded[::-1]) == own
+    assert scores_digest([recorded[0] | {"train_seconds": 91.0, "mrr_optimistic": 0.4}, recorded[1]]) != own
+    assert scores_digest([recorded[0] | {"train_seconds": 91.0}, recorded[1]]) == own
+    # The classes of each of the first three rows score 0.1, 0.3 and 0.5: together what the run does.
+    unmarked = RUNS[:3]
+    assert classes_of_run(RUNS, recorded) == unmarked
+    assert classes_of_run(RUNS, [row | {"hits_at_1": 0.4} for row in recorded]) == []
+    assert classes_of_run(RUNS, recorded[1:]) == unmarked, "nothing is known one step ahead"
+    marked = [row.model_copy(update={"scores_digest": own}) for row in unmarked]
+    others = [row.model_copy(update={"scores_digest": "sha256:" + 64 * "0"}) for row in unmarked]
+    assert classes_of_run([*unmarked, *others, *marked], recorded) == marked
+    assert classes_of_run(others, recorded) == classes_of_run(marked, []) == []
+
+
+def test_the_table_of_record_is_made_of_the_rows_of_record() -> None:
+    folder = ResultsFolder(ResultsFolder(ROOT / "results").study_folder("orbit"))
+    runs = read_run_rows(folder.runs_csv)
+    classes = read_orbit_runs(folder.orbit_csv)
+    own = {
+        name: classes_of_run(classes, [row.model_dump() for row in runs if row.run_id == name])
+        for name in {row.run_id for row in runs}
+    }
+    assert all(own.values())
+    for path in ResultsFolder(ROOT / "results").study_tables("orbit"):
+        table = pd.read_csv(path)
+        place = (table["task"][0], table["preset"][0])
+        rows = [row for found in own.values() for row in found if (row.task, row.preset) == place]
+        made = frame_of(orbit_rows(rows, first=table["model"][0]), OrbitRow)
+        pd.testing.assert_frame_equal(made[list(table.columns)], table, check_dtype=False)
 
 
 def test_the_table_reads_as_it_was_written(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ models.none = { embedding_channels = 2, hidden = 4 }
 """
 """Two tasks, two models each, one of the tasks with fewer actions too."""
 
+SLICED = TWO_TASKS.replace(
+    "data.eval = { episodes = 5, horizon = 3 }\n",
+    "data.train-slice = { episodes = 20 }\ndata.eval = { episodes = 40, horizon = 3 }\n",
+    1,
+).replace("epochs = 3", "epochs = 1")
+"""The same, with a slice of 2D Shapes to train on, for one epoch."""
+
 OF_DRIFT = """
 description = "as small as it gets"
 [tasks.drift.training]
