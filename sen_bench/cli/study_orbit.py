@@ -16,6 +16,7 @@ from sen_bench.cli.options import SettingsCommand
 from sen_bench.cli.run_commands import selection_of
 from sen_bench.cli.study_figures import draw_orbit_study
 from sen_bench.cli.study_options import metric_of, metric_option, study_options, task_option
+from sen_bench.errors import ConfigError
 from sen_bench.figures import DEFAULT_FORMATS
 from sen_bench.system import Terminal
 from sen_bench.tasks import get_task, reference_model
@@ -23,6 +24,7 @@ from sen_bench.tasks import get_task, reference_model
 if TYPE_CHECKING:
     from sen_bench.cli.sweeping import Sweeping
     from sen_bench.figures import Format
+    from sen_bench.runs import Run
 
 
 @click.command("orbit", cls=SettingsCommand)
@@ -54,6 +56,9 @@ def orbit_command(
     task and preset, and the tables of the runs behind them. What is already done is not done again; to resume
     an interrupted study, give the same command again. docs/studies.md shows how to read it.
 
+    With --cluster the workers train and score the runs, and this machine scores them by class, on its CPU,
+    from the checkpoints in the folder of runs that all machines share.
+
     \b
     Examples:
       sen-bench study orbit --task 2d-shapes --preset smoke --models sen,none
@@ -75,6 +80,7 @@ def orbit_command(
         **settings,
     )
     runs = sen_bench.sweep.select_slice(selection, terminal)
+    _check_scored_here(runs[0], how)
     carried = how.carry_out(runs, terminal)
     if carried is None:
         return
@@ -89,3 +95,17 @@ def orbit_command(
         for path in draw_orbit_study(rows, chosen, folder / name, formats or DEFAULT_FORMATS, metric=metric):
             click.echo(str(path))
     carried.end(context, terminal)
+
+
+def _check_scored_here(run: Run, how: Sweeping) -> None:
+    """Refuses arithmetic that this machine cannot do after the workers of a cluster have trained.
+
+    Raises:
+        ConfigError: If it is such.
+    """
+    if how.where is not None and run.config.training.precision == "tf32":
+        raise ConfigError(
+            "--precision tf32 with --cluster: scores by class are computed on the CPU of this machine, which"
+            " has no TensorFloat32; use --precision float32 or bfloat16, or leave --cluster out where the GPU"
+            " is"
+        )

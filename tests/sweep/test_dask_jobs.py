@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -11,9 +12,12 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from tests.support.commands import invoke
+from sen_bench.cluster import Token
+from tests.support.commands import done, invoke, refused
 from tests.support.faulty_models import VARIABLE
+from tests.support.presets import SLICED
 from tests.support.sweeps import OPTIONS, tables, timeless
+from tests.support.threads import one_thread
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +98,33 @@ class TestOnACluster:
         assert result.exit_code == 1
         assert set(pd.read_csv(here / "results/runs.csv")["model"]) == {"tests.support.faulty_models:Plain"}
         assert "IndexError: fell off the edge" in result.stderr
+
+    def test_a_study_of_the_orbit_is_that_of_this_machine(
+        self, workers: str, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (here / "tiny.toml").write_text(SLICED)
+        options = ("--preset", "tiny.toml", "--models", "none", "--device", "cpu", "--quiet")
+        study = ("study", "orbit", "--task", "2d-shapes", "--format", "svg", *options)
+        with one_thread():
+            done(*study, "--runs", "alone", "--results", "alone")
+            done(*study, "--cluster", workers)
+        for name in ("orbit.csv", "2d-shapes-tiny.csv", "2d-shapes-tiny.svg"):
+            got, expected = (here / each / "studies/orbit" / name for each in ("results", "alone"))
+            assert got.read_bytes() == expected.read_bytes(), name
+
+        @contextmanager
+        def unseen(folder: Path, work: str) -> Iterator[Token]:
+            yield Token(folder / "on-another-disk" / "cluster-1", "1", work)
+
+        # Workers that do not share the folder of runs: nothing is trained, scored or drawn.
+        monkeypatch.setattr("sen_bench.sweep.dask_jobs.new_token", unseen)
+        apart = invoke(*study, "--cluster", workers, "--runs", "apart", "--results", "apart")
+        assert apart.exit_code == 1
+        assert "the machines do not share that folder" in apart.stderr
+        assert not list(here.glob("apart/**/*.c*"))
+
+    def test_scores_by_class_that_cannot_be_computed_here_are_refused_first(self, here: Path) -> None:
+        (here / "tiny.toml").write_text(SLICED)
+        study = ("study", "orbit", "--task", "2d-shapes", "--preset", "tiny.toml", "--precision", "tf32")
+        line = refused(*study, "--device", "cuda", "--cluster", "tcp://nobody:1")
+        assert "scores by class are computed on the CPU of this machine" in line
