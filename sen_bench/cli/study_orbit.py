@@ -48,7 +48,7 @@ def orbit_command(
 
     Every model is trained on the split train-slice, whose transitions the group turns into others: grid
     worlds with the first object in one quarter of the board and the direction up only, 3D Teapot with poses
-    within a quarter turn of the first one. It is scored one step ahead on the whole split eval, by the angle
+    within a quarter turn of the identity. It is scored one step ahead on the whole split eval, by the angle
     of the smallest turn that would bring a transition into the slice. Give three seeds at least to get
     intervals.
 

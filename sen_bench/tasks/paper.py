@@ -112,7 +112,7 @@ _TEAPOTS = tuple(
             "train": Split(100_000, 1, "training"),
             # The paper does not say how many; this is our choice.
             "eval": Split(10_000, 1, "evaluation, with twins and hard negatives", twin=True, negatives=True),
-            "train-slice": _slice("with poses within a quarter turn of the first one only"),
+            "train-slice": _slice("with poses within a quarter turn of the identity only"),
         },
         models={
             **_models("build_teapot_model", ("matmul", "tfn", "none")),
