@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sen_bench.system import InterruptiblePool
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -61,6 +63,6 @@ def in_parts(matrix: NDArray[Any], work: Callable[[slice], _Result]) -> list[_Re
 
 
 @functools.cache
-def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+def _pool(_process: int, threads: int) -> InterruptiblePool:
     """The threads of this process; one that was forked from it has none of them."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="sen-bench-loops")
+    return InterruptiblePool(ThreadPoolExecutor(threads, thread_name_prefix="sen-bench-loops"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import ctypes
 import multiprocessing
-import multiprocessing.synchronize
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -14,7 +14,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.generators.recipe import Recipe
 from sen_bench.generators.shards import ShardMaker
 from sen_bench.store import Receipt
-from sen_bench.system import heed_parent, interrupts_held
+from sen_bench.system import InterruptiblePool, heed_parent, interrupts_held
 
 FinishedShards: TypeAlias = Generator[tuple[tuple[int, int], list[Receipt]]]
 """Ranges of episodes with the receipts of their shards, in any order. Closing it stops what still runs."""
@@ -45,29 +45,32 @@ def run_shards(
         return
 
     context = multiprocessing.get_context("spawn")
-    stop_event = context.Event()
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(ranges)), context, _start_worker, (root, recipe, stop_event)
+    # No event: its lock may be left held, by a main thread that is interrupted or by a worker that is killed.
+    stopped = context.RawValue(ctypes.c_bool, False)  # noqa: FBT003 — its initial value
+    executor = concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(ranges)), context, _start_worker, (root, recipe, stopped)
     )
+    pool = InterruptiblePool(executor)
     futures: dict[concurrent.futures.Future[list[Receipt]], tuple[int, int]] = {}
     try:
         with interrupts_held():  # submissions start the processes
             for episodes in ranges:
                 futures[pool.submit(_make_shard, *episodes)] = episodes
-        for future in concurrent.futures.as_completed(futures):
-            yield futures[future], future.result()
+        for future in pool.finished(futures):
+            yield futures[future], pool.result(future)
     except BrokenProcessPool as error:
         raise DatasetError(
             "a worker process was killed, perhaps for want of memory; try again with fewer workers"
         ) from error
     finally:
-        stop_event.set()
-        concurrent.futures.wait(futures)  # shards that are not begun end at once
+        stopped.value = True
+        for _ in pool.finished(futures):  # shards that are not begun end at once
+            pass
         # The workers have nothing left to do. Told to end, they would wait for each other: for ever
         # if one was killed that held the lock of their queue, which a pool that is shut down does not see.
-        for process in list(pool._processes.values()):  # noqa: SLF001 — public only from Python 3.14 on
+        for process in list(executor._processes.values()):  # noqa: SLF001 — public only from Python 3.14 on
             process.kill()
-        pool.shutdown(wait=True)
+        pool.close()
 
 
 class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for it and ignores it
@@ -77,10 +80,10 @@ class _Stopped(Exception):  # noqa: N818 — not an error: the parent asked for 
 class _ShardWorker:
     """What one worker process keeps between tasks."""
 
-    def __init__(self, root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
+    def __init__(self, root: Path, recipe: Recipe, stopped: ctypes.c_bool) -> None:
         self._root = root
         self._recipe = recipe
-        self._stop = stop
+        self._stopped = stopped
         self._maker: ShardMaker | None = None
 
     def make(self, start: int, stop: int) -> list[Receipt]:
@@ -91,16 +94,16 @@ class _ShardWorker:
         return self._maker.make(start, stop)
 
     def _checkpoint(self) -> None:
-        if self._stop.is_set():
+        if self._stopped.value:
             raise _Stopped
 
 
 _worker: _ShardWorker | None = None
 
 
-def _start_worker(root: Path, recipe: Recipe, stop: multiprocessing.synchronize.Event) -> None:
+def _start_worker(root: Path, recipe: Recipe, stopped: ctypes.c_bool) -> None:
     global _worker  # noqa: PLW0603 — the only way from a pool's initializer to its tasks
-    _worker = _ShardWorker(root, recipe, stop)
+    _worker = _ShardWorker(root, recipe, stopped)
     heed_parent()
 
 

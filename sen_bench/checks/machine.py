@@ -24,7 +24,7 @@ from typing import Literal
 
 from sen_bench._version import __version__
 from sen_bench.errors import SenBenchError
-from sen_bench.system import QUIET, Progress, processor
+from sen_bench.system import QUIET, InterruptiblePool, Progress, processor
 
 State = Literal["works", "missing", "broken", "fact"]
 
@@ -92,7 +92,10 @@ def examine(folder: Path, progress: Progress = QUIET) -> list[Finding]:
         progress: Is told how many trials are done.
     """
     findings = [*_versions(), *_machine(folder), *_clone(Path(__file__).parents[1])]
-    with progress.work("looking at this machine", "trials") as advance, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with (
+        progress.work("looking at this machine", "trials") as advance,
+        InterruptiblePool(ThreadPoolExecutor(_AT_ONCE)) as pool,
+    ):
         advance(0, len(TRIALS))
         for done, finding in enumerate(pool.map(_find_out, TRIALS), start=1):
             findings.append(finding)

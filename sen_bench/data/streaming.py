@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from sen_bench.data.transitions import Batch, Transitions
 from sen_bench.store import Dataset
+from sen_bench.system import InterruptiblePool
 
 #: The prefix of the name of the reading thread.
 READER = "sen-bench-reader"
@@ -86,8 +86,8 @@ class StreamedTransitions:
         if device.type == "cuda":
             self._staging = torch.empty(self._rows, *array.shape[1:], dtype=torch.uint8, pin_memory=True)
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=READER)
-        self._stop = threading.Event()
+        self._pool = InterruptiblePool(ThreadPoolExecutor(1, thread_name_prefix=READER))
+        self._stop = False  # whether the thread should stop reading; no event, whose lock may be left held
         self._number = -1  # of the window in memory, in its epoch
         self._current: Transitions | None = None
         self._slot = 0  # where it is; the next one comes into the other
@@ -182,8 +182,9 @@ class StreamedTransitions:
 
     def close(self) -> None:
         """Ends the thread; waits for no more than the block that it is reading."""
-        self._abandon()
-        self._pool.shutdown()
+        self._stop = True
+        self._pool.close()
+        self._pending = None
         self._drop()
         self._slots.clear()
 
@@ -238,7 +239,7 @@ class StreamedTransitions:
         if self._pending is None:
             raise ValueError("more was asked for than an epoch has; draw the order of the next one")
         window, future = self._pending
-        future.result()
+        self._pool.result(future)
         self._drop()
         self._pending = None
         self._slot = 1 - self._slot
@@ -264,9 +265,9 @@ class StreamedTransitions:
     def _abandon(self) -> None:
         """Makes the thread stop reading ahead, and waits until it has stopped."""
         if self._pending is not None:
-            self._stop.set()
-            self._pending[1].exception()  # not raised: that window is no longer wanted
-            self._stop.clear()
+            self._stop = True
+            self._pool.cancel([self._pending[1]])
+            self._stop = False
             self._pending = None
 
     def _read(self, window: _Window, slot: _Slot) -> None:
@@ -275,7 +276,7 @@ class StreamedTransitions:
             slot.unused.synchronize()
         place = 0
         for block in window:
-            if self._stop.is_set():
+            if self._stop:
                 raise _StoppedError
             count = len(self._episodes_of(block))
             rows = slot.frames[place : place + count]

@@ -23,7 +23,7 @@ from sen_bench.store.remote import FetchingStore, RemoteCopy
 from sen_bench.store.shard import decode_shard, read_chunk
 from sen_bench.store.whole import ChunkLayout, WholeStore
 from sen_bench.symmetry import AnySymmetry
-from sen_bench.system import number_of, shown
+from sen_bench.system import InterruptiblePool, number_of, shown
 
 # How far numbers of equal states may be apart: an action and its inverse do not cancel to the last bit.
 _SAME_STATE = 1e-9
@@ -357,7 +357,7 @@ class Dataset:
             self._decode(name, array, number, values[number * rows : (number + 1) * rows])
 
         # Decompression releases the interpreter's lock, so threads really work side by side.
-        with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
+        with InterruptiblePool(ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1))) as pool:
             list(pool.map(decode, range(-(-len(values) // rows))))
         return values
 

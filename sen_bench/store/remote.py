@@ -23,7 +23,7 @@ from sen_bench.errors import DatasetError
 from sen_bench.store.files import MOST_METADATA_BYTES, read_metadata
 from sen_bench.store.manifest import MANIFEST, FileRecord, Manifest
 from sen_bench.store.source import Source, label
-from sen_bench.system import QUIET, Advance, Progress, shown, write_atomically
+from sen_bench.system import QUIET, Advance, InterruptiblePool, Progress, shown, write_atomically
 
 CACHE_VARIABLE = "SEN_BENCH_CACHE"
 """Environment variable that names the folder of the cache."""
@@ -130,7 +130,7 @@ class RemoteCopy:
             if len(missing) == 1:
                 self._fetch_one(missing[0])
                 return
-            with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            with InterruptiblePool(ThreadPoolExecutor(_CONNECTIONS)) as pool:
                 list(pool.map(self._fetch_one, missing))
 
     def download(self, folder: Path) -> None:
@@ -160,13 +160,9 @@ class RemoteCopy:
         try:
             with (
                 self._shown.asked(sum(self.manifest.files[name].size for name in missing)),
-                ThreadPoolExecutor(_CONNECTIONS) as pool,
+                InterruptiblePool(ThreadPoolExecutor(_CONNECTIONS)) as pool,
             ):
-                try:
-                    list(pool.map(place, missing))
-                except BaseException:
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise
+                list(pool.map(place, missing))
             _write(folder / MANIFEST, self._encoded)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -18,6 +18,7 @@ from .files import sweep_drafts as sweep_drafts
 from .files import sync as sync
 from .files import sync_all as sync_all
 from .files import write_atomically as write_atomically
+from .interrupts import DeferredInterrupts as DeferredInterrupts
 from .leftovers import Leftover as Leftover
 from .leftovers import find_leftovers as find_leftovers
 from .leftovers import remove_leftover as remove_leftover
@@ -29,6 +30,7 @@ from .plugins import call_plugin as call_plugin
 from .plugins import import_object as import_object
 from .plugins import is_object_name as is_object_name
 from .plugins import source_digest as source_digest
+from .pools import InterruptiblePool as InterruptiblePool
 from .processes import heed_parent as heed_parent
 from .processes import interrupts_held as interrupts_held
 from .progress import QUIET as QUIET

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sen_bench.baselines import fourier_operators, layers, loops
 from sen_bench.baselines.layers import c4_linear
+from tests.support.interrupting import interrupted_everywhere
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
@@ -87,6 +89,15 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
         results.append([*frequencies, y])
     assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
     assert any(thread.name.startswith("sen-bench-loops") for thread in threading.enumerate())
+
+
+def test_an_interrupt_at_any_moment_leaves_threads_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay for later calls, so that a lock that stayed held would end those, and the process's end."""
+    monkeypatch.setattr(loops, "THREADS_WORTH", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)  # as no other test has
+    matrix = np.arange(5.0)[:, np.newaxis]
+    assert all(interrupted_everywhere(lambda: loops.in_parts(matrix, lambda part: matrix[part].sum())))
+    assert loops.in_parts(matrix, lambda part: matrix[part].sum()) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
