@@ -11,10 +11,12 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess, ForkServerContext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from sen_bench.cli.main import main
 
@@ -29,9 +31,14 @@ _IMPORTED = (
 
 
 def warm_processes() -> ForkServerContext:
-    """What starts processes as forks of one that has imported what training needs, and runs no thread."""
+    """What starts processes as forks of one that has imported what training needs, for one thread.
+
+    They have its environment, not that of a test.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
+        forkserver.ensure_running()
     return context
 
 

@@ -18,11 +18,12 @@ from tests.support.faulty_models import VARIABLE
 from tests.support.presets import SLICED
 from tests.support.sweeps import OPTIONS, tables, timeless
 from tests.support.threads import one_thread
+from tests.support.warm import warm_processes
 
 
 @pytest.fixture(scope="module")
 def poison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Written, it kills the worker whose model embeds that often. The workers inherit its name."""
+    """Written, it kills the worker whose model embeds that often."""
     path = tmp_path_factory.mktemp("mortal") / "poison"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(path))
@@ -31,12 +32,19 @@ def poison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def workers(poison: Path) -> Iterator[str]:
-    """The address of a scheduler with two worker processes."""
+    """The address of a scheduler with two worker processes, warm as those that follow the killed."""
     assert not poison.exists()
+    warm_processes()
+    settings = {"deploy.lost-worker-timeout": "5 minutes", "worker.multiprocessing-method": "forkserver"}
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "5 minutes"}),
+        dask.config.set({f"distributed.{name}": value for name, value in settings.items()}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, silence_logs=50, dashboard_address=":0"
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            silence_logs=50,
+            dashboard_address=":0",
+            env={VARIABLE: str(poison)},
         ) as cluster,
     ):
         yield str(cluster.scheduler_address)
