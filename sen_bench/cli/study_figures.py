@@ -65,7 +65,7 @@ def draw_orbit_study(
     *,
     metric: Metric | None = None,
 ) -> list[Path]:
-    """Draws a study of the orbit: a score, and beside it the error.
+    """Draws a study of the orbit: a score, and beside it the error, where that is defined.
 
     Rankings alone do not tell a model from one of no change.
 
@@ -87,9 +87,9 @@ def draw_orbit_study(
     first = metric or sen_bench.results.headline_metric(
         horizon=1, ranked_locally=False, negatives=task.split("eval").negatives
     )
-    drawn = [first] if first == error else [first, error]
-    for each in drawn:
-        check_drawn(each, (row.metric for row in rows))
+    defined = {row.metric for row in rows}
+    check_drawn(first, defined)
+    drawn = [first, error] if first != error and error.name in defined else [first]
     return sen_bench.figures.draw_orbit(
         rows,
         drawn,
