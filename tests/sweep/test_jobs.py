@@ -137,9 +137,10 @@ def _lines(folder: Path) -> int:
     return sum(path.read_text().count("\n") for path in (folder / "runs").glob("*/*/*/*/*/run.log"))
 
 
-def _killed(sweep: WarmCommand, folder: Path, lines: int) -> bool:
-    """Kills a sweep when there is data and its logs have so many lines; whether that was before its end."""
+def _killed(sweep: WarmCommand, folder: Path, lines: int, delay: float) -> bool:
+    """Kills a sweep a little after there is data and its logs have so many lines; whether it still ran."""
     wait_until(lambda: sweep.ended() or ((folder / "data").exists() and _lines(folder) >= lines))
+    time.sleep(delay)
     sweep.kill()
     return sweep.exit_code() == -signal.SIGKILL
 
@@ -149,7 +150,7 @@ def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alon
     """All processes at once, by SIGKILL; rounds begin anew where a sweep ends before its tenth kill.
 
     The first comes as soon as there is data, the others once the logs have some more lines: moments of work,
-    however fast the machine is.
+    however fast the machine is, and a little later, as what is done between two lines must bear a kill too.
     """
     length = _lines(alone)
     chance = random.Random(0)  # noqa: S311 — moments, not secrets
@@ -158,7 +159,7 @@ def test_killed_at_ten_moments_the_tables_are_those_of_an_undisturbed_sweep(alon
         before = _lines(here)
         sweep = WarmCommand(here, "run", "--all", *OPTIONS, "--jobs", "2")
         moment = before + chance.randint(1, max(1, length - before)) if kills else 0
-        if _killed(sweep, here, moment):
+        if _killed(sweep, here, moment, chance.uniform(0, 0.2)):
             kills += 1
             continue
         assert sweep.exit_code() == 0, sweep.said.read_text()
