@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Of tests side by side each has one core, as its programs have. PyTorch reads this at its import.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+# A shell begins what runs in its background with Ctrl-C ignored. Tests send it, to themselves too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests compile is no business of the user's cache, and is found again by the next ones.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / "sen-bench-torchinductor"))
