@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
@@ -55,18 +55,28 @@ def test_at_some_moments_an_interrupt_leaves_a_lock_held_unless_it_is_deferred()
     assert not held[True]
 
 
-def test_it_comes_when_the_block_is_over() -> None:
+@pytest.mark.usefixtures("terminable")
+@pytest.mark.parametrize(
+    ("number", "raised", "handler"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, signal.default_int_handler),
+        (signal.SIGTERM, _Terminated, _terminate),
+    ],
+)
+def test_it_comes_when_the_block_is_over(
+    number: signal.Signals, raised: type[BaseException], handler: Callable[..., object]
+) -> None:
     done = []
 
     def work() -> None:
         with DeferredInterrupts():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             done.append(True)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
         work()
     assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is handler
 
 
 def test_it_comes_when_the_outermost_block_is_over() -> None:
@@ -92,21 +102,6 @@ def test_it_outdoes_an_error_of_the_block() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         work()
     assert isinstance(caught.value.__context__, ValueError)
-
-
-@pytest.mark.usefixtures("terminable")
-def test_sigterm_is_deferred_where_python_handles_it() -> None:
-    done = []
-
-    def work() -> None:
-        with DeferredInterrupts():
-            signal.raise_signal(signal.SIGTERM)
-            done.append(True)
-
-    with pytest.raises(_Terminated):
-        work()
-    assert done
-    assert signal.getsignal(signal.SIGTERM) is _terminate
 
 
 def test_signals_that_end_the_process_or_are_ignored_are_left_alone() -> None:
