@@ -87,9 +87,11 @@ _DAMAGE: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A part of the tables of record."""
+    """A part of the tables of record: several models, two seeds each."""
     folder = ResultsFolder(tmp_path_factory.mktemp("record"))
-    runs = [row for row in read_run_rows(ROOT / "results" / "runs.csv") if row.task == "2d-shapes"]
+    rows = read_run_rows(ROOT / "results" / "runs.csv")
+    runs = [row for row in rows if row.task == "2d-shapes" and row.seed < 2][:12]
+    assert len({row.model for row in runs}) > 1
     curves = read_curve_rows(ROOT / "results" / "curves.csv")[:60]
     append_rows(folder.runs_csv, runs)
     append_curves(folder.curves_csv, curves)
