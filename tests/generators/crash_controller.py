@@ -13,6 +13,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -31,7 +32,7 @@ from unittest import mock
 
 import psutil
 
-from sen_bench.errors import DatasetError
+from sen_bench.errors import ConfigError, DatasetError
 from sen_bench.generators import Recipe
 from sen_bench.generators import generate as generate_shown
 from sen_bench.generators.shards import ShardMaker
@@ -149,8 +150,8 @@ def fill(event: str) -> None:
 def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     """Disturbs a generation at many of its changes, at the end at every one, and resumes each.
 
-    Before the last shard is journaled every fourth is taken: they repeat from shard to shard. Then the end
-    again, where an older dataset is to be moved aside.
+    Before the last shard is journaled every sixth is taken: they repeat from array to array and from shard to
+    shard. Then the end again, where an older dataset is to be moved aside.
     """
     # No power fails here, so nobody needs to wait for the disk.
     os.fsync = lambda fd: None  # noqa: ARG005 — the name is part of the signature
@@ -175,7 +176,7 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
         end = [number for number, change in enumerate(changes) if change.endswith("journal.jsonl")][-3]
         # Without its journal a folder is finished with: then force generates once more.
         settled = max(n for n, change in enumerate(changes) if change == CLEARED)
-        for number in [*(() if force else range(0, end, 4)), *range(end, len(changes))]:
+        for number in [*(() if force else range(0, end, 6)), *range(end, len(changes))]:
             prepare()
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
@@ -358,8 +359,19 @@ def racing(folder: Path) -> dict[str, Any]:
     return {"outcomes": outcomes}
 
 
+def get_ready(folder: Path) -> None:
+    """Imports what a generation does at its first use; else every child would, for as long as it generates.
+
+    Arguments are checked, by a library that is imported then, before anything is touched.
+    """
+    with contextlib.suppress(ConfigError):
+        generate(RECIPE, folder / "refused.zarr", workers=0)
+    importlib.import_module("zarrs.pipeline")  # what zarr is told to read and write by
+
+
 def main() -> None:
     scenario, folder = sys.argv[1], Path(sys.argv[2])
+    get_ready(folder)
     scenarios: dict[str, Callable[[], dict[str, Any]]] = {
         "kill": lambda: everywhere(folder, kill),
         "fill": lambda: everywhere(folder, fill),
