@@ -62,12 +62,17 @@ def test_every_split_generates_at_any_size(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_workers")
 @pytest.mark.parametrize("name", [name for name in TASKS if get_task(name).world().renderer == "exact"])
 def test_the_bytes_do_not_depend_on_the_workers(name: str, tmp_path: Path) -> None:
+    """Of three workers one makes two shards, the others one each, in whatever order.
+
+    Workers that are started as those of users are seen in tests/generators/test_generators.py.
+    """
     task = get_task(name)
     recipe = task.recipe("eval", SplitSize(episodes=1_000_000))
     per_chunk = plan_shards(recipe, task.world()).blocks.per_chunk
     recipe = task.recipe("eval", SplitSize(episodes=4 * per_chunk))
-    trees = [tree(generate(recipe, tmp_path / f"{n}.zarr", workers=n).path) for n in (1, 2, 4)]
-    assert trees[0] == trees[1] == trees[2]
-    assert len([file for file in trees[0] if file.startswith("observation/c/")]) >= 4
+    alone, shared = (tree(generate(recipe, tmp_path / f"{n}.zarr", workers=n).path) for n in (1, 3))
+    assert alone == shared
+    assert len([file for file in alone if file.startswith("observation/c/")]) >= 4
