@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help install demo test lint bench bench-baseline bench-full quality dist wheel-test docs docs-serve clean
+.PHONY: help install demo test lint pytest bench bench-baseline bench-full quality dist wheel-test docs docs-serve clean
 
 help:
 	@echo "make install         only the environment .venv, with all extras and the tools to develop"
 	@echo "make demo            data, three models and a leaderboard at toy size, in a few minutes"
 	@echo "make test            style, types, import layers, tests"
-	@echo "make lint            the first part of that"
+	@echo "make lint            style, types, import layers alone"
+	@echo "make pytest          the tests alone"
 	@echo "make bench           times the marked benchmarks, and fails if one is slower than its baseline allows"
 	@echo "make bench-baseline  measures three times, and makes that the baseline"
 	@echo "make bench-full      the whole benchmark suite, with figures; compares with nothing"
@@ -40,8 +41,12 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Side by side: checking types takes a core for a minute or two, while the other one would have nothing to do.
+test: .venv/installed
+	$(MAKE) --jobs=2 lint pytest
+
 # The tests of a file stay together, as they share what is slow to make. tests/conftest.py says which files are first.
-test: lint
+pytest: .venv/installed
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # One thread and the CPU clock: what else the machine does then matters little.
