@@ -71,7 +71,7 @@ def test_a_cube_on_every_cell_equals_matplotlib() -> None:
 
 @pytest.mark.slow
 def test_many_states_equal_matplotlib() -> None:
-    assert_drawn_as_published(random_states(600, 5, seed=99))
+    assert_drawn_as_published(random_states(200, 5, seed=99))
 
 
 @pytest.mark.slow

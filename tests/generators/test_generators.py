@@ -137,7 +137,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestBytes:
-    @pytest.mark.parametrize("workers", [1, 2, 4])
+    @pytest.mark.parametrize("workers", [1, 4])
     def test_do_not_depend_on_the_number_of_workers(
         self, reference: Path, tmp_path: Path, workers: int
     ) -> None:
