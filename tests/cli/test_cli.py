@@ -21,6 +21,7 @@ from tests.support.commands import done, invoke, refused
 from tests.support.presets import TINY
 from tests.support.threads import one_thread
 from tests.support.waiting import wait_until
+from tests.support.warm import WarmCommand
 
 
 @pytest.fixture(autouse=True)
@@ -353,31 +354,25 @@ def _alive(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_run_that_is_ended_goes_on_to_the_same_rows(here: Path, how: signal.Signals) -> None:
-    """Ended after its first epoch, by Ctrl-C or kill -9, a run ends with the scores of an undisturbed one."""
-    (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 60"))
-    options = (
-        "run",
-        "3d-blocks",
-        "--preset",
-        "tiny.toml",
-        "--device",
-        "cpu",
-        "--model",
-        "sen",
-        "--workers",
-        "1",
-    )
+def test_a_run_that_is_ended_goes_on_to_the_same_rows(here: Path) -> None:
+    """Ended after an epoch by Ctrl-C, after another by kill -9, it has the scores of an undisturbed one."""
+    (here / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 40"))
+    settings = ("--preset", "tiny.toml", "--device", "cpu", "--model", "sen", "--workers", "1")
+    options = ("run", "3d-blocks", *settings)
+    checkpoint = here / "runs/3d-blocks/train/sen/tiny/seed-0/checkpoint.pt"
     process = _start(here, *options)
-    folder = here / "runs/3d-blocks/train/sen/tiny/seed-0"
-    wait_until((folder / "checkpoint.pt").exists, lambda: _alive(process))
-    os.kill(process.pid, how)
+    wait_until(checkpoint.exists, lambda: _alive(process))
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert b"interrupted" in stderr
-        assert b"Traceback" not in stderr
+    assert process.returncode == 130
+    assert b"interrupted" in stderr
+    assert b"Traceback" not in stderr
+    assert not (here / "results/runs.csv").exists()
+    before = checkpoint.stat().st_mtime_ns
+    command = WarmCommand(here, *options)
+    wait_until(lambda: command.ended() or checkpoint.stat().st_mtime_ns != before)
+    command.kill()
+    assert command.exit_code() == -signal.SIGKILL, command.said.read_text()
     assert not (here / "results/runs.csv").exists()
     with one_thread():
         assert invoke(*options).exit_code == 0
