@@ -51,14 +51,18 @@ OTHER_MODELS = [
 
 def _small(kind: str = "none") -> WorldModel:
     return build_object_model(
-        kind, symmetry=Blocks3D().symmetry, observation_shape=(6, 6, 3), embedding_channels=2, hidden=4
+        kind,
+        symmetry=Blocks3D(num_objects=2).symmetry,
+        observation_shape=(6, 6, 3),
+        embedding_channels=2,
+        hidden=4,
     )
 
 
 def _batch(count: int, seed: int) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     frames = torch.rand(2, count, 6, 6, 3, generator=generator, dtype=torch.float64).permute(0, 1, 4, 2, 3)
-    return Batch(frames[0], torch.randint(0, 20, (count,), generator=generator), frames[1])
+    return Batch(frames[0], torch.randint(0, 8, (count,), generator=generator), frames[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +116,7 @@ def test_other_models_compile_whole(task: str, name: str) -> None:
 def transitions() -> Transitions:
     generator = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (6, 8, 6, 6, 3), dtype=torch.uint8, generator=generator)
-    return Transitions(frames, torch.randint(0, 20, (6, 7), generator=generator), CPU)
+    return Transitions(frames, torch.randint(0, 8, (6, 7), generator=generator), CPU)
 
 
 @pytest.fixture
