@@ -42,23 +42,57 @@ def convolve(
     """
     reach = dilation * (kernel.shape[-1] - 1) + 1
     height, width = ((side + 2 * padding - reach) // stride + 1 for side in x.shape[2:])
-    if not x.is_cpu or kernel.numel() < KERNEL_PER_OUTPUT * len(x) * height * width:
+    if _want_patches(x, kernel, stride=stride, padding=padding, dilation=dilation):
+        windows = _patches(x, height, width, stride)
+    elif x.is_cpu and kernel.numel() >= KERNEL_PER_OUTPUT * len(x) * height * width:
+        windows = _windows(x, height, width, reach=reach, stride=stride, padding=padding, dilation=dilation)
+    else:
         way = _convolve_by_eights if _want_eights(x, kernel) else nn.functional.conv2d
         return way(x, kernel, bias, stride=stride, padding=padding, dilation=dilation)
-    if torch.is_autocast_enabled("cpu"):
-        # Now, rather than when it is nine times as large.
-        x = x.to(torch.get_autocast_dtype("cpu"))
-    padded = nn.functional.pad(x.permute(0, 2, 3, 1), (0, 0, *4 * (padding,)))
+    matrix = kernel.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(1)
+    return nn.functional.linear(windows, matrix, bias).permute(0, 3, 1, 2)
+
+
+def _want_patches(x: Tensor, kernel: Tensor, *, stride: int, padding: int, dilation: int) -> bool:
+    """Whether a convolution is to be a product of the patches that its kernel sees, side by side.
+
+    On a CPU in bfloat16, where patches do not overlap: they are the image in another order, and PyTorch's
+    convolution takes four times as long for the gradient of so large a kernel. In float32 it takes as long.
+    """
+    side_by_side = kernel.shape[-1] == stride > 1 and (padding, dilation) == (0, 1)
+    return side_by_side and x.is_cpu and _computed_in(x) == torch.bfloat16
+
+
+def _patches(x: Tensor, height: int, width: int, side: int) -> Tensor:
+    """Patches of an image side by side, `[B, height, width, side² · C]`, in the type of products."""
+    batch, channels = x.shape[:2]
+    whole = x.permute(0, 2, 3, 1)[:, : height * side, : width * side]
+    patches = whole.reshape(batch, height, side, width, side, channels).transpose(2, 3)
+    return patches.to(_computed_in(x)).flatten(3)
+
+
+def _windows(
+    x: Tensor, height: int, width: int, *, reach: int, stride: int, padding: int, dilation: int
+) -> Tensor:
+    """What the kernel sees at each position, `[B, height, width, k² · C]`, in the type of products."""
+    # The type now, rather than when it is nine times as large.
+    last = x.to(_computed_in(x)).permute(0, 2, 3, 1)
+    padded = nn.functional.pad(last, (0, 0, *4 * (padding,)))
     rows, columns = (stride * (side - 1) + 1 for side in (height, width))
-    windows = torch.cat(
+    return torch.cat(
         [
             padded[:, down : down + rows : stride, right : right + columns : stride]
             for down, right in itertools.product(range(0, reach, dilation), repeat=2)
         ],
         dim=-1,
     )
-    matrix = kernel.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(1)
-    return nn.functional.linear(windows, matrix, bias).permute(0, 3, 1, 2)
+
+
+def _computed_in(x: Tensor) -> torch.dtype:
+    """The type in which products of a tensor are computed: that of autocast, which leaves float64 alone."""
+    device = x.device.type
+    narrow = torch.is_autocast_enabled(device) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if narrow else x.dtype
 
 
 def _want_eights(x: Tensor, kernel: Tensor) -> bool:
@@ -68,18 +102,15 @@ def _want_eights(x: Tensor, kernel: Tensor) -> bool:
     """
     if not x.is_cuda or all(channels % 8 == 0 for channels in kernel.shape[:2]):
         return False
-    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
-    return dtype.itemsize == 2
+    return _computed_in(x).itemsize == 2
 
 
 def _convolve_by_eights(
     x: Tensor, kernel: Tensor, bias: Tensor | None, *, stride: int, padding: int, dilation: int
 ) -> Tensor:
     """`torch.nn.functional.conv2d` with zeros for the channels that are missing to multiples of eight."""
-    device = x.device.type
-    if torch.is_autocast_enabled(device):
-        # Now, rather than when there are more of them.
-        x = x.to(torch.get_autocast_dtype(device))
+    # The type now, rather than when there are more channels.
+    x = x.to(_computed_in(x))
     out, into = kernel.shape[:2]
     more_out, more_in = -out % 8, -into % 8
     x = nn.functional.pad(x.permute(0, 2, 3, 1), (0, more_in)).permute(0, 3, 1, 2)

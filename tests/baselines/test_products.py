@@ -87,6 +87,64 @@ def test_under_autocast_it_is_as_narrow_as_a_convolution(monkeypatch: pytest.Mon
     torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(("height", "width"), [(6, 9), (8, 7)], ids=str)
+def test_patches_side_by_side_are_the_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+    height: int,
+    width: int,
+    biased: bool,  # noqa: FBT001
+) -> None:
+    """In float64, also where the last pixels belong to no patch."""
+    torch.manual_seed(0)
+    shapes = ((2, 4, height, width), (5, 4, 3, 3), *([(5,)] if biased else []))
+    leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    x, kernel = leaves[:2]
+    bias = leaves[2] if biased else None
+    monkeypatch.setattr(products, "_want_patches", lambda *_, **__: True)
+    found = convolve(x, kernel, bias, stride=3)
+    expected = nn.functional.conv2d(x, kernel, bias, stride=3)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    slopes = torch.randn_like(expected)
+    for mine, theirs in zip(
+        (found, *torch.autograd.grad(found, leaves, slopes)),
+        (expected, *torch.autograd.grad(expected, leaves, slopes)),
+        strict=True,
+    ):
+        assert mine.shape == theirs.shape
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_patches_are_a_product_in_bfloat16_on_a_cpu_where_they_do_not_overlap() -> None:
+    layer, x = Convolution(3, 8, 5, stride=5), torch.rand(4, 3, 20, 20)
+    assert not products_seen(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert products_seen(layer, x)
+        for stride, padding, dilation in ((4, 0, 1), (5, 1, 1), (5, 0, 2)):
+            other = Convolution(3, 8, 5, stride=stride, padding=padding, dilation=dilation)
+            assert not products_seen(other, x)
+        assert not products_seen(layer.double(), x.double())  # which autocast leaves as it is
+
+
+def test_patches_in_bfloat16_are_as_near_as_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Result and gradients, against those in float64 of the same narrow numbers."""
+    torch.manual_seed(0)
+    x = torch.rand(8, 3, 20, 20).bfloat16()
+    kernel, bias = torch.randn(8, 3, 5, 5).bfloat16(), torch.randn(8).bfloat16()
+    errors = {}
+    for wanted in (True, False):
+        monkeypatch.setattr(products, "_want_patches", lambda *_, wanted=wanted, **__: wanted)
+        of_type = []
+        for dtype in (torch.bfloat16, torch.float64):
+            leaves = [each.to(dtype).requires_grad_() for each in (x, kernel, bias)]
+            result = convolve(*leaves, stride=5)
+            of_type.append([result, *torch.autograd.grad(result, leaves, torch.ones_like(result))])
+        pairs = zip(*of_type, strict=True)
+        errors[wanted] = [(near.double() - exact).abs().max() / exact.abs().max() for near, exact in pairs]
+    for patches, convolution in zip(errors[True], errors[False], strict=True):
+        assert patches <= max(2 * convolution, 2**-8)
+
+
 def test_without_bias() -> None:
     x, kernel = torch.randn(1, 3, 2, 2), torch.randn(400, 3, 3, 3)
     assert kernel.numel() > KERNEL_PER_OUTPUT * 4
