@@ -150,7 +150,7 @@ def fill(event: str) -> None:
 def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
     """Disturbs a generation at many of its changes, at the end at every one, and resumes each.
 
-    Before the last shard is journaled every sixth is taken: they repeat from array to array and from shard to
+    Before the last shard is journaled every fifth is taken: they repeat from array to array and from shard to
     shard. Then the end again, where an older dataset is to be moved aside.
     """
     # No power fails here, so nobody needs to wait for the disk.
@@ -176,7 +176,7 @@ def everywhere(folder: Path, disturb: Disturb) -> dict[str, Any]:
         end = [number for number, change in enumerate(changes) if change.endswith("journal.jsonl")][-3]
         # Without its journal a folder is finished with: then force generates once more.
         settled = max(n for n, change in enumerate(changes) if change == CLEARED)
-        for number in [*(() if force else range(0, end, 6)), *range(end, len(changes))]:
+        for number in [*(() if force else range(0, end, 5)), *range(end, len(changes))]:
             prepare()
             code = disturbed(data, number, generation, disturb)
             again = run(generation)
