@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -106,8 +107,7 @@ def make_slurm_cluster(options: SlurmOptions, credentials: Path) -> SLURMCluster
         ClusterError: Dask does not understand a value.
         MissingExtraError: The package that makes certificates is not installed.
     """
-    from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
-
+    slurm_cluster = _slurm_cluster()
     given = options.model_dump(exclude={"jobs"}, exclude_none=True)
     workers = [*(options.worker_extra_args or []), "--dashboard-address", _WEB_PAGE]
     ours = {
@@ -116,11 +116,25 @@ def make_slurm_cluster(options: SlurmOptions, credentials: Path) -> SLURMCluster
         "security": _security(credentials),
     }
     try:
-        return SLURMCluster(**{**ours, **given, "worker_extra_args": workers})
+        return slurm_cluster(**{**ours, **given, "worker_extra_args": workers})
     except (ValueError, RuntimeError) as error:
         raise ClusterError(
             f"Dask cannot start a SLURM cluster with these options: {' '.join(str(error).split())}"
         ) from error
+
+
+def _slurm_cluster() -> type[SLURMCluster]:
+    """Dask's class of SLURM clusters, without what importing it does to Ctrl-C.
+
+    The package has SIGINT end the process as if it had succeeded, once it is imported: without a word, and
+    without stopping what runs.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        from dask_jobqueue import SLURMCluster  # noqa: PLC0415 — an optional package
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return cast("type[SLURMCluster]", SLURMCluster)
 
 
 def _security(folder: Path) -> Security:

@@ -243,6 +243,21 @@ class TestReachingACluster:
 
 
 class TestSlurm:
+    def test_ctrl_c_stays_what_it_is(self, tmp_path: Path) -> None:
+        """Importing dask-jobqueue by itself would have it end the process as if all were done."""
+        code = """
+import signal, sys
+from pathlib import Path
+from sen_bench.cluster.slurm import SlurmOptions, make_slurm_cluster
+
+make_slurm_cluster(SlurmOptions(jobs=1, cores=1, memory="1 GB"), Path(sys.argv[1])).close()
+assert "dask_jobqueue.runner" in sys.modules
+signal.raise_signal(signal.SIGINT)
+"""
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stderr.endswith("KeyboardInterrupt\n")
+
     def test_options_come_from_toml(self, tmp_path: Path) -> None:
         file = tmp_path / "slurm.toml"
         file.write_text('jobs = 2\ncores = 4\nmemory = "8 GB"\n')
