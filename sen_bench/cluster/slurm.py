@@ -126,8 +126,7 @@ def make_slurm_cluster(options: SlurmOptions, credentials: Path) -> SLURMCluster
 def _slurm_cluster() -> type[SLURMCluster]:
     """Dask's class of SLURM clusters, without what importing it does to Ctrl-C.
 
-    The package has SIGINT end the process as if it had succeeded, once it is imported: without a word, and
-    without stopping what runs.
+    Once it is imported, SIGINT ends the process as if it had succeeded: without a word, and with exit code 0.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
