@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sen_bench._version import __version__
 from sen_bench.cluster.slurm import SlurmOptions, start_slurm
@@ -47,10 +47,7 @@ def connected(
         ClusterError: The cluster cannot be reached or started, or a worker has another version of sen-bench.
         MissingExtraError: Dask is not installed.
     """
-    try:
-        import distributed  # noqa: PLC0415 — an optional package
-    except ImportError as error:
-        raise MissingExtraError(f"{work} on a cluster", "cluster") from error
+    client_class = _client_class(work)
     if (where == SLURM) != (options is not None):
         raise ClusterError(
             "SLURM needs options, at least jobs, cores and memory: give a TOML file"
@@ -68,7 +65,7 @@ def connected(
             )
         try:
             client = stack.enter_context(
-                distributed.Client(
+                client_class(
                     address,
                     timeout=_CONNECT,
                     set_as_default=False,
@@ -87,6 +84,35 @@ def connected(
         if not client.scheduler_info(n_workers=-1)["workers"]:
             notice("the cluster has no worker yet; waiting for one")
         yield client
+
+
+def _client_class(work: str) -> type[distributed.Client]:
+    """Dask's client, which closes itself at once if it cannot connect.
+
+    Dask leaves that to when the object is thrown away. If that happens while another client starts in the
+    same process, each waits for the other for ever.
+
+    Args:
+        work: What the cluster is for, as the beginning of a sentence.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+    """
+    try:
+        import distributed  # noqa: PLC0415 — an optional package
+    except ImportError as error:
+        raise MissingExtraError(f"{work} on a cluster", "cluster") from error
+
+    class ClosedIfRefused(distributed.Client):  # type: ignore[misc]  # untyped
+        def start(self, **kwargs: Any) -> None:  # noqa: ANN401 — whatever Dask gives itself
+            try:
+                super().start(**kwargs)
+            except BaseException:
+                with contextlib.suppress(OSError):  # why it was refused is what to tell
+                    self.close()
+                raise
+
+    return ClosedIfRefused
 
 
 def _check_versions(client: distributed.Client) -> None:

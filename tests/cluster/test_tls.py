@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import distributed
 import pytest
@@ -128,3 +130,22 @@ def test_without_it_none_does(scheduler: str, pem: dict[str, Path], monkeypatch:
     ):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_client_that_is_refused_is_closed_at_once(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when it is thrown away, which may be while the next one starts: then both would wait for ever."""
+    gc.collect()  # those of other tests
+    monkeypatch.setattr(client, "_CONNECT", 0.5)
+    closed: list[str] = []
+    close = distributed.Client.close
+
+    def watched(self: distributed.Client, *given: Any, **named: Any) -> None:
+        close(self, *given, **named)
+        closed.append(self.status)
+
+    monkeypatch.setattr(distributed.Client, "close", watched)
+    # What is raised keeps the client from being thrown away.
+    with pytest.raises(ClusterError) as caught, connected(scheduler, work="a test"):
+        pass
+    assert caught.value.__cause__ is not None
+    assert set(closed) == {"closed"}
