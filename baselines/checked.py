@@ -67,6 +67,15 @@ class CheckedModel:
         """
         return self._checked("distance", self._model.distance(latent, other), (len(latent),))
 
+    def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
+        """`WorldModel.bystander_distance`.
+
+        Raises:
+            ExtensionError: The energies are not float32 or float64 `[B]`.
+        """
+        energy = self._model.bystander_distance(latent, other, action)
+        return self._checked("bystander_distance", energy, (len(latent),))
+
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         """`WorldModel.transform_embedding`.
 

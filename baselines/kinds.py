@@ -17,6 +17,8 @@ class ObjectSpaces:
         regular_latents: C4-regular channels of an object's latent, in `sen` and `full`.
         plain_latents: Numbers in an object's latent, in `none`.
         standard_latents: Vectors of the plane in an object's latent, in `sen` and `full`.
+        masked_fields: C4 fibres of maps that an object has by one mask, where all objects share what is
+            masked; 0: one fibre or map of its own.
     """
 
     patch: int
@@ -24,6 +26,7 @@ class ObjectSpaces:
     regular_latents: int
     plain_latents: int
     standard_latents: int = 0
+    masked_fields: int = 0
 
 
 BLOCKS_3D = ObjectSpaces(patch=1, regular_maps=False, regular_latents=2, plain_latents=2)

@@ -130,6 +130,27 @@ class WorldModel(nn.Module, ABC):
             One non-negative number per sample, `[B]`.
         """
 
+    @property
+    def acting_objects(self) -> bool:
+        """Whether latents are those of objects of which an action moves one, as `bystander_distance` asks."""
+        return False
+
+    def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
+        """The part of `distance` of the objects that do not act; for models that have `acting_objects`.
+
+        Args:
+            latent: Latents z, `[B, *latent_shape]`.
+            other: Latents to compare with, of the same shape.
+            action: One action per sample, which says which object acts.
+
+        Returns:
+            One non-negative number per sample, `[B]`.
+
+        Raises:
+            NotImplementedError: The latents are not those of objects.
+        """
+        raise NotImplementedError(f"the latents of {type(self).__name__} are not those of objects that act")
+
     @abstractmethod
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         """The group's action on embeddings, ρ_V(g) v.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.convolutions import ConvolutionalEmbedding, PatchEmbedding
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork, LinearFamily
 from sen_bench.baselines.kinds import BLOCKS_3D, KINDS, ObjectSpaces
 from sen_bench.baselines.latents import from_regular, signed, to_regular, turn_table
 from sen_bench.baselines.layers import fibre_stack, orbit_count, orbit_stack
 from sen_bench.baselines.model import SIGMA, WorldModel, apply_in_full_precision
+from sen_bench.baselines.object_embeddings import build_object_embedding
 from sen_bench.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -50,14 +50,16 @@ class ObjectModel(WorldModel):
     """A world model with maps for each object in v and one latent per object in z.
 
     Embeddings are maps in (0, 1): `[B, O, n, n]`, which the group turns, permuting the objects; or, if they
-    are regular, `[B, O, 4, n, n]`, where a turn also rolls axis 2. Latents are `[B, O, 4, C]` for equivariant
+    are regular, `[B, O, 4, n, n]`, where a turn also rolls axis 2; with F masked fields maps in (-1, 1),
+    `[B, O, F, 4, n, n]`, where it rolls axis 3. Latents are `[B, O, 4, C]` for equivariant
     models, on which the group rolls axis 2 and permutes the objects, or `[B, O, 2·s + 4·C]` with vectors of
     the plane among them, see `latents`; those of other models are `[B, O, C]`. Actions are int64
     `[B]`, numbered 4·object + move. Where turns move them, they enter T of equivariant models as one
     C4-regular channel, otherwise as four invariant ones.
 
     Args:
-        embedding: S, images `[B, C, H, W]` to maps `[B, O, n, n]` or, if regular, `[B, 4·O, n, n]`.
+        embedding: S, images `[B, C, H, W]` to maps `[B, O, n, n]` or, if regular, `[B, 4·O, n, n]`; with
+            masked fields a `MaskedEmbedding`.
         symmetry: The symmetry of the world, C4 × S_O.
         spaces: The spaces of maps and latents.
         side: n, height and width of the maps.
@@ -81,7 +83,8 @@ class ObjectModel(WorldModel):
         directions = _permutation(symmetry, "direction")
         objects = _permutation(symmetry, "object")
         num_objects = objects.shape[1]
-        fibre = (4,) if spaces.regular_maps else ()
+        fields = spaces.masked_fields
+        fibre = (fields, 4) if fields else (4,) if spaces.regular_maps else ()
         standard, regular = spaces.standard_latents, spaces.regular_latents
         of_object: tuple[int, ...] = (spaces.plain_latents,)
         if equivariant:
@@ -97,7 +100,7 @@ class ObjectModel(WorldModel):
         self._regular_actions = _turns_move_actions(symmetry)
         family = C4_EQUIVARIANT if equivariant else ORDINARY
         if equivariant:
-            in_channels = side * side if spaces.regular_maps else orbit_count(side)
+            in_channels = max(fields, 1) * side * side if spaces.regular_maps else orbit_count(side)
         else:
             in_channels = math.prod(self.embedding_shape[1:])
         self.embedding = embedding
@@ -114,7 +117,7 @@ class ObjectModel(WorldModel):
         places = torch.arange(math.prod(self.embedding_shape[1:])).view(*fibre, side, side)
         turned = [torch.rot90(places, turns, (-2, -1)) for turns in range(4)]
         if spaces.regular_maps:
-            turned = [maps.roll(-turns, dims=0) for turns, maps in enumerate(turned)]
+            turned = [maps.roll(-turns, dims=-3) for turns, maps in enumerate(turned)]
         self._add_table("_map_source", torch.stack(turned).flatten(1))
         steps = torch.arange(4)
         self._add_table("_fibre_source", (steps[None, :] + steps[:, None]) % 4)
@@ -135,6 +138,8 @@ class ObjectModel(WorldModel):
             features = embedding.flatten(2)
         elif self._regular_maps:
             features = fibre_stack(embedding)
+            if self.embedding_shape[1:-3]:
+                features = features.transpose(2, 3).flatten(3)
         else:
             features = orbit_stack(embedding)
         latent: Tensor = self.encoder(features)
@@ -180,6 +185,17 @@ class ObjectModel(WorldModel):
         """0.5/σ² times the squared distance, summed over features and averaged over objects, `[B]`."""
         squares = (latent - other).square().flatten(2).sum(dim=2)
         return 0.5 / SIGMA**2 * squares.mean(dim=1)
+
+    @property
+    def acting_objects(self) -> bool:
+        """An action moves one of the objects."""
+        return True
+
+    def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
+        """The part of `distance` of all objects but the one that acts, `[B]`; see `WorldModel`."""
+        squares = (latent - other).square().flatten(2).sum(dim=2)
+        acting = nn.functional.one_hot(action // 4, squares.shape[1]).to(squares.dtype)
+        return 0.5 / SIGMA**2 * (squares * (1 - acting)).mean(dim=1)
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         """Turns, rolls and permutes maps; see `WorldModel.transform_embedding`."""
@@ -252,39 +268,6 @@ def _turns_move_actions(symmetry: Symmetry) -> bool:
     )
 
 
-def _embedding(
-    kind: str, spaces: ObjectSpaces, *, image_channels: int, num_objects: int, width: int
-) -> nn.Module:
-    """The embedding network S of a model."""
-    if kind == "full":
-        # Imported here because importing e2cnn takes seconds, and only `full` needs it.
-        from sen_bench.baselines.steerable import (  # noqa: PLC0415
-            SteerableEmbedding,
-            SteerablePatchEmbedding,
-        )
-
-        if spaces.patch == 1:
-            return SteerableEmbedding(
-                image_channels=image_channels,
-                num_objects=num_objects,
-                fields=width,
-                regular=spaces.regular_maps,
-            )
-        return SteerablePatchEmbedding(
-            image_channels=image_channels,
-            num_objects=num_objects,
-            fields=width,
-            patch=spaces.patch,
-            regular=spaces.regular_maps,
-        )
-    num_maps = 4 * num_objects if spaces.regular_maps else num_objects
-    if spaces.patch == 1:
-        return ConvolutionalEmbedding(image_channels=image_channels, num_maps=num_maps, channels=width)
-    return PatchEmbedding(
-        image_channels=image_channels, num_maps=num_maps, channels=width, patch=spaces.patch
-    )
-
-
 def _with_latents(
     kind: str, spaces: ObjectSpaces, *, standard: int | None, regular: int | None, plain: int | None
 ) -> ObjectSpaces:
@@ -315,6 +298,21 @@ def _with_latents(
     return chosen
 
 
+def _with_fields(spaces: ObjectSpaces, masked_fields: int) -> ObjectSpaces:
+    """The spaces with maps of objects behind masks.
+
+    Raises:
+        ConfigError: The number is negative, or maps are not regular in these spaces.
+    """
+    if masked_fields < 0:
+        raise ConfigError(f"masked_fields must not be negative, as {masked_fields} is")
+    if masked_fields and not spaces.regular_maps:
+        raise ConfigError(
+            "masked_fields are for worlds whose objects have headings: here an object has one map, not four"
+        )
+    return replace(spaces, masked_fields=masked_fields)
+
+
 def build_object_model(
     kind: str,
     *,
@@ -326,6 +324,7 @@ def build_object_model(
     standard_latents: int | None = None,
     regular_latents: int | None = None,
     plain_latents: int | None = None,
+    masked_fields: int | None = None,
 ) -> ObjectModel:
     """Makes a model of a grid world with randomly initialised weights.
 
@@ -347,6 +346,9 @@ def build_object_model(
             says, as for those that follow. In the paper's Rush Hour, one of these and one regular channel.
         regular_latents: C4-regular channels in an object's latent, for `sen` and `full`.
         plain_latents: Numbers in an object's latent, for `none`.
+        masked_fields: C4 fibres of maps of each object, by a mask of its own from codes that all share
+            [ours]; see `MaskedEmbedding`. 0: each object has maps of its own, as in the paper. Only where
+            `spaces` has regular maps.
 
     Returns:
         The model, in training mode.
@@ -354,7 +356,8 @@ def build_object_model(
     Raises:
         UnknownNameError: There is no such kind.
         ConfigError: The images are not square or not made of whole patches, a width is not positive, latents
-            are given that this kind of model does not have, or the symmetry is not one of a grid world.
+            or fields are given that this kind of model does not have, or the symmetry is not one of a grid
+            world.
     """
     if kind not in KINDS:
         raise UnknownNameError("kind of object model", kind, KINDS)
@@ -372,7 +375,9 @@ def build_object_model(
     spaces = _with_latents(
         kind, spaces, standard=standard_latents, regular=regular_latents, plain=plain_latents
     )
-    embedding = _embedding(
+    if masked_fields is not None:
+        spaces = _with_fields(spaces, masked_fields)
+    embedding = build_object_embedding(
         kind,
         spaces,
         image_channels=image_channels,

@@ -126,6 +126,8 @@ class TrainingConfig(_Strict):
             in the public code; ``text``, the prediction z + T(z, a), as in the paper's text.
         negatives: What is compared.
         negatives_from_epoch: The same from an epoch on, by the number of that epoch [ours].
+        bystander_weight: What the energy by which objects that do not act change in a transition is
+            multiplied by and added to the loss [ours]. 0: not at all. For actions that move one object.
         first_episodes: How many episodes of the split are trained on, counted from its first one [ours].
             None: all.
         shuffle_buffer: Transitions that are in memory and shuffled at a time, in whole blocks of the stored
@@ -147,6 +149,7 @@ class TrainingConfig(_Strict):
     loss: LossForm = "public"
     negatives: NegativeSampling = NegativeSampling()
     negatives_from_epoch: dict[LaterEpoch, NegativeSampling] = Field(default_factory=dict)
+    bystander_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     first_episodes: Count | None = None
     shuffle_buffer: Count | None = None
     precision: Precision = "float32"
@@ -185,6 +188,7 @@ class TrainingConfig(_Strict):
 
 _YOUNGER: Final = (
     "batch_size_from_epoch",
+    "bystander_weight",
     "first_episodes",
     "learning_rate_of",
     "learning_rate_of_from_epoch",

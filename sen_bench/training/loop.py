@@ -95,8 +95,8 @@ def train(
         CheckpointError: If a checkpoint cannot be read or written, or is of another run.
         CompileError: If the loss of this model cannot be compiled, or nothing can on this machine; or if a
             graph is asked for, and its step cannot be one.
-        ConfigError: If there are fewer than two transitions, the model lacks a part
-            that is to have a learning rate of its own, or episodes are too short for negatives of their own.
+        ConfigError: If there are fewer than two transitions, the model lacks objects that act or a part that
+            is to have a learning rate of its own, or episodes are too short for negatives of their own.
         DatasetError: If the data is streamed, and a file of it is gone or damaged.
         DeviceError: If the device cannot compute in this precision.
         ExtensionError: If the model gives tensors of other shapes or types than it should, or its transition
@@ -175,19 +175,25 @@ class _ModelTraining(EpochTraining[WorldModel]):
         )
         if isinstance(self.network, GenerativeModel):
             self._check_generative()
+        elif config.bystander_weight and not self.network.acting_objects:
+            raise ConfigError(
+                f"training.bystander_weight: the latents of {type(self.network).__name__} are not those of"
+                " objects of which an action moves one, as in grid worlds; leave it out"
+            )
 
     def _check_generative(self) -> None:
         """Refuses settings of the contrastive loss, where the model has another.
 
         Raises:
-            ConfigError: The form of the loss, its margin or its negatives are other than by default.
+            ConfigError: The form, the margin, the negatives or the weights of the loss are other than by
+                default.
         """
         defaults = TrainingConfig()
-        for name in ("loss", "hinge", "negatives", "negatives_from_epoch"):
+        for name in ("loss", "hinge", "negatives", "negatives_from_epoch", "bystander_weight"):
             if getattr(self._config, name) != getattr(defaults, name):
                 raise ConfigError(
                     f"training.{name} changes nothing: {type(self.network).__name__} is trained by a loss of"
-                    " its own, which has no negatives; leave it out"
+                    " its own, which has none of this; leave it out"
                 )
 
     @property

@@ -20,7 +20,8 @@ class LossTerms(NamedTuple):
 
     Attributes:
         total: What is minimised: ``positive`` + ``negative``.
-        positive: Mean energy between the predicted and the true next latent.
+        positive: Mean energy between the predicted and the true next latent; with a ``bystander_weight``, and
+            that times the mean energy by which bystanders change.
         negative: Mean amount by which the energy to a negative falls short of its margin.
         separation: Mean energy of a latent to that of its negative; 0 when all latents are equal.
     """
@@ -48,6 +49,7 @@ class LossFunction(Protocol):
         dtype: torch.dtype,
         form: LossForm = "public",
         margin_other: float | None = None,
+        bystander_weight: float = 0.0,
     ) -> LossTerms:
         """The loss of a batch."""
 
@@ -66,6 +68,7 @@ def contrastive_loss(
     dtype: torch.dtype,
     form: LossForm = "public",
     margin_other: float | None = None,
+    bystander_weight: float = 0.0,
     stage: Callable[[str], AbstractContextManager[object]] = unwatched,
 ) -> LossTerms:
     """``mean d(z + T(z, a), z') + mean max(0, hinge − d(z, z̃))`` (Kipf et al. 2020, eq. 4; Park et al. 2022).
@@ -84,6 +87,8 @@ def contrastive_loss(
             precision ``tf32`` is a setting of the process, `sen_bench.system.float32_products`.)
         form: "text" replaces d(z, z̃) by d(z + T(z, a), z̃), as the paper's text has it.
         margin_other: The margin of negatives that are other samples; None: ``hinge``.
+        bystander_weight: If not 0, this times ``mean d₋ₐ(z, z')`` is added to the positive term, where d₋ₐ is
+            the energy of the objects that do not act (`WorldModel.bystander_distance`).
         stage: Is told what is being computed, "embed", "encode", "transition" or "loss".
 
     Raises:
@@ -100,6 +105,9 @@ def contrastive_loss(
             predicted = checked.transition(latent, batch.action)
     with stage("loss"):
         positive = checked.distance(predicted, next_latent).mean()
+        if bystander_weight:
+            changed = checked.bystander_distance(latent, next_latent, batch.action)
+            positive = positive + bystander_weight * changed.mean()
         if _changes(latent) != changes:
             raise ExtensionError(
                 f"{type(model).__name__} changes latents in place after `encode` has returned them, most"

@@ -227,4 +227,5 @@ class Steps:
             "dtype": _DTYPES[self._config.precision],
             "form": self._config.loss,
             "margin_other": negatives.margin_other,
+            "bystander_weight": self._config.bystander_weight,
         }

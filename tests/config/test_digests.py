@@ -40,6 +40,7 @@ def test_configurations_of_record_have_their_digests() -> None:
         ("learning_rate_of", {"encoder": 1}, {"encoder": 0.3}),
         ("learning_rate_of_from_epoch", {}, {2: {"embedding": 0.3}}),
         ("first_episodes", None, 100),
+        ("bystander_weight", 0, 10),
     ],
 )
 def test_younger_settings_count_where_they_differ_from_the_paper(

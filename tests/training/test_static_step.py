@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 8, "learning_rate": 2**-1
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"negatives_from_epoch": {2: {"same_episode": 0.5, "margin_other": 2.0}}},
-    {"batch_size_from_epoch": {3: 12}, "learning_rate_of": {"embedding": 0.5}},
+    {"batch_size_from_epoch": {3: 12}, "learning_rate_of": {"embedding": 0.5}, "bystander_weight": 4.0},
 ]
 
 
