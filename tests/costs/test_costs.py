@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,7 @@ from sen_bench.costs.operators import OperatorCounter
 from sen_bench.envs import make_world
 from sen_bench.errors import ExtensionError
 from sen_bench.symmetry import Symmetry
+from sen_bench.system import settings_restored
 from sen_bench.tasks.registry import get_task
 from tests.support.fake_worlds import DRIFT
 from tests.support.own_models import Mean
@@ -203,6 +205,14 @@ class TestSeconds:
         assert torch.equal(torch.get_rng_state(), state)
         # Forwards a product, a norm and a ReLU a layer; each has a gradient.
         assert steps[0] > 6 * (machine._CONVOLUTIONS + machine._LAYERS)
+
+    @pytest.mark.parametrize(("threads", "counts"), [(1, False), (2, True)])
+    def test_one_thread_is_measured_by_its_own_time(self, threads: int, *, counts: bool) -> None:
+        """What sleeps leaves the core to others, as what waits for it does."""
+        with settings_restored():
+            torch.set_num_threads(threads)
+            found = machine._seconds(lambda: time.sleep(0.1), torch.device("cpu"), rounds=2)
+        assert (found > 0.09) is counts
 
     def test_limits_are_measured_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sen_bench.costs.limits._PRODUCT_SIDES", {"cpu": 32})
