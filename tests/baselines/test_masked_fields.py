@@ -114,6 +114,17 @@ def test_equivariant_layers_bring_four_codes_to_order_from_four_fields_on() -> N
         assert (off < 1e-10) is possible, (fields, off)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_stay_float32_where_networks_compute_in_bfloat16(kind: str) -> None:
+    model, frames = _model(kind).float().train(), _frames(8).float()
+    exact = model.embed(frames)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = model.embed(frames)
+    assert maps.dtype == torch.float32
+    # Codes differ by a few roundings of bfloat16; their weights are large.
+    assert 0 < (maps - exact).abs().mean() < 0.02
+
+
 @pytest.mark.parametrize(("kind", "count"), [("sen", 1_759_657), ("full", 1_743_049), ("none", 2_170_541)])
 def test_documented_sizes(kind: str, count: int) -> None:
     assert parameter_count(get_task("rush-hour").build_model(kind, {"masked_fields": 16})) == count

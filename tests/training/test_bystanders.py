@@ -159,12 +159,12 @@ def test_it_is_for_models_of_objects(tmp_path: Path, transitions: Transitions) -
 
 def test_training_minds_it_and_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
     settings: dict[str, Any] = {"bystander_weight": 10.0}
-    whole = train_tiny(tmp_path / "whole", transitions, **settings)
+    whole = train_tiny(tmp_path / "whole", transitions, Pair, **settings)
     with pytest.raises(KeyboardInterrupt):
-        train_tiny(tmp_path / "parts", transitions, progress=Recorder(2), **settings)
-    resumed = train_tiny(tmp_path / "parts", transitions, **settings)
-    paper = train_tiny(tmp_path / "paper", transitions)
-    none = train_tiny(tmp_path / "none", transitions, bystander_weight=0)
+        train_tiny(tmp_path / "parts", transitions, Pair, progress=Recorder(2), **settings)
+    resumed = train_tiny(tmp_path / "parts", transitions, Pair, **settings)
+    paper = train_tiny(tmp_path / "paper", transitions, Pair)
+    none = train_tiny(tmp_path / "none", transitions, Pair, bystander_weight=0)
     assert all(torch.equal(value, weights_of(resumed)[name]) for name, value in weights_of(whole).items())
     assert all(torch.equal(value, weights_of(none)[name]) for name, value in weights_of(paper).items())
     assert any(not torch.equal(value, weights_of(paper)[name]) for name, value in weights_of(whole).items())
