@@ -97,6 +97,7 @@ class ObjectModel(WorldModel):
         )
         self._standard_latents = standard if equivariant else 0
         self._regular_maps = spaces.regular_maps
+        self._masked_fields = fields
         self._regular_actions = _turns_move_actions(symmetry)
         family = C4_EQUIVARIANT if equivariant else ORDINARY
         if equivariant:
@@ -138,7 +139,7 @@ class ObjectModel(WorldModel):
             features = embedding.flatten(2)
         elif self._regular_maps:
             features = fibre_stack(embedding)
-            if self.embedding_shape[1:-3]:
+            if self._masked_fields:
                 features = features.transpose(2, 3).flatten(3)
         else:
             features = orbit_stack(embedding)
