@@ -18,6 +18,10 @@ begin with nearly the same."""
 FIRST_CODES = 20.0
 """What the last weights of codes are multiplied by at first, so that codes begin near -1 and 1."""
 
+_PIXELS = (-2, -1)
+_PLAIN = 4
+"""Dimensions of the weights of a convolution; steerable ones are numbers that a basis is weighted by."""
+
 
 class MaskedEmbedding(nn.Module):
     """Several C4 fibres of maps for each object: its mask, times codes that all objects share [ours].
@@ -29,7 +33,8 @@ class MaskedEmbedding(nn.Module):
     Args:
         masks: Images `[B, C, H, W]` to maps `[B, O, n, n]` in (0, 1). Its last weights are made small.
         codes: Images to maps `[B, 4·F, n, n]` in (0, 1), those of a field next to each other. They are moved
-            to (-1, 1). Its last weights are made large.
+            to (-1, 1). Its last weights are made large, and of its first ones, unless they are steerable, the
+            mean over pixels is taken away, so that they see shapes rather than colours.
         num_fields: F, the regular fields of an object.
     """
 
@@ -40,7 +45,10 @@ class MaskedEmbedding(nn.Module):
         self.num_fields = num_fields
         with torch.no_grad():
             for network, factor in ((masks, FIRST_MASKS), (codes, FIRST_CODES)):
-                _last_weights(network).mul_(factor)
+                _weights(network)[-1].mul_(factor)
+            first = _weights(codes)[0]
+            if first.dim() == _PLAIN:
+                first.sub_(first.mean(dim=_PIXELS, keepdim=True))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Maps images `[B, C, H, W]` to `[B, O, F, 4, n, n]` in (-1, 1)."""
@@ -48,9 +56,9 @@ class MaskedEmbedding(nn.Module):
         return cast("Tensor", masks[:, :, None, None] * codes.unflatten(1, (1, self.num_fields, 4)))
 
 
-def _last_weights(network: nn.Module) -> nn.Parameter:
-    """The weights of the last layer of an embedding network; its biases are 0 at first."""
-    return [weights for name, weights in network.named_parameters() if "weight" in name][-1]
+def _weights(network: nn.Module) -> list[nn.Parameter]:
+    """The weights of an embedding network, those of a convolution `[out, in, height, width]`."""
+    return [weights for name, weights in network.named_parameters() if "weight" in name]
 
 
 def build_object_embedding(

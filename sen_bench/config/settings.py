@@ -94,10 +94,18 @@ class RateFactors(_Strict):
     Attributes:
         embedding: In the embedding network S, the part of the model that is called ``embedding``.
         encoder: In the encoder E, the part that is called ``encoder``.
+        codes: In what the objects of S share behind their masks, the part of ``embedding`` that is called
+            ``codes``. None: as in the rest of S.
     """
 
     embedding: RateFactor = 1.0
     encoder: RateFactor = 1.0
+    codes: RateFactor | None = None
+
+    def of(self, part: str) -> float:
+        """The factor of a part by its name here."""
+        factor: float | None = getattr(self, part)
+        return self.embedding if factor is None else factor
 
 
 _SettingT = TypeVar("_SettingT")
@@ -177,8 +185,16 @@ class TrainingConfig(_Strict):
     @property
     def parts_with_rates(self) -> tuple[str, ...]:
         """The parts of the model that have a learning rate of their own in some epoch."""
-        factors = (self.learning_rate_of, *self.learning_rate_of_from_epoch.values())
-        return tuple(part for part in RateFactors.model_fields if any(getattr(f, part) != 1 for f in factors))
+        factors = self._rate_factors
+        parts = [part for part in RateFactors.model_fields if any(f.of(part) != 1 for f in factors)]
+        if all(f.codes is None for f in factors):
+            parts = [part for part in parts if part != "codes"]
+        return tuple(parts)
+
+    @property
+    def _rate_factors(self) -> tuple[RateFactors, ...]:
+        """Those of all epochs."""
+        return (self.learning_rate_of, *self.learning_rate_of_from_epoch.values())
 
     @property
     def has_same_episode_negatives(self) -> bool:
@@ -257,10 +273,14 @@ class RunConfig(_Strict):
     def _settings(self) -> dict[str, Any]:
         """All settings as JSON; those younger than the first result rows only if they differ from then."""
         settings = self.model_dump(mode="json")
+        training = settings["training"]
+        for factors in (training["learning_rate_of"], *training["learning_rate_of_from_epoch"].values()):
+            if factors["codes"] is None:
+                del factors["codes"]
         defaults = TrainingConfig()
         for name in _YOUNGER:
             if getattr(self.training, name) == getattr(defaults, name):
-                del settings["training"][name]
+                del training[name]
         if self.model_code is None:
             del settings["model_code"]
         return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -90,6 +91,20 @@ def test_masks_begin_alike_and_codes_far_apart(kind: str) -> None:
     assert (masks - 0.5).abs().max() < 0.1
     cars = torch.nn.functional.max_pool2d(frames.amax(dim=1, keepdim=True), 10) > 0
     assert codes.abs()[cars.expand_as(codes)].mean() > 0.75
+
+
+@pytest.mark.parametrize("kind", ["sen", "none"])
+def test_codes_begin_blind_to_uniform_colours_and_tell_headings_apart(kind: str) -> None:
+    network = _embedding(_model(kind, embedding_channels=32, masked_fields=16).train())
+    white, coloured = torch.rand(2, 4, 3, 1, 1, dtype=torch.float64).expand(2, 4, 3, 50, 50)
+    # Weights are made in float32, and batch normalisation makes the little that is left of colours larger.
+    torch.testing.assert_close(network.codes(white), network.codes(coloured), rtol=0, atol=1e-2)
+    world = get_task("rush-hour").world()
+    states = np.array([[[car, car, (car + turns) % 4] for car in range(5)] for turns in range(4)])
+    pictures = np.stack([world.render_states(state[None])[0] for state in states])
+    codes = 2 * network.codes(torch.from_numpy(pictures).permute(0, 3, 1, 2).double() / 255) - 1
+    of_cars = codes.diagonal(dim1=-2, dim2=-1)  # [turns, code, car]
+    assert (of_cars.var(dim=0, unbiased=False).mean() / of_cars.square().mean()) > 0.4
 
 
 def test_equivariant_layers_bring_four_codes_to_order_from_four_fields_on() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sen_bench.config import RunConfig, TaskPreset, TrainingConfig, load_preset
+from sen_bench.config.settings import RateFactors
 from tests.paths import ROOT
 from tests.support.configs import config_of
 
@@ -38,7 +39,9 @@ def test_configurations_of_record_have_their_digests() -> None:
         ("negatives", {"same_episode": 0}, {"same_episode": 0.5, "margin_other": 8}),
         ("negatives_from_epoch", {}, {2: {"same_episode": 0.5}}),
         ("learning_rate_of", {"encoder": 1}, {"encoder": 0.3}),
+        ("learning_rate_of", {"codes": None}, {"codes": 0.1}),
         ("learning_rate_of_from_epoch", {}, {2: {"embedding": 0.3}}),
+        ("learning_rate_of_from_epoch", {}, {2: {"embedding": 0.3, "codes": 0.1}}),
         ("first_episodes", None, 100),
         ("bystander_weight", 0, 10),
     ],
@@ -54,6 +57,16 @@ def test_younger_settings_count_where_they_differ_from_the_paper(
     assert other.digest != plain.digest
     assert other.weights_digest != plain.weights_digest
     assert RunConfig.model_validate_json(other.model_dump_json()).digest == other.digest
+
+
+def test_rates_of_parts_without_codes_have_the_digests_that_they_had() -> None:
+    """The row was written before codes had a rate of their own."""
+    training = TrainingConfig(epochs=2, learning_rate_of_from_epoch={2: RateFactors(embedding=0.3)})
+    config = config_of("rush-hour", "sen", "train", TaskPreset(training=training))
+    assert config.digest == "adbce223de6150e7"
+    coded = training.learning_rate_of_from_epoch | {2: RateFactors(embedding=0.3, codes=0.3)}
+    training = training.model_copy(update={"learning_rate_of_from_epoch": coded})
+    assert config_of("rush-hour", "sen", "train", TaskPreset(training=training)).digest != config.digest
 
 
 def _digests(preset: str, task: str, split: str, model: str) -> dict[str, str]:

@@ -37,8 +37,16 @@ class Steady(Affine):
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         return 2 * (latent + other.detach()).sum(dim=1)
 
-    def values(self) -> tuple[float, float, float]:
+    def values(self) -> tuple[float, ...]:
         return self.embedding[0].item(), self.encoder[0].item(), self.weight.item()
+
+
+class Weight(nn.Module):
+    """One weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(100.0))
 
 
 def _steps(folder: Path, transitions: Transitions, **settings: Any) -> list[tuple[float, ...]]:
@@ -69,6 +77,47 @@ def test_each_part_moves_by_its_own_rate(tmp_path: Path, transitions: Transition
         assert moved == pytest.approx([rate * factor for factor in factors], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "expected"),
+    [
+        ({"codes": 0.1}, {}, [(1, 0.1), (1, 1)]),
+        ({"embedding": 0.5}, {"embedding": 0.5, "codes": 0.1}, [(0.5, 0.5), (0.5, 0.1)]),
+        ({"embedding": 0.5, "codes": 1}, {"embedding": 0}, [(0.5, 1), (0, 0)]),
+    ],
+)
+def test_codes_move_by_the_rate_of_the_embedding_or_their_own(
+    tmp_path: Path,
+    transitions: Transitions,
+    first: dict[str, float],
+    later: dict[str, float],
+    expected: list[tuple[float, float]],
+) -> None:
+    class Coded(Steady):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = {name: Weight() for name in ("masks", "codes")}
+            self.add_module("embedding", nn.ModuleDict(self.parts))
+
+        def encode(self, embedding: Tensor) -> Tensor:
+            total: Tensor = sum((part.weight for part in self.parts.values()), start=self.weight)
+            return total.expand_as(embedding)
+
+    network = Coded()
+    result = train_tiny(
+        tmp_path,
+        transitions,
+        lambda: network,
+        epochs=2,
+        batch_size=6,
+        learning_rate=0.5,
+        learning_rate_of=first,
+        learning_rate_of_from_epoch={2: later},
+    )
+    moved = [100 - weights_of(result)[f"embedding.{part}.weight"].item() for part in ("masks", "codes")]
+    # Seven steps an epoch.
+    assert moved == pytest.approx([3.5 * sum(factors) for factors in zip(*expected, strict=True)], abs=1e-3)
+
+
 def test_training_with_rates_of_parts_can_be_interrupted(tmp_path: Path, transitions: Transitions) -> None:
     whole = train_tiny(tmp_path / "whole", transitions, **SLOW)
     with pytest.raises(KeyboardInterrupt):
@@ -96,4 +145,6 @@ def test_the_parts_of_a_model_are_all_there_is(tmp_path: Path, transitions: Tran
 def test_a_part_that_is_not_there_is_refused(tmp_path: Path, transitions: Transitions) -> None:
     with pytest.raises(ConfigError, match=r"Affine has no part 'encoder' .*its parts are: none"):
         train_tiny(tmp_path, transitions, Affine, learning_rate_of={"encoder": 0.5})
+    with pytest.raises(ConfigError, match=r"has no part 'embedding\.codes' .*leave codes out"):
+        train_tiny(tmp_path, transitions, learning_rate_of={"codes": 0.5})
     assert not list(tmp_path.iterdir())
