@@ -12,8 +12,7 @@ from sen_bench.baselines.convolutions import ConvolutionalEmbedding, PatchEmbedd
 from sen_bench.baselines.kinds import ObjectSpaces
 
 FIRST_MASKS = 0.05
-"""What the last weights of masks are multiplied by at first, so that all objects
-begin with nearly the same."""
+"""What the last weights of masks are multiplied by at first, so that they begin nearly alike."""
 
 FIRST_CODES = 20.0
 """What the last weights of codes are multiplied by at first, so that codes begin near -1 and 1."""

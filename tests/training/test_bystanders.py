@@ -134,6 +134,7 @@ def test_objects_that_do_not_act_stay_in_the_worlds_that_it_is_for(task: str) ->
     """Of perfect latents, the stored states, it is 0, so that the term asks for nothing false."""
     world = get_task(task).world()
     state = world.reset(seed=0)[1]["state"]
+    world.action_space.seed(0)
     for _ in range(200):
         action = int(world.action_space.sample())
         following = world.step(action)[4]["state"]

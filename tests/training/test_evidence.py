@@ -75,7 +75,13 @@ def test_training_resumes_to_the_bit_and_lowers_the_loss(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"loss": "text"}, {"hinge": 2.0}, {"negatives_from_epoch": {2: {"same_episode": 0.0}}}]
+    "changes",
+    [
+        {"loss": "text"},
+        {"hinge": 2.0},
+        {"negatives_from_epoch": {2: {"same_episode": 0.0}}},
+        {"bystander_weight": 1},
+    ],
 )
 def test_settings_of_another_loss_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = TrainingConfig.model_validate({"epochs": 1, "batch_size": 6, **changes})
