@@ -67,6 +67,15 @@ class CheckedModel:
         """
         return self._checked("distance", self._model.distance(latent, other), (len(latent),))
 
+    def object_distances(self, latent: Tensor, other: Tensor) -> Tensor:
+        """`WorldModel.object_distances`.
+
+        Raises:
+            ExtensionError: The energies are not float32 or float64 `[B, O]`.
+        """
+        energies = self._model.object_distances(latent, other)
+        return self._checked("object_distances", energies, (len(latent), self._model.latent_shape[0]))
+
     def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
         """`WorldModel.bystander_distance`.
 

@@ -131,6 +131,26 @@ class WorldModel(nn.Module, ABC):
         """
 
     @property
+    def factored_latents(self) -> bool:
+        """Whether latents are those of objects, along their first axis, as `object_distances` asks."""
+        return False
+
+    def object_distances(self, latent: Tensor, other: Tensor) -> Tensor:
+        """The energies of objects, whose mean is `distance`; for models that have `factored_latents`.
+
+        Args:
+            latent: Latents z, `[B, O, ...]`.
+            other: Latents to compare with, of the same shape.
+
+        Returns:
+            One non-negative number for each object of each sample, `[B, O]`.
+
+        Raises:
+            NotImplementedError: The latents are not those of objects.
+        """
+        raise NotImplementedError(f"the latents of {type(self).__name__} are not those of objects")
+
+    @property
     def acting_objects(self) -> bool:
         """Whether latents are those of objects of which an action moves one, as `bystander_distance` asks."""
         return False

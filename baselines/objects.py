@@ -188,6 +188,15 @@ class ObjectModel(WorldModel):
         return 0.5 / SIGMA**2 * squares.mean(dim=1)
 
     @property
+    def factored_latents(self) -> bool:
+        """Latents have an axis of objects."""
+        return True
+
+    def object_distances(self, latent: Tensor, other: Tensor) -> Tensor:
+        """0.5/σ² times the squared distance of each object, `[B, O]`; see `WorldModel.object_distances`."""
+        return 0.5 / SIGMA**2 * (latent - other).square().flatten(2).sum(dim=2)
+
+    @property
     def acting_objects(self) -> bool:
         """An action moves one of the objects."""
         return True

@@ -69,10 +69,15 @@ class NegativeSampling(_Strict):
             The others are other samples of the batch.
         margin_other: The margin of those others; that of negatives of the same episode is the ``hinge`` of
             the training. None: the same.
+        per_object: Whether those others are to have their margin from the latent of each object, and fall
+            short of it by the mean over objects; not from all of them together [ours]. For models whose
+            latents are those of objects.
     """
 
     same_episode: Annotated[float, Field(ge=0, le=1)] = 0.0
     margin_other: Margin | None = None
+    # Left out of names and digests where it is not asked for: they are older.
+    per_object: bool = Field(default=False, exclude_if=lambda asked: not asked)
 
     @model_validator(mode="after")
     def _margin_is_used(self) -> Self:
@@ -81,6 +86,8 @@ class NegativeSampling(_Strict):
                 "margin_other needs a same_episode between 0 and 1; where all negatives are of one kind,"
                 " hinge is their margin"
             )
+        if self.per_object and self.same_episode == 1:
+            raise ValueError("per_object is for other samples, and with same_episode = 1 there are none")
         return self
 
     def count_in(self, batch: int) -> int:
@@ -199,7 +206,17 @@ class TrainingConfig(_Strict):
     @property
     def has_same_episode_negatives(self) -> bool:
         """Whether there are negatives of the same episode in some epoch."""
-        return any(n.same_episode > 0 for n in (self.negatives, *self.negatives_from_epoch.values()))
+        return any(n.same_episode > 0 for n in self._negatives)
+
+    @property
+    def has_margins_per_object(self) -> bool:
+        """Whether some epoch asks the latent of each object for a margin."""
+        return any(n.per_object for n in self._negatives)
+
+    @property
+    def _negatives(self) -> tuple[NegativeSampling, ...]:
+        """Those of all epochs."""
+        return (self.negatives, *self.negatives_from_epoch.values())
 
 
 _YOUNGER: Final = (

@@ -175,6 +175,11 @@ class _ModelTraining(EpochTraining[WorldModel]):
         )
         if isinstance(self.network, GenerativeModel):
             self._check_generative()
+        elif config.has_margins_per_object and not self.network.factored_latents:
+            raise ConfigError(
+                f"training.negatives: the latents of {type(self.network).__name__} are not those of objects,"
+                " as in grid worlds; leave per_object out"
+            )
         elif config.bystander_weight and not self.network.acting_objects:
             raise ConfigError(
                 f"training.bystander_weight: the latents of {type(self.network).__name__} are not those of"

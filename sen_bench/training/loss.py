@@ -49,6 +49,7 @@ class LossFunction(Protocol):
         dtype: torch.dtype,
         form: LossForm = "public",
         margin_other: float | None = None,
+        per_object: bool = False,
         bystander_weight: float = 0.0,
     ) -> LossTerms:
         """The loss of a batch."""
@@ -68,6 +69,7 @@ def contrastive_loss(
     dtype: torch.dtype,
     form: LossForm = "public",
     margin_other: float | None = None,
+    per_object: bool = False,
     bystander_weight: float = 0.0,
     stage: Callable[[str], AbstractContextManager[object]] = unwatched,
 ) -> LossTerms:
@@ -87,6 +89,8 @@ def contrastive_loss(
             precision ``tf32`` is a setting of the process, `sen_bench.system.float32_products`.)
         form: "text" replaces d(z, z̃) by d(z + T(z, a), z̃), as the paper's text has it.
         margin_other: The margin of negatives that are other samples; None: ``hinge``.
+        per_object: Whether other samples are to have that margin from the latent of each object
+            (`WorldModel.object_distances`); their shortfall is then the mean over objects.
         bystander_weight: If not 0, this times ``mean d₋ₐ(z, z')`` is added to the positive term, where d₋ₐ is
             the energy of the objects that do not act (`WorldModel.bystander_distance`).
         stage: Is told what is being computed, "embed", "encode", "transition" or "loss".
@@ -117,8 +121,14 @@ def contrastive_loss(
         count = 0 if drawn is None else len(drawn)
         others = latent.index_select(0, permutation[count:])
         negatives = others if drawn is None else torch.cat([drawn, others])
-        energy = checked.distance(latent if form == "public" else predicted, negatives)
-        shortfall = ((hinge if margin_other is None else margin_other) - energy[count:]).clamp(min=0)
+        compared = latent if form == "public" else predicted
+        energy = checked.distance(compared, negatives)
+        margin = hinge if margin_other is None else margin_other
+        if per_object:
+            energies = checked.object_distances(compared[count:], others)
+            shortfall = (margin - energies).clamp(min=0).mean(dim=1)
+        else:
+            shortfall = (margin - energy[count:]).clamp(min=0)
         if count:
             shortfall = torch.cat([(hinge - energy[:count]).clamp(min=0), shortfall])
         negative = shortfall.mean()

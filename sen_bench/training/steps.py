@@ -227,5 +227,6 @@ class Steps:
             "dtype": _DTYPES[self._config.precision],
             "form": self._config.loss,
             "margin_other": negatives.margin_other,
+            "per_object": negatives.per_object,
             "bystander_weight": self._config.bystander_weight,
         }

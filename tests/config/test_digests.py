@@ -37,6 +37,7 @@ def test_configurations_of_record_have_their_digests() -> None:
         ("loss", "public", "text"),
         ("negatives", {}, {"same_episode": 0.5}),
         ("negatives", {"same_episode": 0}, {"same_episode": 0.5, "margin_other": 8}),
+        ("negatives", {"per_object": False}, {"per_object": True}),
         ("negatives_from_epoch", {}, {2: {"same_episode": 0.5}}),
         ("learning_rate_of", {"encoder": 1}, {"encoder": 0.3}),
         ("learning_rate_of", {"codes": None}, {"codes": 0.1}),

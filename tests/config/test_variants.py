@@ -229,6 +229,11 @@ class TestRefusals:
             ("training.negatives", {"same": 1}, "training.negatives: unknown setting 'same'; did you mean"),
             ("training.negatives.same_episode", 1.5, "negatives.same_episode: Input should be less than or"),
             ("training.negatives", {"margin_other": 8}, "margin_other needs a same_episode between 0 and 1"),
+            (
+                "training.negatives",
+                {"same_episode": 1, "per_object": True},
+                "per_object is for other samples, and with same_episode = 1 there are none",
+            ),
             ("training.negatives_from_epoch", {1: {}}, "training.negatives_from_epoch.1"),
             (
                 "training.learning_rate_of",

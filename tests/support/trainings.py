@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +45,43 @@ class Affine(WorldModel):
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         raise NotImplementedError
+
+
+class Pair(Affine):
+    """Two objects, the means of the halves of an image; action a moves object a // 4 (modulo 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._embedding_shape = self._latent_shape = (2,)
+
+    @property
+    def factored_latents(self) -> bool:
+        return True
+
+    @property
+    def acting_objects(self) -> bool:
+        return True
+
+    def embed(self, observation: Tensor) -> Tensor:
+        halves = observation.chunk(2, dim=3)
+        return torch.stack([half.mean(dim=(1, 2, 3)) for half in halves], dim=1)
+
+    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
+        return latent + nn.functional.one_hot(action // 4 % 2, 2)
+
+    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent - other).square().mean(dim=1)
+
+    def object_distances(self, latent: Tensor, other: Tensor) -> Tensor:
+        return 2 * (latent - other).square()
+
+    def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
+        return (latent - other).square()[torch.arange(len(action)), 1 - action // 4 % 2]
+
+
+def halves(values: np.ndarray) -> Tensor:
+    """Images whose halves have these values, `[B, 2]`."""
+    return torch.tensor(values)[:, None, None, :].repeat_interleave(2, dim=3).expand(-1, 3, 4, -1)
 
 
 def small_sen() -> WorldModel:

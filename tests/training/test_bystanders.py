@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sen_bench.baselines import CheckedModel, WorldModel
 from sen_bench.data.transitions import Batch, Transitions
@@ -17,43 +17,14 @@ from sen_bench.symmetry import Representation
 from sen_bench.tasks import get_task
 from sen_bench.training import contrastive_loss
 from tests.support.recorder import Recorder
-from tests.support.trainings import Affine, train_tiny, weights_of
+from tests.support.trainings import Affine, Pair, halves, train_tiny, weights_of
 
 STANDARD = {"standard_latents": 1, "regular_latents": 1}
-
-
-class Pair(Affine):
-    """Two objects, the means of the halves of an image; action a moves object a // 4 (modulo 2)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._embedding_shape = self._latent_shape = (2,)
-
-    @property
-    def acting_objects(self) -> bool:
-        return True
-
-    def embed(self, observation: Tensor) -> Tensor:
-        halves = observation.chunk(2, dim=3)
-        return torch.stack([half.mean(dim=(1, 2, 3)) for half in halves], dim=1)
-
-    def transition(self, latent: Tensor, action: Tensor) -> Tensor:
-        return latent + nn.functional.one_hot(action // 4 % 2, 2)
-
-    def distance(self, latent: Tensor, other: Tensor) -> Tensor:
-        return 2 * (latent - other).square().mean(dim=1)
-
-    def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
-        return (latent - other).square()[torch.arange(len(action)), 1 - action // 4 % 2]
 
 
 def _model(task: str, kind: str, **options: int) -> WorldModel:
     torch.manual_seed(0)
     return get_task(task).build_model(kind, {"embedding_channels": 4, "hidden": 5, **options}).double()
-
-
-def _halves(values: np.ndarray) -> Tensor:
-    return torch.tensor(values)[:, None, None, :].repeat_interleave(2, dim=3).expand(-1, 3, 4, -1)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 10.0])
@@ -65,10 +36,10 @@ def test_the_loss_is_that_of_numpy(weight: float, drawn: int) -> None:
     terms = contrastive_loss(
         Pair(),
         Batch(
-            _halves(first),
+            halves(first),
             torch.tensor(action),
-            _halves(following),
-            _halves(others[:drawn]) if drawn else None,
+            halves(following),
+            halves(others[:drawn]) if drawn else None,
         ),
         torch.tensor(permutation),
         hinge=1.0,

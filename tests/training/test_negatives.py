@@ -12,16 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from sen_bench.baselines import CheckedModel
 from sen_bench.config import LossForm, TrainingConfig
 from sen_bench.data.transitions import Batch, Transitions
-from sen_bench.errors import ConfigError
+from sen_bench.errors import ConfigError, ExtensionError
+from sen_bench.symmetry import Representation
+from sen_bench.tasks import get_task
 from sen_bench.training import contrastive_loss, train
 from sen_bench.training import steps as training_steps
 from sen_bench.training.compilation import compiled_loss
 from sen_bench.training.loss import LossTerms
 from sen_bench.training.negatives import other_steps
 from tests.support.recorder import Recorder
-from tests.support.trainings import CPU, IDENTITY, Affine, log_of, train_tiny, weights_of
+from tests.support.trainings import CPU, IDENTITY, Affine, Pair, halves, log_of, train_tiny, weights_of
 
 HALF: dict[str, Any] = {"negatives": {"same_episode": 0.5, "margin_other": 8}}
 
@@ -59,6 +62,91 @@ def test_the_loss_is_that_of_numpy(form: LossForm, drawn: list[float], margin_ot
     assert terms.negative.item() == pytest.approx(negative)
     assert terms.total.item() == pytest.approx(positive + negative)
     assert terms.separation.item() == pytest.approx((2 * (Z - negatives) ** 2).mean())
+
+
+@pytest.mark.parametrize("form", ["public", "text"])
+@pytest.mark.parametrize("drawn", [0, 2])
+@pytest.mark.parametrize("margin_other", [None, 4.0])
+def test_margins_of_objects_are_those_of_numpy(
+    form: LossForm, drawn: int, margin_other: float | None
+) -> None:
+    """Of `Pair`, and only to other samples; that one object is far away does not make up for the other."""
+    draw = np.random.default_rng(0)
+    first, following, others = (draw.normal(size=(6, 2)) for _ in range(3))
+    action, permutation = np.array([0, 3, 4, 7, 2, 5]), np.array([3, 0, 1, 2, 5, 4])
+    negative = halves(others[:drawn]) if drawn else None
+    terms = contrastive_loss(
+        Pair(),
+        Batch(halves(first), torch.tensor(action), halves(following), negative),
+        torch.tensor(permutation),
+        hinge=1.0,
+        dtype=torch.float32,
+        form=form,
+        margin_other=margin_other if drawn else None,
+        per_object=True,
+    )
+    predicted = first + (np.arange(2) == (action // 4)[:, None])
+    compared = first if form == "public" else predicted
+    energies = 2 * (compared - np.concatenate([others[:drawn], first[permutation[drawn:]]])) ** 2
+    margin = (margin_other if drawn else None) or 1.0
+    short = [max(0, 1 - energy.mean()) for energy in energies[:drawn]]
+    short += [np.maximum(0, margin - energy).mean() for energy in energies[drawn:]]
+    together = [max(0, margin - energy.mean()) for energy in energies[drawn:]]
+    assert terms.negative.item() == pytest.approx(np.mean(short))
+    assert sum(short[drawn:]) > sum(together) + 0.4
+    assert terms.positive.item() == pytest.approx((2 * (predicted - following) ** 2).mean())
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "options"),
+    [
+        ("2d-shapes", "sen", {}),
+        ("3d-blocks", "none", {}),
+        ("rush-hour", "full", {}),
+        ("rush-hour", "sen", {"standard_latents": 1, "regular_latents": 1}),
+    ],
+)
+def test_energies_of_objects_make_up_the_energy_and_go_where_objects_go(
+    task: str, kind: str, options: dict[str, int]
+) -> None:
+    sizes = {"embedding_channels": 2, "hidden": 4}
+    model = get_task(task).build_model(kind, {**sizes, **options}).double()
+    symmetry = get_task(task).world().symmetry
+    draw = torch.Generator().manual_seed(0)
+    objects = symmetry.representations["object"]
+    assert isinstance(objects, Representation)
+    assert objects.permutation is not None
+    elements = torch.randperm(len(objects.permutation), generator=draw)[:100]
+    latent, other = torch.randn(2, len(elements), *model.latent_shape, dtype=torch.float64, generator=draw)
+    found = CheckedModel(model).object_distances(latent, other)
+    squares = (latent - other).numpy() ** 2
+    expected = 2 * squares.reshape(*squares.shape[:2], -1).sum(axis=2)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    torch.testing.assert_close(found.mean(dim=1), model.distance(latent, other), rtol=1e-12, atol=0)
+    if model.equivariant:
+        moved = model.object_distances(
+            model.transform_latent(elements, latent), model.transform_latent(elements, other)
+        )
+        renamed = torch.from_numpy(objects.permutation.copy())[elements]
+        torch.testing.assert_close(moved.gather(1, renamed), found, rtol=1e-12, atol=0)
+
+
+def test_margins_of_objects_are_for_models_of_objects(tmp_path: Path, transitions: Transitions) -> None:
+    settings: dict[str, Any] = {"negatives_from_epoch": {3: {"per_object": True}}}
+    with pytest.raises(
+        ConfigError, match=r"negatives: the latents of Affine are not .* leave per_object out"
+    ):
+        train_tiny(tmp_path, transitions, Affine, **settings)
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(NotImplementedError, match="the latents of Affine are not those of objects"):
+        Affine().object_distances(torch.zeros(1, 1), torch.zeros(1, 1))
+
+    class Wrong(Pair):
+        def object_distances(self, latent: Tensor, other: Tensor) -> Tensor:
+            return self.distance(latent, other)
+
+    with pytest.raises(ExtensionError, match="object_distances returns float32"):
+        train_tiny(tmp_path, transitions, Wrong, **settings)
 
 
 def test_all_that_is_compared_is_embedded_in_one_pass() -> None:
@@ -133,7 +221,11 @@ def test_without_them_nothing_changes(tmp_path: Path, transitions: Transitions) 
 
 @pytest.mark.parametrize(
     ("precision", "settings"),
-    [("float32", {"negatives_from_epoch": {2: HALF["negatives"]}}), ("bfloat16", HALF | {"loss": "text"})],
+    [
+        ("float32", {"negatives_from_epoch": {2: HALF["negatives"]}}),
+        ("float32", {"negatives_from_epoch": {2: HALF["negatives"] | {"per_object": True}}}),
+        ("bfloat16", HALF | {"loss": "text"}),
+    ],
 )
 def test_training_can_be_interrupted(
     tmp_path: Path, transitions: Transitions, settings: dict[str, Any], precision: str

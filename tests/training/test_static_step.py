@@ -26,7 +26,7 @@ from tests.support.trainings import CPU, IDENTITY, Affine, log_of, small_sen, we
 SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 8, "learning_rate": 2**-11}
 VARIANTS: list[dict[str, Any]] = [
     {},
-    {"negatives_from_epoch": {2: {"same_episode": 0.5, "margin_other": 2.0}}},
+    {"negatives_from_epoch": {2: {"same_episode": 0.5, "margin_other": 2.0, "per_object": True}}},
     {"batch_size_from_epoch": {3: 12}, "learning_rate_of": {"embedding": 0.5}, "bystander_weight": 4.0},
 ]
 
