@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.convolutions import ConvolutionalEmbedding, PatchEmbedding
 from sen_bench.baselines.kinds import ObjectSpaces
+
+if TYPE_CHECKING:
+    from sen_bench.baselines.steerable import SteerableConvolution
 
 FIRST_MASKS = 0.05
 """What the last weights of masks are multiplied by at first, so that they begin nearly alike."""
@@ -18,8 +21,6 @@ FIRST_CODES = 20.0
 """What the last weights of codes are multiplied by at first, so that codes begin near -1 and 1."""
 
 _PIXELS = (-2, -1)
-_PLAIN = 4
-"""Dimensions of the weights of a convolution; steerable ones are numbers that a basis is weighted by."""
 
 
 class MaskedEmbedding(nn.Module):
@@ -32,8 +33,8 @@ class MaskedEmbedding(nn.Module):
     Args:
         masks: Images `[B, C, H, W]` to maps `[B, O, n, n]` in (0, 1). Its last weights are made small.
         codes: Images to maps `[B, 4·F, n, n]` in (0, 1), those of a field next to each other. They are moved
-            to (-1, 1). Its last weights are made large, and of its first ones, unless they are steerable, the
-            mean over pixels is taken away, so that they see shapes rather than colours.
+            to (-1, 1). Its last weights are made large, and from its first filters the mean over pixels is
+            taken, so that they see shapes rather than colours.
         num_fields: F, the regular fields of an object.
     """
 
@@ -45,9 +46,7 @@ class MaskedEmbedding(nn.Module):
         with torch.no_grad():
             for network, factor in ((masks, FIRST_MASKS), (codes, FIRST_CODES)):
                 _weights(network)[-1].mul_(factor)
-            first = _weights(codes)[0]
-            if first.dim() == _PLAIN:
-                first.sub_(first.mean(dim=_PIXELS, keepdim=True))
+            _remove_means(codes)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Maps images `[B, C, H, W]` to `[B, O, F, 4, n, n]` in (-1, 1)."""
@@ -56,8 +55,19 @@ class MaskedEmbedding(nn.Module):
 
 
 def _weights(network: nn.Module) -> list[nn.Parameter]:
-    """The weights of an embedding network, those of a convolution `[out, in, height, width]`."""
+    """The weights of an embedding network, in the order of its layers."""
     return [weights for name, weights in network.named_parameters() if "weight" in name]
+
+
+def _remove_means(network: nn.Module) -> None:
+    """Takes their mean over pixels from the first filters of an embedding network."""
+    first = next(
+        layer for layer in network.modules() if next(layer.parameters(recurse=False), None) is not None
+    )
+    if isinstance(first, nn.Conv2d):
+        first.weight.sub_(first.weight.mean(dim=_PIXELS, keepdim=True))
+    else:
+        cast("SteerableConvolution", first).remove_means()
 
 
 def build_object_embedding(

@@ -201,6 +201,16 @@ class SteerableConvolution(nn.Module):
             bias = torch.outer(self.bias_basis, self.bias).flatten()
         return convolve(x, kernel, bias, stride=self.stride, padding=self.padding, dilation=self.dilation)
 
+    @torch.no_grad()
+    def remove_means(self) -> None:
+        """Takes their means over pixels from the kernels, by the least change of weights that does."""
+        bases = [(fields, self.get_buffer(name).double()) for name, fields in self._sources.items()]
+        sizes = [self.out_fields * fields * len(basis) for fields, basis in bases]
+        for (fields, basis), weights in zip(bases, torch.split(self.weights, sizes), strict=True):
+            means = basis.mean(dim=(-2, -1)).flatten(1)  # [basis, channels]
+            own = weights.view(self.out_fields * fields, -1)
+            own.sub_((own.double() @ means @ torch.linalg.pinv(means)).to(own.dtype))
+
     def _kernel(self) -> Tensor:
         """The kernel as a sum over the basis, channels-last `[channels out, channels in, k, k]`."""
         bases = [(fields, self.get_buffer(name)) for name, fields in self._sources.items()]

@@ -93,7 +93,7 @@ def test_masks_begin_alike_and_codes_far_apart(kind: str) -> None:
     assert codes.abs()[cars.expand_as(codes)].mean() > 0.75
 
 
-@pytest.mark.parametrize("kind", ["sen", "none"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_codes_begin_blind_to_uniform_colours_and_tell_headings_apart(kind: str) -> None:
     network = _embedding(_model(kind, embedding_channels=32, masked_fields=16).train())
     white, coloured = torch.rand(2, 4, 3, 1, 1, dtype=torch.float64).expand(2, 4, 3, 50, 50)
