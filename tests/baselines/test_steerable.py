@@ -59,6 +59,29 @@ def test_convolutions_commute_with_every_element(
         assert g == 0 or (moved - y).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(("in_regular", "out_regular"), [(False, True), (True, True), (True, False)])
+def test_kernels_without_means_are_the_nearest_of_the_layer(in_regular: bool, out_regular: bool) -> None:  # noqa: FBT001
+    """Uniform images give the bias alone; weights move along what makes means, and no further."""
+    torch.manual_seed(0)
+    layer = SteerableConvolution(
+        2, 3, in_regular=in_regular, out_regular=out_regular, kernel_size=6, stride=6, padding=0
+    ).double()
+    x = torch.rand(5, 8 if in_regular else 2, 1, 1, dtype=torch.float64).expand(-1, -1, 6, 6)
+    before = layer.weights.detach().clone()
+    assert layer(x).var(dim=0).max() > 1e-6
+    layer.remove_means()
+    assert layer(x).abs().max() < 1e-12
+    after = layer.weights.detach().clone()
+    means = layer.basis.mean(dim=(-2, -1)).flatten(1)
+    change = (before - after).view(6, -1)
+    assert torch.linalg.matrix_rank(means) < means.shape[0]
+    kept = torch.linalg.svd(means.T).Vh[int(torch.linalg.matrix_rank(means)) :]
+    assert (change @ kept.T).abs().max() < 1e-12
+    assert after.norm() > 0.5 * before.norm()
+    y = layer(torch.rand(1, x.shape[1], 6, 6, dtype=torch.float64))
+    assert y.abs().max() > 1e-2
+
+
 def test_a_stride_of_2_over_an_even_side_does_not_commute_with_turns() -> None:
     torch.manual_seed(0)
     layer = SteerableConvolution(2, 2, in_regular=False, out_regular=False, stride=2).double()
