@@ -13,13 +13,17 @@ from torch.utils.flop_counter import FlopCounterMode
 _MOVE_NOTHING: Final = ("empty", "new_empty", "_unsafe_view")
 """How the names of operators begin that give memory without writing into it, besides those called views."""
 
+_PICK: Final = frozenset({"embedding", "gather", "index", "index_select", "take"})
+"""Operators that read of their first tensor only what they write."""
+
 
 class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Counts the operators that run within the block, on tensors of any device or on fake ones.
 
     An operator reads each tensor that it is given once, and writes each result once. Expanded axes are in
-    memory only once, and views move nothing. Arithmetic is counted as `torch.utils.flop_counter` does: two
-    operations for each product and sum of a matrix product or a convolution, and none for all else.
+    memory only once, views move nothing, and where numbers are picked by their places, only those are read.
+    Arithmetic is counted as `torch.utils.flop_counter` does: two operations for each product and sum of a
+    matrix product or a convolution, and none for all else.
 
     Attributes:
         operators: Operators that moved anything.
@@ -68,7 +72,7 @@ def _moved(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     for place, argument in enumerate(func._schema.arguments):  # noqa: SLF001 — where torch says what is written
         given = kwargs.get(argument.name, args[place] if place < len(args) else None)
         if reads and not argument.is_out:
-            yield from _tensors(given)
+            yield from _tensors(result if name in _PICK and place == 0 else given)
         if argument.alias_info is not None and argument.alias_info.is_write:
             written += _tensors(given)
     yield from {id(tensor): tensor for tensor in written}.values()

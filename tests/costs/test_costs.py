@@ -87,6 +87,17 @@ class TestOperators:
             torch.ones(6).expand(100, 6).clone()
         assert counted.bytes_moved == FLOAT * (6 + 6 + 600)
 
+    def test_of_what_is_picked_from_only_that_is_read(self) -> None:
+        x, places = torch.ones(100, 6), torch.tensor([3, 1])
+        for pick in (
+            lambda: x.index_select(0, places),
+            lambda: x[places],
+            lambda: nn.functional.embedding(places, x),
+        ):
+            with OperatorCounter() as counted:
+                pick()
+            assert (counted.operators, counted.bytes_moved) == (1, FLOAT * (12 + 12) + 2 * 8)
+
     def test_a_convolution_has_two_operations_for_each_weight_and_place(self) -> None:
         x, kernel = torch.ones(2, 3, 8, 8), torch.ones(5, 3, 3, 3)
         with OperatorCounter() as counted:
@@ -154,9 +165,10 @@ class TestSteps:
         batch, world = 8, make_world(DRIFT)
         pixels = batch * PIXELS
         cost = gathering_cost(world, batch=batch)
-        # Of observation and next observation: bytes are copied, made numbers of four bytes, and divided.
-        frames = 2 * ((2 + 1 + 1 + FLOAT) * pixels + 2 * FLOAT * pixels)
-        assert frames < cost.eager_bytes < 1.5 * frames
+        # Of observation and next observation: bytes are picked, made numbers of four bytes, and divided.
+        frames = 2 * (2 + 1 + FLOAT + 2 * FLOAT) * pixels
+        # Actions are picked too, and places computed: a few numbers of eight bytes a transition.
+        assert frames < cost.eager_bytes < frames + 24 * 8 * batch
         assert cost.flops == cost.fused_bytes == 0
 
     def test_bfloat16_moves_fewer_bytes_for_the_same_arithmetic(self) -> None:
