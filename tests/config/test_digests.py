@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sen_bench.config import RunConfig, TaskPreset, TrainingConfig, load_preset
-from sen_bench.config.settings import RateFactors
+from sen_bench.config.settings import NegativeSampling, RateFactors
 from tests.paths import ROOT
 from tests.support.configs import config_of
 
@@ -68,6 +68,16 @@ def test_rates_of_parts_without_codes_have_the_digests_that_they_had() -> None:
     coded = training.learning_rate_of_from_epoch | {2: RateFactors(embedding=0.3, codes=0.3)}
     training = training.model_copy(update={"learning_rate_of_from_epoch": coded})
     assert config_of("rush-hour", "sen", "train", TaskPreset(training=training)).digest != config.digest
+
+
+def test_negatives_without_margins_of_objects_have_the_digests_that_they_had() -> None:
+    """The row was written before the margin could be asked of each object."""
+    training = TrainingConfig(
+        epochs=2,
+        negatives=NegativeSampling(same_episode=0.25),
+        negatives_from_epoch={2: NegativeSampling(same_episode=0.5, margin_other=8)},
+    )
+    assert config_of("rush-hour", "sen", "train", TaskPreset(training=training)).digest == "7ec0586f67fddcad"
 
 
 def _digests(preset: str, task: str, split: str, model: str) -> dict[str, str]:
