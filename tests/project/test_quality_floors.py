@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sen_bench.config import TrainingConfig
 from sen_bench.config.presets import Preset, load_preset
 from sen_bench.config.variants import make_variant, parse_setting
 from sen_bench.results.rows import append_rows
@@ -126,9 +127,17 @@ def test_floors_that_are_not_there_are_refused(tmp_path: Path) -> None:
         read_floors(tmp_path / "floors.csv")
 
 
+def settings_in(name: str) -> tuple[str, list[str]]:
+    """The preset that a variant's name begins with, and its settings as on a command line."""
+    base, *settings = name.split("+")
+    # Names leave out the section of training.
+    fields = TrainingConfig.model_fields
+    return base, [f"training.{text}" if text.split("=")[0] in fields else text for text in settings]
+
+
 def committed_preset(name: str, task: str) -> Preset:
     """The preset, or the variant of it, that runs of a committed floor are of."""
-    base, *settings = name.split("+")
+    base, settings = settings_in(name)
     return make_variant(load_preset(base), task, dict(map(parse_setting, settings)))
 
 
@@ -145,7 +154,7 @@ def test_the_committed_floors_are_of_runs_that_their_presets_make() -> None:
 def test_the_check_trains_every_preset_that_has_floors() -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\nquality:")[2].partition("\n\n")[0]
     for name in {bound.preset for bound in read_floors(FLOORS)}:
-        base, *settings = name.split("+")
+        base, settings = settings_in(name)
         assert f"--preset {base} " in recipe
         assert all(f"--set {setting} " in recipe for setting in settings)
 
