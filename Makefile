@@ -76,8 +76,9 @@ quality: .venv/installed
 	rm -rf quality
 	$(BIN)/sen-bench run --all --preset smoke --device cpu --jobs $(WORKERS) \
 	  --data quality/data --runs quality/runs --results quality/results
-	$(BIN)/sen-bench run rush-hour --preset motion --model none --seeds 0 --device cpu \
-	  --set data.eval.episodes=500 --data quality/data --runs quality/runs --results quality/results
+	$(BIN)/sen-bench run rush-hour --preset motion --model sen --seeds 0 --device cpu \
+	  --set training.epochs=6 --set data.eval.episodes=500 \
+	  --data quality/data --runs quality/runs --results quality/results
 	$(BIN)/sen-bench run reacher --preset motion --model none --seeds 0 --device cpu \
 	  --set data.train.episodes=1000 --set data.eval.episodes=300 \
 	  --data quality/data --runs quality/runs --results quality/results
