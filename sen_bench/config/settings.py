@@ -69,14 +69,14 @@ class NegativeSampling(_Strict):
             The others are other samples of the batch.
         margin_other: The margin of those others; that of negatives of the same episode is the ``hinge`` of
             the training. None: the same.
-        per_object: Whether those others are to have their margin from the latent of each object, and fall
-            short of it by the mean over objects; not from all of them together [ours]. For models whose
-            latents are those of objects.
+        per_object: Whether the latent of each object, not the mean over objects, is to have the margin from
+            those others; what falls short of it is averaged over objects [ours]. For models whose latents
+            are those of objects.
     """
 
     same_episode: Annotated[float, Field(ge=0, le=1)] = 0.0
     margin_other: Margin | None = None
-    # Left out of names and digests where it is not asked for: they are older.
+    # Left out of names and digests where it is not asked for, as they are older; `variants` knows.
     per_object: bool = Field(default=False, exclude_if=lambda asked: not asked)
 
     @model_validator(mode="after")

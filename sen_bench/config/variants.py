@@ -34,7 +34,7 @@ _TABLES: Final = {
     ("training", "batch_size_from_epoch"): "{8=1024}, with numbers of epochs as keys",
     ("training", "learning_rate_of"): "{embedding=0.3, encoder=0.3}",
     ("training", "learning_rate_of_from_epoch"): "{8={embedding=0.3}}, with numbers of epochs as keys",
-    ("training", "negatives"): "{same_episode=0.5, margin_other=8}",
+    ("training", "negatives"): "{same_episode=0.5, per_object=true}",
     ("training", "negatives_from_epoch"): "{8={same_episode=0.5}}, with numbers of epochs as keys",
 }
 _NO_WORDS: Final = frozenset({"true", "false", "none", "nan", "inf"})
@@ -246,7 +246,8 @@ def _differences(own: TaskPreset, changed: TaskPreset) -> dict[_Path, Any]:
     before, after = dict(_leaves(_tree(own), ())), dict(_leaves(_tree(changed), ()))
     paths = sorted(before.keys() | after.keys())
     return {
-        path: after.get(path)
+        # What is asked for or left out, and no longer asked for, is false.
+        path: after.get(path, False if before.get(path) is True else None)
         for path in paths
         # Not by ==, for which 1 and True are the same.
         if (path in before, repr(before.get(path))) != (path in after, repr(after.get(path)))

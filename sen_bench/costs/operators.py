@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 _MOVE_NOTHING: Final = ("empty", "new_empty", "_unsafe_view")
 """How the names of operators begin that give memory without writing into it, besides those called views."""
 
-_PICK: Final = frozenset({"embedding", "gather", "index", "index_select", "take"})
+_PICK: Final = frozenset({"embedding", "gather", "index", "index_select"})
 """Operators that read of their first tensor only what they write."""
 
 

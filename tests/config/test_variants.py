@@ -143,6 +143,16 @@ class TestNames:
         plain |= {"evaluation.horizons": [1], "models.sen.hidden": 3}
         assert make_variant(SMOKE, BLOCKS, numbers) == make_variant(SMOKE, BLOCKS, plain)
 
+    def test_what_is_asked_for_can_be_left_out_by_a_name_that_reads_back(self) -> None:
+        motion, name = load_preset("motion"), "training.negatives.per_object"
+        assert motion.for_task("rush-hour").training.negatives.per_object
+        for value in ("false", "true"):
+            variant = make_variant(motion, "rush-hour", dict([parse_setting(f"{name}={value}")]))
+            assert variant.for_task("rush-hour").training.negatives.per_object is (value == "true")
+            assert variant.name == "motion" + ("+negatives.per_object=false" if value == "false" else "")
+        whole = make_variant(motion, "rush-hour", {"training.negatives": {"same_episode": 0.5}})
+        assert whole.name == "motion+negatives.per_object=false"
+
     def test_the_table_of_batch_sizes_is_replaced_as_a_whole(self) -> None:
         cpu, table = load_preset("cpu"), "training.batch_size_from_epoch"
         own = cpu.for_task(BLOCKS).training.batch_size_from_epoch
@@ -225,7 +235,7 @@ class TestRefusals:
             ("training.batch_size_from_epoch", {2**31: 2}, "Input should be less than or equal to"),
             ("training.batch_size_from_epoch", {1: 8}, "training.batch_size_from_epoch.1"),
             ("training.batch_size_from_epoch", 8, "write a table such as {8=1024}"),
-            ("training.negatives", 0.5, "write a table such as {same_episode=0.5, margin_other=8}"),
+            ("training.negatives", 0.5, "write a table such as {same_episode=0.5, per_object=true}"),
             ("training.negatives", {"same": 1}, "training.negatives: unknown setting 'same'; did you mean"),
             ("training.negatives.same_episode", 1.5, "negatives.same_episode: Input should be less than or"),
             ("training.negatives", {"margin_other": 8}, "margin_other needs a same_episode between 0 and 1"),

@@ -89,11 +89,13 @@ class TestOperators:
 
     def test_of_what_is_picked_from_only_that_is_read(self) -> None:
         x, places = torch.ones(100, 6), torch.tensor([3, 1])
-        for pick in (
+        picks: list[Callable[[], Tensor]] = [
             lambda: x.index_select(0, places),
             lambda: x[places],
             lambda: nn.functional.embedding(places, x),
-        ):
+            lambda: x.gather(0, places[:, None].expand(-1, 6)),
+        ]
+        for pick in picks:
             with OperatorCounter() as counted:
                 pick()
             assert (counted.operators, counted.bytes_moved) == (1, FLOAT * (12 + 12) + 2 * 8)

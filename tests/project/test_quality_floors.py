@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def settings_in(name: str) -> tuple[str, list[str]]:
     base, *settings = name.split("+")
     # Names leave out the section of training.
     fields = TrainingConfig.model_fields
-    return base, [f"training.{text}" if text.split("=")[0] in fields else text for text in settings]
+    return base, [f"training.{text}" if re.split(r"[.=]", text)[0] in fields else text for text in settings]
 
 
 def committed_preset(name: str, task: str) -> Preset:

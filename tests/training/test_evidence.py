@@ -80,6 +80,7 @@ def test_training_resumes_to_the_bit_and_lowers_the_loss(tmp_path: Path) -> None
         {"loss": "text"},
         {"hinge": 2.0},
         {"negatives_from_epoch": {2: {"same_episode": 0.0}}},
+        {"negatives": {"per_object": True}},
         {"bystander_weight": 1},
     ],
 )
