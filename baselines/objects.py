@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -278,51 +277,6 @@ def _turns_move_actions(symmetry: Symmetry) -> bool:
     )
 
 
-def _with_latents(
-    kind: str, spaces: ObjectSpaces, *, standard: int | None, regular: int | None, plain: int | None
-) -> ObjectSpaces:
-    """The spaces with other latents, where a size is given.
-
-    Raises:
-        ConfigError: One is given that this kind of model does not have, is negative, or leaves nothing.
-    """
-    own = ("plain_latents",) if kind == "none" else ("standard_latents", "regular_latents")
-    given = {"standard_latents": standard, "regular_latents": regular, "plain_latents": plain}
-    for name, size in given.items():
-        if size is None:
-            continue
-        if name not in own:
-            raise ConfigError(
-                f"model {kind} has no option {name}; its latents are given by {' and '.join(own)}"
-            )
-        if size < 0:
-            raise ConfigError(f"{name} must not be negative, as {size} is")
-    chosen = replace(
-        spaces,
-        standard_latents=spaces.standard_latents if standard is None else standard,
-        regular_latents=spaces.regular_latents if regular is None else regular,
-        plain_latents=spaces.plain_latents if plain is None else plain,
-    )
-    if sum(getattr(chosen, name) for name in own) == 0:
-        raise ConfigError(f"model {kind} would have empty latents; give {' or '.join(own)} at least 1")
-    return chosen
-
-
-def _with_fields(spaces: ObjectSpaces, masked_fields: int) -> ObjectSpaces:
-    """The spaces with maps of objects behind masks.
-
-    Raises:
-        ConfigError: The number is negative, or maps are not regular in these spaces.
-    """
-    if masked_fields < 0:
-        raise ConfigError(f"masked_fields must not be negative, as {masked_fields} is")
-    if masked_fields and not spaces.regular_maps:
-        raise ConfigError(
-            "masked_fields are for worlds whose objects have headings: here an object has one map, not four"
-        )
-    return replace(spaces, masked_fields=masked_fields)
-
-
 def build_object_model(
     kind: str,
     *,
@@ -382,11 +336,11 @@ def build_object_model(
     for name, size in (("embedding_channels", embedding_channels), ("hidden", hidden)):
         if size < 1:
             raise ConfigError(f"{name} must be at least 1, not {size}")
-    spaces = _with_latents(
-        kind, spaces, standard=standard_latents, regular=regular_latents, plain=plain_latents
+    spaces = spaces.with_latents(
+        kind, standard=standard_latents, regular=regular_latents, plain=plain_latents
     )
     if masked_fields is not None:
-        spaces = _with_fields(spaces, masked_fields)
+        spaces = spaces.with_fields(masked_fields)
     embedding = build_object_embedding(
         kind,
         spaces,
