@@ -183,8 +183,7 @@ class ObjectModel(WorldModel):
 
     def distance(self, latent: Tensor, other: Tensor) -> Tensor:
         """0.5/σ² times the squared distance, summed over features and averaged over objects, `[B]`."""
-        squares = (latent - other).square().flatten(2).sum(dim=2)
-        return 0.5 / SIGMA**2 * squares.mean(dim=1)
+        return self.object_distances(latent, other).mean(dim=1)
 
     @property
     def factored_latents(self) -> bool:
@@ -202,9 +201,9 @@ class ObjectModel(WorldModel):
 
     def bystander_distance(self, latent: Tensor, other: Tensor, action: Tensor) -> Tensor:
         """The part of `distance` of all objects but the one that acts, `[B]`; see `WorldModel`."""
-        squares = (latent - other).square().flatten(2).sum(dim=2)
-        acting = nn.functional.one_hot(action // 4, squares.shape[1]).to(squares.dtype)
-        return 0.5 / SIGMA**2 * (squares * (1 - acting)).mean(dim=1)
+        energies = self.object_distances(latent, other)
+        acting = nn.functional.one_hot(action // 4, energies.shape[1]).to(energies.dtype)
+        return (energies * (1 - acting)).mean(dim=1)
 
     def transform_embedding(self, elements: Tensor, embedding: Tensor) -> Tensor:
         """Turns, rolls and permutes maps; see `WorldModel.transform_embedding`."""
