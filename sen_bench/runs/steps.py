@@ -30,6 +30,9 @@ from sen_bench.training import (
     Profile,
     StepProfiler,
     TrainingResult,
+    asks_of_model,
+    build_seeded,
+    check_suitability,
     read_metrics,
     train,
 )
@@ -75,7 +78,8 @@ def check_run(run: Run) -> None:
 
     Raises:
         ConfigError: If there is too little data to train on, or to score on, its episodes are too short for
-            what is asked of their negatives, or a CUDA graph is asked for without a GPU.
+            what is asked of their negatives, its model cannot be trained with the settings, or a CUDA graph
+            is asked for without a GPU.
         DatasetError: If something else lies where its data belongs.
         DeviceError: If its device cannot compute in its precision.
     """
@@ -103,6 +107,29 @@ def check_run(run: Run) -> None:
         raise ConfigError(f"{asked} one episode in data.eval; ranking its predictions needs at least 2")
     for split in run.splits:
         run.data.check(split)
+    if asks_of_model(run.config.training):
+        _check_model(run)
+
+
+def _check_model(run: Run) -> None:
+    """Refuses settings of training that the model of a run cannot be trained with.
+
+    Raises:
+        ConfigError: It cannot, or cannot be built.
+        ExtensionError: It is a model of one's own that cannot be imported or built.
+    """
+    model = run.config.model
+    with settings_restored():
+        network = build_seeded(
+            lambda: run.task.build_model(model, run.config.model_options),
+            torch.device("cpu"),
+            seed=run.seed,
+            attempt=0,
+        )
+    try:
+        check_suitability(network, run.config.training)
+    except ConfigError as error:
+        raise ConfigError(f"{run.task.name}, model {model}: {error}") from error
 
 
 def _check_device(run: Run) -> None:

@@ -95,7 +95,8 @@ def make_plan(
             `counted_seconds`; None: they stay unknown.
 
     Raises:
-        ConfigError: If a run that is to be done has too little data to train on, or to score on.
+        ConfigError: If a run that is to be done has too little data to train on or to score on, or
+            settings that its model cannot be trained with.
         DatasetError: If something else lies where the data of one belongs.
         DeviceError: If the device cannot compute in the precision of one.
         ResultsError: If the table of runs cannot be read.
@@ -111,8 +112,9 @@ def make_plan(
         for run in runs
     ]
     to_do = [plan.run for plan in planned if not plan.scored]
-    # Runs that differ in their model or seed alone need the same.
-    for run in {(run.task.name, run.preset.name, run.splits): run for run in to_do}.values():
+    # Runs that differ in their seed alone need the same.
+    kinds = {(run.task.name, run.preset.name, run.config.model, run.splits): run for run in to_do}
+    for run in kinds.values():
         check_run(run)
     if count is not None:
         counted = count([plan.run for plan in planned if not plan.scored and plan.seconds is None])

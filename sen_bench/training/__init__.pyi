@@ -17,3 +17,5 @@ from .profile import Profile as Profile
 from .profile import StepProfiler as StepProfiler
 from .state_dicts import StateDict as StateDict
 from .state_dicts import weights_digest as weights_digest
+from .suitability import asks_of_model as asks_of_model
+from .suitability import check_suitability as check_suitability

@@ -25,6 +25,7 @@ from sen_bench.training.loss import LOSS_TERMS, LossTerms
 from sen_bench.training.negatives import other_steps
 from sen_bench.training.profile import Stages
 from sen_bench.training.steps import Steps
+from sen_bench.training.suitability import check_suitability
 
 #: How often training is restarted at most with ``on_collapse = "restart"``.
 MAX_RESTARTS = 5
@@ -173,33 +174,7 @@ class _ModelTraining(EpochTraining[WorldModel]):
             progress=progress,
             stages=stages,
         )
-        if isinstance(self.network, GenerativeModel):
-            self._check_generative()
-        elif config.has_margins_per_object and not self.network.factored_latents:
-            raise ConfigError(
-                f"training.negatives: the latents of {type(self.network).__name__} are not those of objects,"
-                " as in grid worlds; leave per_object out"
-            )
-        elif config.bystander_weight and not self.network.acting_objects:
-            raise ConfigError(
-                f"training.bystander_weight: the latents of {type(self.network).__name__} are not those of"
-                " objects of which an action moves one, as in grid worlds; leave it out"
-            )
-
-    def _check_generative(self) -> None:
-        """Refuses settings of the contrastive loss, where the model has another.
-
-        Raises:
-            ConfigError: The form, the margin, the negatives or the weights of the loss are other than by
-                default.
-        """
-        defaults = TrainingConfig()
-        for name in ("loss", "hinge", "negatives", "negatives_from_epoch", "bystander_weight"):
-            if getattr(self._config, name) != getattr(defaults, name):
-                raise ConfigError(
-                    f"training.{name} changes nothing: {type(self.network).__name__} is trained by a loss of"
-                    " its own, which has none of this; leave it out"
-                )
+        check_suitability(self.network, config)
 
     @property
     def collapsed(self) -> bool:

@@ -217,6 +217,44 @@ class TestImpossible:
         assert [path.name for path in here.iterdir()] == ["tiny.toml"]
 
     @pytest.mark.parametrize("how", [(), ("--dry-run",), ("--jobs", "2")])
+    @pytest.mark.parametrize(
+        ("task", "models", "setting", "message"),
+        [
+            (
+                "reacher",
+                "none",
+                "training.negatives.per_object=true",
+                "reacher, model none: training.negatives: the latents of ReacherModel are not",
+            ),
+            (
+                "reacher",
+                "none",
+                "training.bystander_weight=1",
+                "reacher, model none: training.bystander_weight: the latents of ReacherModel",
+            ),
+            # The first of these models could be trained so.
+            (
+                "teapot-large",
+                "matmul,vae",
+                "training.hinge=2",
+                "teapot-large, model vae: training.hinge changes nothing",
+            ),
+            (
+                "teapot-large",
+                "none",
+                "training.learning_rate_of.codes=0.1",
+                "teapot-large, model none: training.learning_rate_of: ",
+            ),
+        ],
+    )
+    def test_settings_that_the_model_cannot_be_trained_with(
+        self, here: Path, task: str, models: str, setting: str, message: str, how: tuple[str, ...]
+    ) -> None:
+        asked = ("run", task, "--preset", "smoke", "--models", models, "--device", "cpu", "--set", setting)
+        assert message in refused(*asked, *how)
+        assert [path.name for path in here.iterdir()] == ["tiny.toml"]
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",), ("--jobs", "2")])
     def test_a_dataset_of_other_sizes_and_the_command_it_names_makes_way(
         self, here: Path, how: tuple[str, ...]
     ) -> None:
