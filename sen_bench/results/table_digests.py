@@ -109,8 +109,11 @@ def _line(path: Path) -> bytes | None:
     """The beginning of a file of a digest; None if there is no such file."""
     if not path.is_file():
         return None
-    with path.open("rb") as file:
-        return file.read(_LONGEST)
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST)
+    except FileNotFoundError:  # a writer has renamed its announcement meanwhile
+        return None
 
 
 def _digest_in(line: bytes, name: str) -> str | None:

@@ -176,6 +176,14 @@ def test_a_reader_beside_a_writer_never_takes_half_a_write_for_a_change(table: P
     assert read > 10
 
 
+def test_an_announcement_that_is_renamed_while_it_is_looked_for_is_none(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there a moment ago."""
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert len(read_runs(written)) == 2
+
+
 def test_a_folder_that_cannot_be_locked_is_read_all_the_same(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
