@@ -1,67 +1,99 @@
 """The compiled loops of C4's Fourier transform: all frequencies in one pass over the numbers.
 
-Regular features are matrices `[N, 4·C]`, the four places of the group axis one after the other. What is in
-them says `stored_numbers`. One loop writes into one array, as LLVM vectorises no more at once.
+What is in the arrays says `stored_numbers`. One loop writes into one array: LLVM vectorises no more at once.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sen_bench.baselines.stored_numbers import read, rounded
+from sen_bench.baselines.stored_numbers import read_narrow, rounded
 from sen_bench.system import compiled
 
 
 @compiled
-def to_frequencies(
-    x: NDArray[Any], sums: NDArray[Any], f_0: NDArray[Any], f_2: NDArray[Any], f_1: NDArray[Any]
+def to_planes(
+    x: NDArray[Any],
+    first: int,
+    last: int,
+    sign: np.floating[Any],
+    scales: NDArray[Any],
+    planes: NDArray[Any],
 ) -> None:
-    """Writes the frequencies of features.
+    """Writes the planes of some features: frequencies 0 and 2, the real and imaginary part of 1, and a mix.
 
     Args:
-        x: `[N, 4·C]`.
-        sums: Room for sums of two numbers each, `[2·C]`.
-        f_0: Where frequency 0 is written, `[N, C]`.
-        f_2: The same for frequency 2.
-        f_1: The real part of frequency 1 and its imaginary part, `[N, 2·C]`.
+        x: Features, `[N, 4, C]`.
+        first: The first row that is read and written.
+        last: The row behind the last one.
+        sign: The mix is the real part plus this times the imaginary one; in the type of the arithmetic.
+        scales: What frequencies 0 and 2 are multiplied by, and then 1; `[2]`, in the type of the arithmetic.
+        planes: `[5, N, C]`.
     """
-    rows, channels = f_0.shape
-    even, odd = sums[:channels], sums[channels:]
-    for row in range(rows):
-        front, back = x[row, : 2 * channels], x[row, 2 * channels :]
-        out_0, out_2, out_1 = f_0[row], f_2[row], f_1[row]
-        for c in range(2 * channels):
-            sums[c] = read(front[c]) + read(back[c])
+    channels = x.shape[2]
+    outer, inner = scales[0], scales[1]
+    for row in range(first, last):
+        x_0, x_1, x_2, x_3 = x[row, 0], x[row, 1], x[row, 2], x[row, 3]
+        f_0, f_2 = planes[0, row], planes[1, row]
+        real, imaginary, mix = planes[2, row], planes[3, row], planes[4, row]
         for c in range(channels):
-            out_0[c] = rounded(even[c] + odd[c], out_0[c])
+            even, odd = read_narrow(x_0[c]) + read_narrow(x_2[c]), read_narrow(x_1[c]) + read_narrow(x_3[c])
+            f_0[c] = rounded(outer * (even + odd), f_0[c])
         for c in range(channels):
-            out_2[c] = rounded(even[c] - odd[c], out_2[c])
-        for c in range(2 * channels):
-            out_1[c] = rounded(read(front[c]) - read(back[c]), out_1[c])
+            even, odd = read_narrow(x_0[c]) + read_narrow(x_2[c]), read_narrow(x_1[c]) + read_narrow(x_3[c])
+            f_2[c] = rounded(outer * (even - odd), f_2[c])
+        for c in range(channels):
+            real[c] = rounded(inner * (read_narrow(x_0[c]) - read_narrow(x_2[c])), real[c])
+        for c in range(channels):
+            imaginary[c] = rounded(inner * (read_narrow(x_1[c]) - read_narrow(x_3[c])), imaginary[c])
+        for c in range(channels):
+            front, side = read_narrow(x_0[c]) - read_narrow(x_2[c]), read_narrow(x_1[c]) - read_narrow(x_3[c])
+            mix[c] = rounded(inner * (front + sign * side), mix[c])
 
 
 @compiled
-def from_frequencies(f_0: NDArray[Any], f_2: NDArray[Any], f_1: NDArray[Any], y: NDArray[Any]) -> None:
-    """Writes the transpose of `to_frequencies`.
+def from_planes(
+    planes: NDArray[Any],
+    bias: NDArray[Any],
+    first: int,
+    last: int,
+    sign: np.floating[Any],
+    scales: NDArray[Any],
+    y: NDArray[Any],
+) -> None:
+    """Writes features whose frequencies are products of planes: a complex one of three real ones.
 
     Args:
-        f_0: `[N, C]`.
-        f_2: `[N, C]`.
-        f_1: `[N, 2·C]`.
-        y: Where features are written, `[N, 4·C]`.
+        planes: Products, `[5, N, C]`.
+        bias: What every feature is greater by, `[C]`, in the type of the arithmetic.
+        first: The first row that is read and written.
+        last: The row behind the last one.
+        sign: That of the planes that were multiplied last; in the type of the arithmetic.
+        scales: What frequencies 0 and 2 are multiplied by, and then 1; `[2]`, in the type of the arithmetic.
+        y: Features, `[N, 4, C]`.
     """
-    rows, channels = f_0.shape
-    for row in range(rows):
-        in_0, in_2, real, imaginary = f_0[row], f_2[row], f_1[row, :channels], f_1[row, channels:]
-        front, back = y[row, : 2 * channels], y[row, 2 * channels :]
-        y_0, y_1, y_2, y_3 = front[:channels], front[channels:], back[:channels], back[channels:]
+    channels = y.shape[2]
+    outer, inner = scales[0], scales[1]
+    for row in range(first, last):
+        f_0, f_2 = planes[0, row], planes[1, row]
+        reals, imaginaries, mixes = planes[2, row], planes[3, row], planes[4, row]
+        y_0, y_1, y_2, y_3 = y[row, 0], y[row, 1], y[row, 2], y[row, 3]
         for c in range(channels):
-            y_0[c] = rounded((read(in_0[c]) + read(in_2[c])) + read(real[c]), y_0[c])
+            even = outer * (read_narrow(f_0[c]) + read_narrow(f_2[c])) + bias[c]
+            real = inner * (read_narrow(reals[c]) + sign * read_narrow(imaginaries[c]))
+            y_0[c] = rounded(even + real, y_0[c])
         for c in range(channels):
-            y_1[c] = rounded((read(in_0[c]) - read(in_2[c])) + read(imaginary[c]), y_1[c])
+            even = outer * (read_narrow(f_0[c]) + read_narrow(f_2[c])) + bias[c]
+            real = inner * (read_narrow(reals[c]) + sign * read_narrow(imaginaries[c]))
+            y_2[c] = rounded(even - real, y_2[c])
         for c in range(channels):
-            y_2[c] = rounded((read(in_0[c]) + read(in_2[c])) - read(real[c]), y_2[c])
+            odd = outer * (read_narrow(f_0[c]) - read_narrow(f_2[c])) + bias[c]
+            rest = sign * (read_narrow(reals[c]) - read_narrow(mixes[c]))
+            y_1[c] = rounded(odd + inner * (read_narrow(imaginaries[c]) - rest), y_1[c])
         for c in range(channels):
-            y_3[c] = rounded((read(in_0[c]) - read(in_2[c])) - read(imaginary[c]), y_3[c])
+            odd = outer * (read_narrow(f_0[c]) - read_narrow(f_2[c])) + bias[c]
+            rest = sign * (read_narrow(reals[c]) - read_narrow(mixes[c]))
+            y_3[c] = rounded(odd - inner * (read_narrow(imaginaries[c]) - rest), y_3[c])

@@ -3,79 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.loops import in_parts, numbers
+from sen_bench.baselines.loops import cpu_operator, in_parts, numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-@torch.library.custom_op(
-    "sen_bench::c4_to_frequencies",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor x, ScalarType dtype) -> (Tensor, Tensor, Tensor)",
+def _planes_for(x: Tensor, _sign: int, *, dtype: torch.dtype, **_others: object) -> Tensor:
+    """Memory for the planes of features."""
+    rows, _, channels = x.shape
+    return x.new_empty((5, rows, channels), dtype=dtype)
+
+
+def _features_for(
+    planes: Tensor, *_: object, leading: Sequence[int], dtype: torch.dtype, **_others: object
+) -> Tensor:
+    """Memory for the features of planes."""
+    return planes.new_empty((*leading, 4, planes.shape[2]), dtype=dtype)
+
+
+@cpu_operator(
+    "sen_bench::c4_to_planes",
+    "(Tensor x, int sign, *, ScalarType dtype, bool scaled=False) -> Tensor",
+    _planes_for,
 )
-def to_frequencies(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Frequencies 0, 2 (`[N, C]` each) and 1 (`[N, 2·C]`) of features `[N, 4, C]`, of some type."""
+def to_planes(x: Tensor, sign: int, *, dtype: torch.dtype, scaled: bool = False) -> Tensor:
+    """Five planes of features `[N, 4, C]`, of some type: with them, three real products do for a complex one.
+
+    They are frequencies 0 and 2, the real and the imaginary part of frequency 1, and the real part plus
+    `sign` times the imaginary one. Of products of planes, each with its own, `from_planes` makes features
+    with, as their frequency 1,
+
+    * `w · x` with sign -1, of planes of `w` and of `x` with sign -1;
+    * `conj(w) · g` with sign 1, of planes of `w` with sign -1 and of `g` with sign 1.
+
+    The first is a layer, the second are its gradients, with the layer's weights or features as `w`.
+
+    Args:
+        x: The features.
+        sign: -1 or 1.
+        dtype: The type of the planes.
+        scaled: Whether frequencies 0 and 2 are taken by a quarter and 1 by half, as one of two factors is.
+
+    Returns:
+        `[5, N, C]`.
+    """
     from sen_bench.baselines import fourier_kernels  # noqa: PLC0415 — it imports Numba
 
-    rows, _, channels = x.shape
-    features = numbers(x.contiguous(), rows, 4 * channels)
-    frequencies = _frequencies(x, dtype)
-    parts = [numbers(each, *each.shape) for each in frequencies]
+    planes = _planes_for(x, sign, dtype=dtype)
+    features, results = numbers(x.contiguous()), numbers(planes)
+    terms = _terms(features, sign, scaled=scaled)
 
     def write(part: slice) -> None:
-        # As wide as what is read, where that is no bfloat16: wider sums of two numbers would change no digit
-        # of float32 that counts, and take twice as long.
-        sums = np.empty(2 * channels, np.float64 if x.dtype == torch.float64 else np.float32)
-        fourier_kernels.to_frequencies(features[part], sums, *(each[part] for each in parts))
+        fourier_kernels.to_planes(features, part.start, part.stop, *terms, results)
 
     in_parts(features, write)
-    return frequencies
+    return planes
 
 
-@torch.library.custom_op(
-    "sen_bench::c4_from_frequencies",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor f_0, Tensor f_2, Tensor f_1, SymInt[] leading, ScalarType dtype) -> Tensor",
+@cpu_operator(
+    "sen_bench::c4_from_planes",
+    "(Tensor planes, Tensor? bias, int sign, *, SymInt[] leading, ScalarType dtype, bool scaled=False)"
+    " -> Tensor",
+    _features_for,
 )
-def from_frequencies(
-    f_0: Tensor, f_2: Tensor, f_1: Tensor, leading: Sequence[int], dtype: torch.dtype
+def from_planes(
+    planes: Tensor,
+    bias: Tensor | None,
+    sign: int,
+    *,
+    leading: Sequence[int],
+    dtype: torch.dtype,
+    scaled: bool = False,
 ) -> Tensor:
-    """The transpose of `to_frequencies`: features `[*leading, 4, C]`, of some type.
+    """Features of products of planes; see `to_planes`.
 
-    It is told of the leading axes because its result should be no view: autograd would make a following
-    `relu_` expensive.
+    Args:
+        planes: The products, `[5, N, C]`.
+        bias: What is added to the features, `[C]`.
+        sign: That of the planes that were multiplied last.
+        leading: The leading axes of the features, N in all. The result should be no view: autograd would make
+            a following `relu_` expensive.
+        dtype: The type of the features.
+        scaled: Whether frequencies 0 and 2 are taken by a quarter and 1 by half.
+
+    Returns:
+        `[*leading, 4, C]`.
     """
     from sen_bench.baselines import fourier_kernels  # noqa: PLC0415
 
-    rows, channels = f_0.shape
-    y = f_0.new_empty((*leading, 4, channels), dtype=dtype)
-    features = numbers(y, rows, 4 * channels)
-    of_0, of_2, of_1 = (numbers(each.contiguous(), *each.shape) for each in (f_0, f_2, f_1))
+    _, rows, channels = planes.shape
+    y = _features_for(planes, leading=leading, dtype=dtype)
+    features, products = numbers(y, rows, 4, channels), numbers(planes.contiguous())
+    terms = _terms(products, sign, scaled=scaled)
+    offsets = np.zeros(channels, terms[0].dtype)
+    if bias is not None:
+        offsets[:] = numbers(bias)
 
     def write(part: slice) -> None:
-        fourier_kernels.from_frequencies(of_0[part], of_2[part], of_1[part], features[part])
+        fourier_kernels.from_planes(products, offsets, part.start, part.stop, *terms, features)
 
     in_parts(features, write)
     return y
 
 
-@to_frequencies.register_fake
-def _(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    return _frequencies(x, dtype)
-
-
-@from_frequencies.register_fake
-def _(f_0: Tensor, _f_2: Tensor, _f_1: Tensor, leading: Sequence[int], dtype: torch.dtype) -> Tensor:
-    return f_0.new_empty((*leading, 4, f_0.shape[1]), dtype=dtype)
-
-
-def _frequencies(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Memory for the frequencies of features."""
-    rows, _, channels = x.shape
-    f_0, f_2 = (x.new_empty((rows, channels), dtype=dtype) for _ in range(2))
-    return f_0, f_2, x.new_empty((rows, 2 * channels), dtype=dtype)
+def _terms(stored: NDArray[Any], sign: int, *, scaled: bool) -> tuple[np.floating[Any], NDArray[Any]]:
+    """The sign; and what frequencies 0 and 2 are multiplied by, and 1. In the type to compute with."""
+    wide = np.float64 if stored.dtype == np.float64 else np.float32
+    return wide(sign), np.array([0.25, 0.5] if scaled else [1, 1], wide)

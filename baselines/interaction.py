@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.layers import C4Linear, c4_linear
+from sen_bench.baselines.group_convolution import c4_linear
+from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import apply_in_full_precision
 from sen_bench.baselines.pair_operators import relu_pairs
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.loops import arithmetic, in_parts, numbers
+from sen_bench.baselines.loops import arithmetic, cpu_operator, in_parts, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,14 +36,26 @@ def normalise(
         gradient.
     """
     x = x.contiguous(memory_format=torch.channels_last)
-    return cast("tuple[Tensor, Tensor, Tensor]", _forward(x, weight, bias, eps, relu))
+    return _forward(x, weight, bias, eps, relu)
 
 
-@torch.library.custom_op(
+def _results_for(x: Tensor, weight: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory for normalised images, means and variances."""
+    mean, variance = (weight.new_empty(len(weight), dtype=torch.float64) for _ in range(2))
+    return _empty_like(x), mean, variance
+
+
+def _gradients_for(
+    _gradient: Tensor, x: Tensor, weight: Tensor, bias: Tensor, *_: object
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Memory for the gradients of images, weights and biases."""
+    return _empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
+
+
+@cpu_operator(
     "sen_bench::normalise",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor x, Tensor weight, Tensor bias, float eps, bool relu) -> (Tensor, Tensor, Tensor)",
+    "(Tensor x, Tensor weight, Tensor bias, float eps, bool relu) -> (Tensor, Tensor, Tensor)",
+    _results_for,
 )
 def _forward(
     x: Tensor,
@@ -66,12 +78,11 @@ def _forward(
     return y, torch.from_numpy(mean), torch.from_numpy(variance)
 
 
-@torch.library.custom_op(
+@cpu_operator(
     "sen_bench::normalise_backward",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor gradient, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor variance, float eps,"
+    "(Tensor gradient, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor variance, float eps,"
     " bool relu) -> (Tensor, Tensor, Tensor)",
+    _gradients_for,
 )
 def _backward(
     gradient: Tensor,
@@ -109,17 +120,6 @@ def _backward(
     return grad_x, torch.from_numpy(grad_weight).to(weight.dtype), torch.from_numpy(grad_bias).to(bias.dtype)
 
 
-@_forward.register_fake
-def _(x: Tensor, weight: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
-    mean, variance = (weight.new_empty(len(weight), dtype=torch.float64) for _ in range(2))
-    return _empty_like(x), mean, variance
-
-
-@_backward.register_fake
-def _(_gradient: Tensor, x: Tensor, weight: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
-
-
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:  # noqa: ANN401
     """Keeps what the gradient needs; not the result, as its sign is that of what it is computed from."""
     x, weight, bias, ctx.eps, ctx.relu = inputs
@@ -130,11 +130,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _gradients(ctx: Any, gradient: Tensor, *_: Tensor | None) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401
     gradient = gradient.contiguous(memory_format=torch.channels_last)
-    x, *others = ctx.saved_tensors
-    return *_backward(gradient.to(x.dtype), x, *others, ctx.eps, ctx.relu), None, None
+    x, weight, bias, mean, variance = ctx.saved_tensors
+    gradients = _backward(gradient.to(x.dtype), x, weight, bias, mean, variance, ctx.eps, ctx.relu)
+    return *gradients, None, None
 
 
-torch.library.register_autograd(_forward, _gradients, setup_context=_keep)
+torch.library.register_autograd("sen_bench::normalise", _gradients, setup_context=_keep)
 
 
 def _empty_like(x: Tensor) -> Tensor:
@@ -159,7 +160,9 @@ def _pixels(x: Tensor, weight: Tensor) -> NDArray[Any]:
 
 def _terms(pixels: NDArray[Any], *terms: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """Numbers for each channel as rows of the pixels, in the type of the arithmetic."""
-    return tuple(np.resize(term, pixels.shape[1]).astype(arithmetic(pixels)) for term in terms)
+    # What np.resize does, in a quarter of its time.
+    dtype, times = arithmetic(pixels), pixels.shape[1] // len(terms[0])
+    return tuple(np.repeat(term.astype(dtype)[np.newaxis], times, axis=0).ravel() for term in terms)
 
 
 def _least(pixels: NDArray[Any], *, relu: bool) -> np.floating[Any]:

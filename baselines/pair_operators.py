@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.loops import arithmetic, in_parts, numbers, use_loops
+from sen_bench.baselines.loops import arithmetic, cpu_operator, in_parts, numbers, use_loops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,38 +26,44 @@ def relu_pairs(to: Tensor, sent: Tensor) -> Tensor:
         arrays.
     """
     if use_loops(to, sent):
-        return cast("Tensor", _pairs(to, sent))
+        return _pairs(to, sent)
     sums = [to + sent.roll(-step, dims=1) for step in range(1, to.shape[1])]
     return torch.stack(sums, dim=1).relu_()
 
 
-@torch.library.custom_op(
-    "sen_bench::relu_pairs",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor to, Tensor sent) -> Tensor",
-)
+def _pairs_for(to: Tensor, _sent: Tensor) -> Tensor:
+    """Memory for the pairs of objects."""
+    batch, objects, *rest = to.shape
+    return to.new_empty((batch, objects - 1, objects, *rest))
+
+
+def _gradients_for(_gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Memory for the gradients of what pairs are made of."""
+    to, sent = (torch.empty_like(each, memory_format=torch.contiguous_format) for each in inputs)
+    return to, sent
+
+
+@cpu_operator("sen_bench::relu_pairs", "(Tensor to, Tensor sent) -> Tensor", _pairs_for)
 def _pairs(to: Tensor, sent: Tensor) -> Tensor:
     from sen_bench.baselines import pair_kernels as kernels  # noqa: PLC0415 — it imports Numba
 
-    pairs = _pairs_like(to)
+    pairs = _pairs_for(to, sent)
     ones, others, results = _features(to, 2), _features(sent, 2), _features(pairs, 3)
     zero = arithmetic(results)(0)
     in_parts(results, lambda part: kernels.pairs(ones[part], others[part], zero, results[part]))
     return pairs
 
 
-@torch.library.custom_op(
+@cpu_operator(
     "sen_bench::relu_pairs_backward",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor gradient, Tensor to, Tensor sent) -> (Tensor, Tensor)",
+    "(Tensor gradient, Tensor to, Tensor sent) -> (Tensor, Tensor)",
+    _gradients_for,
 )
 def _pairs_backward(gradient: Tensor, to: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of `to` and `sent`; where the ReLU stopped is found again, so pairs need not be kept."""
     from sen_bench.baselines import pair_kernels as kernels  # noqa: PLC0415
 
-    found = _contiguous_like(to), _contiguous_like(sent)
+    found = _gradients_for(gradient, to, sent)
     slopes, inputs = _features(gradient, 3), [_features(each, 2) for each in (to, sent)]
     results = [_features(each, 2) for each in found]
 
@@ -70,37 +76,16 @@ def _pairs_backward(gradient: Tensor, to: Tensor, sent: Tensor) -> tuple[Tensor,
     return found
 
 
-@_pairs.register_fake
-def _(to: Tensor, _sent: Tensor) -> Tensor:
-    return _pairs_like(to)
-
-
-@_pairs_backward.register_fake
-def _(_gradient: Tensor, to: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
-    return _contiguous_like(to), _contiguous_like(sent)
-
-
 def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # noqa: ANN401, ARG001
     ctx.save_for_backward(*inputs)
 
 
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     to, sent = ctx.saved_tensors
-    return cast("tuple[Tensor, Tensor]", _pairs_backward(gradient.to(to.dtype), to, sent))
+    return _pairs_backward(gradient.to(to.dtype), to, sent)
 
 
-torch.library.register_autograd(_pairs, _gradients, setup_context=_keep)
-
-
-def _pairs_like(to: Tensor) -> Tensor:
-    """Memory for the pairs of objects."""
-    batch, objects, *rest = to.shape
-    return to.new_empty((batch, objects - 1, objects, *rest))
-
-
-def _contiguous_like(x: Tensor) -> Tensor:
-    """Memory of the shape and type of a tensor."""
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
+torch.library.register_autograd("sen_bench::relu_pairs", _gradients, setup_context=_keep)
 
 
 def _features(x: Tensor, leading: int) -> NDArray[Any]:

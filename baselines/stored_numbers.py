@@ -1,7 +1,8 @@
 """Numbers of tensors in compiled loops: float64, float32, and bfloat16, which NumPy does not know.
 
 Arrays of `uint16` hold the bits of bfloat16. It is computed with in float32, anything else in float64, so
-that digits are lost only when results are stored.
+that digits are lost only when results are stored; or, if it is read as narrow as it is, float32 in float32,
+twice as fast, where sums are short.
 """
 
 from __future__ import annotations
@@ -17,12 +18,27 @@ def _arithmetic(stored: Any) -> Any:  # noqa: ANN401 — Numba has no types
     return types.float32 if stored == types.uint16 else types.float64
 
 
+def _narrow(stored: Any) -> Any:  # noqa: ANN401
+    """The type of a stored number, or float32 for bfloat16."""
+    return types.float32 if stored == types.uint16 else stored
+
+
 def _read(_typing: Any, stored: Any) -> tuple[Any, Any]:  # noqa: ANN401
     """`read(number)`: a stored number as one to compute with."""
+    return _reading(stored, _arithmetic(stored))
+
+
+def _read_narrow(_typing: Any, stored: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """`read_narrow(number)`: a stored number as one to compute with in its own type, bfloat16 in float32."""
+    return _reading(stored, _narrow(stored))
+
+
+def _reading(stored: Any, result: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """The signature of a function that reads a stored number, and what makes its code."""
 
     def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        wide = context.get_value_type(_arithmetic(stored))
-        if stored == types.float64:
+        wide = context.get_value_type(result)
+        if stored == result:
             return arguments[0]
         if stored == types.float32:
             return builder.fpext(arguments[0], wide)
@@ -30,7 +46,7 @@ def _read(_typing: Any, stored: Any) -> tuple[Any, Any]:  # noqa: ANN401
         bits = builder.zext(arguments[0], context.get_value_type(types.uint32))
         return builder.bitcast(builder.shl(bits, context.get_constant(types.uint32, 16)), wide)
 
-    return _arithmetic(stored)(stored), code
+    return result(stored), code
 
 
 def _rounded(_typing: Any, number: Any, like: Any) -> tuple[Any, Any]:  # noqa: ANN401, ARG001
@@ -52,4 +68,5 @@ def _rounded(_typing: Any, number: Any, like: Any) -> tuple[Any, Any]:  # noqa: 
 
 # Typed as anything: what Python calls is not what compiled code does.
 read: Any = intrinsic(_read)
+read_narrow: Any = intrinsic(_read_narrow)
 rounded: Any = intrinsic(_rounded)

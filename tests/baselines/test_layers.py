@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sen_bench.baselines.layers import C4Linear, c4_linear, fibre_stack, orbit_count, orbit_stack
+from sen_bench.baselines.group_convolution import c4_linear
+from sen_bench.baselines.layers import C4Linear, fibre_stack, orbit_count, orbit_stack
 from tests.oracles.dense_layers import dense_c4_linear, textbook_fibre_orbits, textbook_orbits
 
 TURNS = (0, 1, 2, 3)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines import e2cnn_compat
 from sen_bench.baselines.convolutions import ConvolutionalEmbedding
-from sen_bench.baselines.layers import c4_linear
+from sen_bench.baselines.group_convolution import c4_linear
 from sen_bench.baselines.normalisation import BatchNorm
 from sen_bench.baselines.objects import build_object_model
 from sen_bench.baselines.steerable import SteerableEmbedding

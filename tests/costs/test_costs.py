@@ -154,11 +154,12 @@ class TestSteps:
         """
         chosen = get_task(task)
         loops = step_cost(chosen.build_model(model, {}), chosen.world(), batch=batch)
-        for module in ("layers", "normalisation", "pair_operators"):
+        for module in ("group_convolution", "normalisation", "pair_operators"):
             monkeypatch.setattr(f"sen_bench.baselines.{module}.use_loops", lambda *_: False)
         cost = step_cost(chosen.build_model(model, {}), chosen.world(), batch=batch)
         assert cost.flops / batch / 1e9 == pytest.approx(gigaflops, abs=0.0006)
-        assert loops.flops == cost.flops
+        # With loops, C4's linear layers take three products for a complex one, and four without.
+        assert loops.flops == cost.flops if model != "sen" else loops.flops < cost.flops
         assert 1 / 1.7 < cost.eager_bytes / batch / 1e6 / eager < 1.7
         assert loops.eager_bytes < cost.eager_bytes
         assert 1 / 1.7 < cost.fused_bytes / batch / 1e6 / fused < 1.7
