@@ -108,6 +108,23 @@ def test_a_layer_by_loops_is_the_one_by_pytorchs_additions(
             assert error < 3 * torch.finfo(dtype).eps * true.square().mean().sqrt()
 
 
+@pytest.mark.parametrize("by_loops", [True, False])
+def test_gradients_are_as_exact_as_the_layer_wherever_they_are_taken(
+    monkeypatch: pytest.MonkeyPatch, *, by_loops: bool
+) -> None:
+    monkeypatch.setattr(group_convolution, "use_loops", lambda *_: by_loops)
+    shapes = [(7, 4, 6), (4, 5, 6), (5,)]
+    results = []
+    for enabled in (False, True):
+        leaves = [_random(*shape, seed=n).float().requires_grad_() for n, shape in enumerate(shapes)]
+        y = c4_linear(*leaves)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            torch.autograd.backward([y], [torch.ones_like(y)])
+        results.append([leaf.grad for leaf in leaves])
+    for outside, within in zip(*results, strict=True):
+        torch.testing.assert_close(within, outside, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_a_layer_is_by_loops_where_they_can_be_used(monkeypatch: pytest.MonkeyPatch, *, used: bool) -> None:
     called = []
