@@ -51,9 +51,11 @@ def cpu_operator(name: str, signature: str, fake: Callable[..., object]) -> Call
 def use_loops(*tensors: Tensor) -> bool:
     """Whether compiled loops can do something with tensors: on a CPU, as they come, of `DTYPES`.
 
-    PyTorch's compiler fuses operators better than it calls foreign code, and a GPU cannot call it.
+    PyTorch's compiler fuses operators better than it calls foreign code, and a GPU cannot call it. What is
+    traced or exported is to run where there is no sen-bench.
     """
-    if torch.compiler.is_compiling():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if tracing or torch.compiler.is_compiling():
         return False
     return all(each.device.type == "cpu" and each.dtype in DTYPES for each in tensors)
 

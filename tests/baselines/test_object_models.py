@@ -282,6 +282,27 @@ def test_the_model_is_the_textbook_model_with_its_gradients(
         torch.testing.assert_close(ours, textbook, rtol=tolerance, atol=10 * tolerance * scale)
 
 
+class _Step(nn.Module):
+    def __init__(self, model: ObjectModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, action: Tensor) -> Tensor:
+        return self.model.transition(self.model.encode(self.model.embed(images)), action)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_traced_needs_no_operators_of_ours(kind: str) -> None:
+    """It runs where there is no sen-bench. In training, as batch normalisation has loops only there."""
+    model, images = _model(kind), _images("3d-blocks", 6)
+    action = torch.arange(len(images))
+    step = _Step(model)
+    traced = torch.jit.trace(step, (images, action))  # type: ignore[no-untyped-call]
+    assert "sen_bench::" not in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(images, action), step(images, action), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", [C4_EQUIVARIANT, ORDINARY], ids=["c4", "ordinary"])
 def test_messages_come_from_the_others_only_and_from_all_of_them(family: Any) -> None:
     torch.manual_seed(0)
