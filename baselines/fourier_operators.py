@@ -104,7 +104,7 @@ def from_planes(
     terms = _terms(products, sign, scaled=scaled)
     offsets = np.zeros(channels, terms[0].dtype)
     if bias is not None:
-        offsets[:] = numbers(bias)
+        offsets[:] = bias.detach().double().numpy()
 
     def write(part: slice) -> None:
         fourier_kernels.from_planes(products, offsets, part.start, part.stop, *terms, features)

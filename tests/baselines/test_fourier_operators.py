@@ -57,7 +57,7 @@ def test_products_of_planes_are_those_of_complex_numbers(
 ) -> None:
     """`w · x` with sign -1 and `conj(w) · g` with sign 1, by complex arithmetic, number by number."""
     w, x = _random(9, 4, 5), _random(9, 4, 5, seed=1)
-    bias = _random(5, seed=2)
+    bias = _random(5, seed=2).to(stored)
     products = to_planes(w, -1, dtype=torch.float64) * to_planes(x, sign, dtype=torch.float64)
     y = from_planes(products.to(stored), bias, sign, leading=(3, 3), dtype=dtype, scaled=scaled)
     assert y.dtype == dtype
@@ -69,7 +69,7 @@ def test_products_of_planes_are_those_of_complex_numbers(
     close = functools.partial(torch.testing.assert_close, rtol=eps, atol=100 * eps)
     # Features of a frequency have it four times, and frequency 1 twice.
     times, complex_times = (1, 1) if scaled else (4, 2)
-    close(y_0, times * w_0 * x_0 + 4 * bias)
+    close(y_0, times * w_0 * x_0 + 4 * bias.double())
     close(y_2, times * w_2 * x_2)
     close(y_1, complex_times * (w_1 if sign == -1 else w_1.conj()) * x_1)
 
