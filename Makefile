@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+# One more than there are cores: many tests wait for processes of theirs and for the disk.
+TEST_WORKERS ?= 3
 
 .PHONY: help install demo test lint pytest bench bench-baseline bench-full quality dist wheel-test docs docs-serve clean
 
@@ -47,7 +49,7 @@ test: .venv/installed
 
 # The tests of a file stay together, as they share what is slow to make. tests/conftest.py says which files are first.
 pytest: .venv/installed
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # One thread and the CPU clock: what else the machine does then matters little.
 MEASURE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks -m gate \
