@@ -1,8 +1,8 @@
 """Numbers of tensors in compiled loops: float64, float32, and bfloat16, which NumPy does not know.
 
 Arrays of `uint16` hold the bits of bfloat16. It is computed with in float32, anything else in float64, so
-that digits are lost only when results are stored; or, if it is read as narrow as it is, float32 in float32,
-twice as fast, where sums are short.
+that digits are lost only when results are stored. Where sums are short, `read_narrow` has float32 computed
+with in float32.
 """
 
 from __future__ import annotations
