@@ -22,23 +22,26 @@ def to_planes(
     sign: np.floating[Any],
     scales: NDArray[Any],
     planes: NDArray[Any],
+    begin: int,
 ) -> None:
     """Writes the planes of some features: frequencies 0 and 2, the real and imaginary part of 1, and a mix.
 
     Args:
         x: Features, `[N, 4, C]`.
-        first: The first row that is read and written.
-        last: The row behind the last one.
+        first: The first row that is read.
+        last: The row behind the last one that is read.
         sign: The mix is the real part plus this times the imaginary one; in the type of the arithmetic.
         scales: What frequencies 0 and 2 are multiplied by, and then 1; `[2]`, in the type of the arithmetic.
-        planes: `[5, N, C]`.
+        planes: `[5, M, C]`.
+        begin: The first row of `planes` that is written.
     """
     channels = x.shape[2]
     outer, inner = scales[0], scales[1]
     for row in range(first, last):
         x_0, x_1, x_2, x_3 = x[row, 0], x[row, 1], x[row, 2], x[row, 3]
-        f_0, f_2 = planes[0, row], planes[1, row]
-        real, imaginary, mix = planes[2, row], planes[3, row], planes[4, row]
+        written = begin + row - first
+        f_0, f_2 = planes[0, written], planes[1, written]
+        real, imaginary, mix = planes[2, written], planes[3, written], planes[4, written]
         for c in range(channels):
             even, odd = read_narrow(x_0[c]) + read_narrow(x_2[c]), read_narrow(x_1[c]) + read_narrow(x_3[c])
             f_0[c] = rounded(outer * (even + odd), f_0[c])
@@ -63,24 +66,27 @@ def from_planes(
     sign: np.floating[Any],
     scales: NDArray[Any],
     y: NDArray[Any],
+    begin: int,
 ) -> None:
     """Writes features whose frequencies are products of planes: a complex one of three real ones.
 
     Args:
         planes: Products, `[5, N, C]`.
         bias: What every feature is greater by, `[C]`, in the type of the arithmetic.
-        first: The first row that is read and written.
-        last: The row behind the last one.
+        first: The first row that is read.
+        last: The row behind the last one that is read.
         sign: That of the planes that were multiplied last; in the type of the arithmetic.
         scales: What frequencies 0 and 2 are multiplied by, and then 1; `[2]`, in the type of the arithmetic.
-        y: Features, `[N, 4, C]`.
+        y: Features, `[M, 4, C]`.
+        begin: The first row of `y` that is written.
     """
     channels = y.shape[2]
     outer, inner = scales[0], scales[1]
     for row in range(first, last):
         f_0, f_2 = planes[0, row], planes[1, row]
         reals, imaginaries, mixes = planes[2, row], planes[3, row], planes[4, row]
-        y_0, y_1, y_2, y_3 = y[row, 0], y[row, 1], y[row, 2], y[row, 3]
+        written = begin + row - first
+        y_0, y_1, y_2, y_3 = y[written, 0], y[written, 1], y[written, 2], y[written, 3]
         for c in range(channels):
             even = outer * (read_narrow(f_0[c]) + read_narrow(f_2[c])) + bias[c]
             real = inner * (read_narrow(reals[c]) + sign * read_narrow(imaginaries[c]))

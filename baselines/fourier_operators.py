@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sen_bench.baselines.loops import cpu_operator, in_parts, numbers
+from sen_bench.baselines.loops import cpu_operator, in_parts, narrow_arithmetic, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def to_planes(x: Tensor, sign: int, *, dtype: torch.dtype, scaled: bool = False)
     terms = _terms(features, sign, scaled=scaled)
 
     def write(part: slice) -> None:
-        fourier_kernels.to_planes(features, part.start, part.stop, *terms, results)
+        fourier_kernels.to_planes(features, part.start, part.stop, *terms, results, part.start)
 
     in_parts(features, write)
     return planes
@@ -107,7 +107,7 @@ def from_planes(
         offsets[:] = bias.detach().double().numpy()
 
     def write(part: slice) -> None:
-        fourier_kernels.from_planes(products, offsets, part.start, part.stop, *terms, features)
+        fourier_kernels.from_planes(products, offsets, part.start, part.stop, *terms, features, part.start)
 
     in_parts(features, write)
     return y
@@ -115,5 +115,5 @@ def from_planes(
 
 def _terms(stored: NDArray[Any], sign: int, *, scaled: bool) -> tuple[np.floating[Any], NDArray[Any]]:
     """The sign; and what frequencies 0 and 2 are multiplied by, and 1. In the type to compute with."""
-    wide = np.float64 if stored.dtype == np.float64 else np.float32
+    wide = narrow_arithmetic(stored)
     return wide(sign), np.array([0.25, 0.5] if scaled else [1, 1], wide)

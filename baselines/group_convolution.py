@@ -9,21 +9,27 @@ autograd's own way through the transforms takes as long as the products.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sen_bench.baselines.fourier_operators import from_planes, to_planes
 from sen_bench.baselines.loops import DTYPES, use_loops
+
+SMALL_SIDE: Final = 8
+"""Channels, in or out, up to which a layer is a product with its circulant matrix."""
+SMALL_MATRIX: Final = 1024
+"""Pairs of a channel in and one out up to which it is one."""
 
 
 def c4_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Group convolution over C4: `y[g] = sum_h weight[(g - h) % 4] @ x[h] + bias`.
 
     Computed in the Fourier basis of the group, which takes 6 products of `out × in` where the dense circulant
-    matrix takes 16, and on a CPU, uncompiled, 5, as three real products do for a complex one. Under
+    matrix takes 16, and on a CPU, uncompiled, 5, as three real products do for a complex one. What is so
+    small that the transforms would take longer than they save is one product with the circulant matrix. Under
     `torch.autocast` the products are in its type; the weights are transformed in their own.
 
     Args:
@@ -34,16 +40,30 @@ def c4_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         Features `[..., 4, out]`.
     """
-    device = x.device.type
-    narrow = torch.is_autocast_enabled(device) and x.dtype != torch.float64
-    dtype = torch.get_autocast_dtype(device) if narrow else weight.dtype
-    with _no_autocast(device):
-        form = _InPlanes if use_loops(x, weight) and dtype in DTYPES else _InFrequencies
+    dtype = type_of_products(x, weight)
+    with no_autocast(x.device.type):
+        if is_small(weight):
+            form: type[torch.autograd.Function] = _AsMatrix
+        else:
+            form = _InPlanes if use_loops(x, weight) and dtype in DTYPES else _InFrequencies
         y: Tensor = form.apply(x, weight, bias, dtype)  # type: ignore[no-untyped-call]
     return y
 
 
-def _no_autocast(device: str) -> AbstractContextManager[object]:
+def is_small(weight: Tensor) -> bool:
+    """Whether a layer, of weights `[4, out, in]`, is done by its circulant matrix."""
+    _, outputs, inputs = weight.shape
+    return min(outputs, inputs) <= SMALL_SIDE or outputs * inputs <= SMALL_MATRIX
+
+
+def type_of_products(x: Tensor, weight: Tensor) -> torch.dtype:
+    """The type of the products of a layer: that of its weights, or that of `torch.autocast`."""
+    device = x.device.type
+    narrow = torch.is_autocast_enabled(device) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if narrow else weight.dtype
+
+
+def no_autocast(device: str) -> AbstractContextManager[object]:
     """A context without autocast, as the types of products are chosen here.
 
     What is not on is not turned off: that takes 5 µs, while the five products of a small layer take 9
@@ -52,13 +72,76 @@ def _no_autocast(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
+def weight_to_planes(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """The planes of weights, with sign -1: `[4, out, in]` to `[5, out, in]` of some type."""
+    return to_planes(weight.reshape(1, 4, -1), -1, dtype=dtype, scaled=True).view(5, *weight.shape[1:])
+
+
+def gradient_of_weight(slopes: Tensor, planes: Tensor, dtype: torch.dtype) -> Tensor:
+    """The gradient of weights, `[4, out, in]` of some type.
+
+    Args:
+        slopes: The planes of the gradient of a layer's result, with sign 1; `[5, N, out]`.
+        planes: Those of its features, with sign -1; `[5, N, in]`.
+        dtype: The type of the weights.
+    """
+    products = torch.bmm(slopes.mT, planes).view(5, 1, -1)
+    gradient = from_planes(products, None, 1, leading=(), dtype=dtype, scaled=True)
+    return gradient.view(4, slopes.shape[2], planes.shape[2])
+
+
+class _AsMatrix(torch.autograd.Function):
+    """`c4_linear` as one product with the circulant matrix, whose block (g, h) is `weight[(g - h) % 4]`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:  # noqa: ANN401
+        _, outputs, inputs = weight.shape
+        flipped = weight.flip(0)
+        blocks = torch.stack([flipped.roll(g + 1, 0) for g in range(4)]).to(dtype)
+        matrix = blocks.transpose(1, 2).reshape(4 * outputs, 4 * inputs)
+        rows = x.reshape(-1, 4 * inputs).to(dtype)
+        ctx.save_for_backward(rows, matrix)
+        ctx.x_dtype, ctx.weight_dtype = x.dtype, weight.dtype
+        offsets = None if bias is None else bias.to(dtype).repeat(4)
+        if torch.compiler.is_compiling():
+            return nn.functional.linear(rows, matrix, offsets).view(*x.shape[:-1], outputs)
+        # Into memory of its own, as a view could not be changed in place.
+        y = rows.new_empty((*x.shape[:-1], outputs))
+        products = y.view(-1, 4 * outputs)
+        if offsets is None:
+            torch.mm(rows, matrix.T, out=products)
+        else:
+            torch.addmm(offsets, rows, matrix.T, out=products)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:  # noqa: ANN401
+        rows, matrix = ctx.saved_tensors
+        need_x, need_weight, need_bias, _ = ctx.needs_input_grad
+        grad_x = grad_weight = grad_bias = None
+        grad_y = gradients[0]
+        outputs, inputs = (size // 4 for size in matrix.shape)
+        with no_autocast(rows.device.type):
+            slopes = grad_y.reshape(-1, 4 * outputs).to(rows.dtype)
+            if need_x:
+                grad_x = (slopes @ matrix).to(ctx.x_dtype).view(*grad_y.shape[:-1], inputs)
+            if need_weight:
+                blocks = (slopes.T @ rows).to(ctx.weight_dtype).view(4, outputs, 4, inputs).transpose(1, 2)
+                turned = [block.roll(-1 - g, 0) for g, block in enumerate(blocks.unbind(0))]
+                grad_weight = torch.stack(turned).sum(dim=0).flip(0)
+            if need_bias:
+                grad_bias = slopes.view(-1, outputs).sum(dim=0, dtype=ctx.weight_dtype)
+        return grad_x, grad_weight, grad_bias, None
+
+
 class _InPlanes(torch.autograd.Function):
     """`c4_linear` as five products of the same size, one for each plane of `fourier_operators.to_planes`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:  # noqa: ANN401
         planes = to_planes(x.reshape(-1, *x.shape[-2:]), -1, dtype=dtype)
-        maps = to_planes(weight.reshape(1, 4, -1), -1, dtype=dtype, scaled=True).view(5, *weight.shape[1:])
+        maps = weight_to_planes(weight, dtype)
         ctx.save_for_backward(planes, maps)
         ctx.x_dtype, ctx.weight_dtype = x.dtype, weight.dtype
         products = torch.bmm(planes, maps.mT)
@@ -70,16 +153,14 @@ class _InPlanes(torch.autograd.Function):
         planes, maps = ctx.saved_tensors
         need_x, need_weight, need_bias, _ = ctx.needs_input_grad
         grad_x = grad_weight = grad_bias = None
-        with _no_autocast("cpu"):
+        with no_autocast("cpu"):
             grad_y = gradients[0]
             slopes = to_planes(grad_y.reshape(-1, *grad_y.shape[-2:]), 1, dtype=planes.dtype)
             if need_x:
                 products = torch.bmm(slopes, maps)
                 grad_x = from_planes(products, None, 1, leading=grad_y.shape[:-2], dtype=ctx.x_dtype)
             if need_weight:
-                products = torch.bmm(slopes.mT, planes).view(5, 1, -1)
-                of_weight = from_planes(products, None, 1, leading=(), dtype=ctx.weight_dtype, scaled=True)
-                grad_weight = of_weight.view(4, *maps.shape[1:])
+                grad_weight = gradient_of_weight(slopes, planes, ctx.weight_dtype)
             if need_bias:
                 grad_bias = slopes[0].sum(dim=0, dtype=ctx.weight_dtype)
         return grad_x, grad_weight, grad_bias, None
@@ -108,7 +189,7 @@ class _InFrequencies(torch.autograd.Function):
         x_0, x_2, x_1, w_0, w_2, w_1 = ctx.saved_tensors
         need_x, need_weight, need_bias, _ = ctx.needs_input_grad
         grad_x = grad_weight = grad_bias = None
-        with _no_autocast(x_0.device.type):
+        with no_autocast(x_0.device.type):
             grad_y = gradients[0]
             y_0, y_2, y_1 = _to_frequencies(grad_y.reshape(-1, *grad_y.shape[-2:]), x_0.dtype)
             if need_x:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sen_bench.baselines.group_convolution import c4_linear
+from sen_bench.baselines.hidden_layers import hidden_layer, summed_pairs
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.model import apply_in_full_precision
-from sen_bench.baselines.pair_operators import relu_pairs
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class InteractionNetwork(nn.Module):
 
     def nodes(self, latent: Tensor, messages: Tensor, action: Tensor) -> Tensor:
         """The changes of objects by themselves, given the messages to them; any leading axes."""
-        hidden = self.node_hidden(self.node_in(torch.cat([latent, messages, action], dim=-1)).relu_())
-        return apply_in_full_precision(self.node_out, self.node_norm(hidden).relu_())
+        hidden = self.node_in(torch.cat([latent, messages, action], dim=-1))
+        return apply_in_full_precision(self.node_out, hidden_layer(hidden, self.node_hidden, self.node_norm))
 
     def messages(self, latent: Tensor) -> Tensor:
         """The sum of the messages to each object, `[B, O, ..., hidden]`."""
@@ -90,5 +90,5 @@ class InteractionNetwork(nn.Module):
         weight_to, weight_from = self.edge_in.weight.chunk(2, dim=-1)
         to = self._family.apply(latent, weight_to, self.edge_in.bias)
         sent = self._family.apply(latent, weight_from, None)
-        hidden = self.edge_norm(self.edge_hidden(relu_pairs(to, sent))).relu_()
-        return self._family.apply(hidden.sum(dim=1), self.edge_out.weight, others * self.edge_out.bias)
+        hidden = summed_pairs(to, sent, self.edge_hidden, self.edge_norm)
+        return self._family.apply(hidden, self.edge_out.weight, others * self.edge_out.bias)

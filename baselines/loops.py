@@ -80,6 +80,11 @@ def arithmetic(array: NDArray[Any]) -> type[np.floating[Any]]:
     return np.float32 if array.dtype == np.uint16 else np.float64
 
 
+def narrow_arithmetic(array: NDArray[Any]) -> type[np.floating[Any]]:
+    """The type that its numbers are computed with by loops that read them with `read_narrow`."""
+    return np.float64 if array.dtype == np.float64 else np.float32
+
+
 def in_parts(matrix: NDArray[Any], work: Callable[[slice], _Result]) -> list[_Result]:
     """Has work done on parts of the rows of a matrix, by as many threads as PyTorch uses."""
     threads = max(1, min(torch.get_num_threads(), matrix.size // THREADS_WORTH))

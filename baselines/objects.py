@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from sen_bench.baselines.hidden_layers import hidden_layer
 from sen_bench.baselines.interaction import C4_EQUIVARIANT, ORDINARY, InteractionNetwork, LinearFamily
 from sen_bench.baselines.kinds import BLOCKS_3D, KINDS, ObjectSpaces
 from sen_bench.baselines.latents import from_regular, signed, to_regular, turn_table
@@ -41,8 +42,8 @@ class ObjectEncoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps `[B, O, ..., in_channels]` to latents `[B, O, ..., latent_channels]`, at least float32."""
-        hidden = self.norm(self.second(self.first(features).relu_()))
-        return apply_in_full_precision(self.last, hidden.relu_())
+        hidden = hidden_layer(self.first(features), self.second, self.norm)
+        return apply_in_full_precision(self.last, hidden)
 
 
 class ObjectModel(WorldModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,4 +91,4 @@ torch.library.register_autograd("sen_bench::relu_pairs", _gradients, setup_conte
 
 def _features(x: Tensor, leading: int) -> NDArray[Any]:
     """The numbers of a tensor, the axes behind the leading ones as one."""
-    return numbers(x.contiguous(), *x.shape[:leading], -1)
+    return numbers(x.contiguous(), *x.shape[:leading], math.prod(x.shape[leading:]))

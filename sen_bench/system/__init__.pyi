@@ -23,6 +23,7 @@ from .leftovers import Leftover as Leftover
 from .leftovers import find_leftovers as find_leftovers
 from .leftovers import remove_leftover as remove_leftover
 from .machine_code import compiled as compiled
+from .machine_code import in_any_order as in_any_order
 from .names import is_plain_name as is_plain_name
 from .outputs import check_output as check_output
 from .outputs import not_a_folder as not_a_folder

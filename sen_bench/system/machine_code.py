@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import pickle
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -22,12 +24,37 @@ def compiled(function: _Function) -> _Function:
     """
     dispatcher: Any = numba.njit(nogil=True)(function)
     try:
-        cache = _MendingCache(function)  # type: ignore[no-untyped-call]
+        cache = _MendingCache(function)
     except RuntimeError:  # what Numba raises if it finds no place for its cache
         return cast(_Function, dispatcher)
     # What njit(cache=True) does, with Numba's own class.
     dispatcher._cache = cache  # noqa: SLF001
     return cast(_Function, dispatcher)
+
+
+def in_any_order(function: _Function) -> _Function:
+    """Compiles a function that `compiled` ones of its module call, and that may add in any order.
+
+    So several numbers are added at a time. Last digits depend on the processor then, as do those of products
+    of matrices.
+    """
+    return cast(_Function, numba.njit(nogil=True, fastmath={"reassoc"})(function))
+
+
+def _stamps(function: Callable[..., object]) -> list[tuple[str, int, int]]:
+    """Name, time and size of each file whose functions may be in a function's machine code."""
+    stamps: dict[str, tuple[int, int]] = {}
+    todo = [function]
+    while todo:
+        module = todo.pop().__globals__
+        path = module.get("__file__")
+        if path is None or path in stamps:
+            continue
+        state = Path(path).stat()
+        stamps[path] = state.st_mtime_ns, state.st_size
+        parts = (getattr(each, "py_func", getattr(each, "_defn", None)) for each in module.values())
+        todo.extend(part for part in parts if inspect.isfunction(part))
+    return sorted((Path(path).name, *stamp) for path, stamp in stamps.items())
 
 
 class _ProvenCode(CompileResultCacheImpl):
@@ -55,6 +82,11 @@ class _MendingCache(FunctionCache):
     """Numba's cache of a function, which for Numba is broken for ever by one damaged file."""
 
     _impl_class = _ProvenCode
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        # Numba looks at the function's own file only, but what the function calls is in its machine code too.
+        self._cache_file._source_stamp = self._impl.locator.get_source_stamp(), _stamps(function)  # noqa: SLF001
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
         """The compiled function; None if it is not there, or damaged."""

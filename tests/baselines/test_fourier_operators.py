@@ -90,6 +90,7 @@ def test_a_layer_by_loops_is_the_one_by_pytorchs_additions(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
     """Its rounding errors are hardly larger, though it takes a difference of three products."""
+    monkeypatch.setattr(group_convolution, "is_small", lambda _: False)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     shapes = [(50, 3, 4, 32), (4, 24, 32), (24,)]
     inputs = [_random(*shape, seed=n).to(wide) for n, shape in enumerate(shapes)]
@@ -108,10 +109,11 @@ def test_a_layer_by_loops_is_the_one_by_pytorchs_additions(
             assert error < 3 * torch.finfo(dtype).eps * true.square().mean().sqrt()
 
 
-@pytest.mark.parametrize("by_loops", [True, False])
+@pytest.mark.parametrize(("small", "by_loops"), [(False, True), (False, False), (True, False)])
 def test_gradients_are_as_exact_as_the_layer_wherever_they_are_taken(
-    monkeypatch: pytest.MonkeyPatch, *, by_loops: bool
+    monkeypatch: pytest.MonkeyPatch, *, small: bool, by_loops: bool
 ) -> None:
+    monkeypatch.setattr(group_convolution, "is_small", lambda _: small)
     monkeypatch.setattr(group_convolution, "use_loops", lambda *_: by_loops)
     shapes = [(7, 4, 6), (4, 5, 6), (5,)]
     results = []
@@ -135,7 +137,9 @@ def test_a_layer_is_by_loops_where_they_can_be_used(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(group_convolution, "to_planes", watched)
     monkeypatch.setattr(group_convolution, "use_loops", lambda *_: used)
-    c4_linear(_random(7, 4, 6), _random(4, 6, 6, seed=1))
+    c4_linear(_random(7, 4, 6), _random(4, 6, 6, seed=1))  # small
+    assert not called
+    c4_linear(_random(7, 4, 40), _random(4, 40, 40, seed=1))
     assert bool(called) == used
 
 

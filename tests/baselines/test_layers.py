@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sen_bench.baselines import group_convolution
 from sen_bench.baselines.group_convolution import c4_linear
 from sen_bench.baselines.layers import C4Linear, fibre_stack, orbit_count, orbit_stack
 from tests.oracles.dense_layers import dense_c4_linear, textbook_fibre_orbits, textbook_orbits
@@ -15,6 +16,13 @@ TURNS = (0, 1, 2, 3)
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@pytest.fixture(params=["circulant matrix", "frequencies", "planes"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the forms of a layer in turn, which here are all of one size."""
+    monkeypatch.setattr(group_convolution, "is_small", lambda _: request.param == "circulant matrix")
+    monkeypatch.setattr(group_convolution, "use_loops", lambda *_: request.param == "planes")
 
 
 def _values_and_gradients(
@@ -27,11 +35,12 @@ def _values_and_gradients(
     return [y.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
 )
 @pytest.mark.parametrize("leading", [(), (3,), (2, 5)], ids=str)
-def test_the_fourier_form_is_the_dense_circulant_form_with_its_gradients(
+def test_every_form_is_the_dense_circulant_one_with_its_gradients(
     leading: tuple[int, ...], dtype: torch.dtype, tolerance: float
 ) -> None:
     x, probe = _random(*leading, 4, 6, dtype=dtype), _random(*leading, 4, 3, seed=1, dtype=dtype)
@@ -43,6 +52,7 @@ def test_the_fourier_form_is_the_dense_circulant_form_with_its_gradients(
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.usefixtures("form")
 def test_gradients_are_those_of_finite_differences() -> None:
     x, weight, bias = (
         tensor.requires_grad_() for tensor in (_random(2, 4, 3), _random(4, 2, 3, seed=1), _random(2, seed=2))
@@ -51,6 +61,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(c4_linear, (x, weight))
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("frozen", [0, 1, 2], ids=["x", "weight", "bias"])
 def test_gradients_come_only_where_they_are_asked_for(frozen: int) -> None:
     leaves = [_random(2, 4, 3), _random(4, 2, 3, seed=1), _random(2, seed=2)]
@@ -60,6 +71,7 @@ def test_gradients_come_only_where_they_are_asked_for(frozen: int) -> None:
     assert [leaf.grad is None for leaf in leaves] == [index == frozen for index in range(3)]
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("turns", TURNS)
 def test_the_layer_commutes_with_rolling_the_group_axis(turns: int) -> None:
     layer = C4Linear(5, 3).double()

@@ -25,6 +25,28 @@ if __name__ == "__main__":
 """
 
 
+CALLED = """
+from sen_bench.system.machine_code import in_any_order
+
+@in_any_order
+def factor():
+    return 3
+"""
+
+
+CALLING = """
+from sen_bench.system.machine_code import compiled
+from called import factor
+
+@compiled
+def triple(x):
+    return factor() * x + 1
+
+if __name__ == "__main__":
+    print(triple(13), sum(triple.stats.cache_hits.values()))
+"""
+
+
 MUTATED = """
 import random, sys, warnings
 from collections import Counter
@@ -161,6 +183,18 @@ def test_a_cache_that_cannot_be_mended_is_done_without(program: Path) -> None:
     file.unlink()
     file.mkdir()
     assert output(program) == "40 0"
+
+
+def test_a_change_of_what_a_function_calls_in_another_module_is_compiled(tmp_path: Path) -> None:
+    """Numba's own cache would go on with the machine code of before."""
+    called, calling = tmp_path / "called.py", tmp_path / "calling.py"
+    called.write_text(CALLED)
+    calling.write_text(CALLING)
+    assert output(calling) == "40 0"
+    assert output(calling) == "40 1"
+    called.write_text(CALLED.replace("return 3", "return 30"))
+    assert output(calling) == "391 0"
+    assert output(calling) == "391 1"
 
 
 @pytest.mark.slow
