@@ -33,7 +33,7 @@ def cpu_operator(name: str, signature: str, fake: Callable[..., object]) -> Call
     batch: 44 µs for a call that takes 25 with this (one thread of a Xeon with AMX).
 
     Args:
-        name: `sen_bench::` and a name; by it `torch.library` registers a gradient.
+        name: `sen_bench::` and a name.
         signature: Its arguments and results as a schema of PyTorch.
         fake: The same for tensors without numbers: gives memory for the results.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sen_bench.baselines.loops import arithmetic, cpu_operator, in_parts, numbers, use_loops
 
@@ -27,7 +28,8 @@ def relu_pairs(to: Tensor, sent: Tensor) -> Tensor:
         arrays.
     """
     if use_loops(to, sent):
-        return _pairs(to, sent)
+        pairs: Tensor = _Pairs.apply(to, sent)  # type: ignore[no-untyped-call]
+        return pairs
     sums = [to + sent.roll(-step, dims=1) for step in range(1, to.shape[1])]
     return torch.stack(sums, dim=1).relu_()
 
@@ -77,16 +79,19 @@ def _pairs_backward(gradient: Tensor, to: Tensor, sent: Tensor) -> tuple[Tensor,
     return found
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # noqa: ANN401, ARG001
-    ctx.save_for_backward(*inputs)
+class _Pairs(torch.autograd.Function):
+    """The operators with their gradients; `torch.library.register_autograd` would take longer."""
 
+    @staticmethod
+    def forward(ctx: Any, to: Tensor, sent: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(to, sent)
+        return _pairs(to, sent)
 
-def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    to, sent = ctx.saved_tensors
-    return _pairs_backward(gradient.to(to.dtype), to, sent)
-
-
-torch.library.register_autograd("sen_bench::relu_pairs", _gradients, setup_context=_keep)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        to, sent = ctx.saved_tensors
+        return _pairs_backward(gradients[0].to(to.dtype), to, sent)
 
 
 def _features(x: Tensor, leading: int) -> NDArray[Any]:

@@ -166,15 +166,19 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_it_is_a_well_formed_operator(dtype: torch.dtype) -> None:
-    """Its schema, its form for fake tensors and its gradient are what PyTorch expects of them."""
-    x = _images(3, 8, 4, 5).to(dtype).requires_grad_()
-    weight, bias = torch.ones(4, requires_grad=True), torch.zeros(4, requires_grad=True)
-    torch.library.opcheck(
-        torch.ops.sen_bench.normalise,
-        (x, weight, bias, 1e-5, True),
-        test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
+def test_they_are_well_formed_operators(dtype: torch.dtype) -> None:
+    """Their schemas and their forms for fake tensors are what PyTorch expects of them."""
+    x, gradient = (
+        _images(3, 8, 4, 5).to(dtype).contiguous(memory_format=torch.channels_last) for _ in range(2)
     )
+    weight, bias = torch.ones(4), torch.zeros(4)
+    statistics = torch.zeros(4).double(), torch.ones(4).double()
+    operators = torch.ops.sen_bench
+    for operator, arguments in (
+        (operators.normalise, (x, weight, bias, 1e-5, True)),
+        (operators.normalise_backward, (gradient, x, weight, bias, *statistics, 1e-5, True)),
+    ):
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
 def test_a_single_value_per_channel_is_refused_as_by_pytorch() -> None:
