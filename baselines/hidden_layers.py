@@ -7,7 +7,7 @@ and gradients make them again.
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from sen_bench.baselines.hidden_operators import (
 from sen_bench.baselines.layers import C4Linear
 from sen_bench.baselines.loops import DTYPES, use_loops
 from sen_bench.baselines.pair_operators import relu_pairs
+
+_HOOKS: Final = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 
 def hidden_layer(x: Tensor, linear: nn.Linear | C4Linear, norm: nn.LayerNorm) -> Tensor:
@@ -71,13 +73,20 @@ def _modules(x: Tensor, linear: nn.Linear | C4Linear, norm: nn.LayerNorm) -> Ten
 
 
 def _by_loops(linear: nn.Linear | C4Linear, x: Tensor, norm: nn.LayerNorm) -> TypeGuard[C4Linear]:
-    """Whether a layer is C4's, and loops can do it."""
+    """Whether a layer is C4's, loops can do it, and nobody listens to its modules."""
     if not isinstance(linear, C4Linear) or is_small(linear.weight):
+        return False
+    if not _as_they_come(linear, C4Linear) or not _as_they_come(norm, nn.LayerNorm):
         return False
     if not use_loops(x, linear.weight, linear.bias, norm.weight):
         return False
     dtype = type_of_products(x, linear.weight)
     return dtype in DTYPES and norm.weight.dtype == torch.promote_types(dtype, torch.float32)
+
+
+def _as_they_come(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module does no more than one of its kind: it is of no other class, and has no hooks."""
+    return type(module) is kind and not any(getattr(module, hooks) for hooks in _HOOKS)
 
 
 def _apply(x: Tensor, sent: Tensor | None, linear: C4Linear, norm: nn.LayerNorm) -> Tensor:

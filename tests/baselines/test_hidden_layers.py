@@ -230,6 +230,38 @@ def test_other_layers_are_pytorchs_modules_and_leave_their_input_alone(
     assert not used
 
 
+@pytest.mark.parametrize("shapes", [FEATURES, PAIRS], ids=["features", "pairs"])
+@pytest.mark.parametrize("listened", [1, 2], ids=["linear", "norm"])
+def test_hooks_of_modules_are_called(shapes: Shapes, listened: int, used: list[bool]) -> None:
+    given = _given(shapes)
+    expected = _apply(*given)
+    assert used == [True]
+    heard: list[Tensor] = []
+    module = given[listened]
+    assert isinstance(module, nn.Module)
+    handle = module.register_forward_hook(lambda _module, _inputs, output: heard.append(output))
+    torch.testing.assert_close(_apply(*given), expected, rtol=1e-12, atol=1e-12)
+    assert len(heard) == 1
+    handle.remove()
+    _apply(*given)
+    assert used == [True, True]
+
+
+class _Doubled(C4Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def test_a_layer_of_a_class_of_its_own_does_what_that_says(used: list[bool]) -> None:
+    (x,), linear, norm = _given(FEATURES)
+    doubled = _Doubled(INPUTS, OUTPUTS).double()
+    doubled.load_state_dict(linear.state_dict())
+    torch.testing.assert_close(
+        hidden_layer(x, doubled, norm), norm(2 * linear(x.relu())).relu(), rtol=0, atol=0
+    )
+    assert not used
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_they_are_well_formed_operators(dtype: torch.dtype) -> None:
     """Their schemas and their forms for fake tensors are what PyTorch expects of them."""

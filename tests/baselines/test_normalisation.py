@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sen_bench.baselines import loops
 from sen_bench.baselines.normalisation import BatchNorm, FieldBatchNorm, Layers
+from sen_bench.baselines.normalisation_operators import normalise
 
 
 def _images(*shape: int, mean: float = 0.0, std: float = 1.0, seed: int = 0) -> Tensor:
@@ -77,6 +78,13 @@ def test_gradients_come_only_where_they_are_asked_for(frozen: str) -> None:
     leaves[frozen].requires_grad = False
     torch.autograd.backward([norm(x).square().sum()])
     assert [name for name, leaf in leaves.items() if leaf.grad is None] == [frozen]
+
+
+def test_means_and_variances_have_no_gradient() -> None:
+    x = _images(3, 3, 2, 3).requires_grad_()
+    weight, bias = torch.ones(3).double(), torch.zeros(3).double()
+    y, mean, variance = normalise(x, weight, bias, 1e-5, relu=False)
+    assert (y.requires_grad, mean.requires_grad, variance.requires_grad) == (True, False, False)
 
 
 def test_of_a_nearly_constant_channel_it_keeps_the_digits_that_float32_has() -> None:
