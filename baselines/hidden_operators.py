@@ -185,9 +185,9 @@ def normalised_gradients(
 
 
 def _by_sample(x: Tensor) -> NDArray[Any]:
-    """The numbers of features of objects `[..., O, 4, C]` as `[B, O, 4, C]`; without objects, O is 1."""
-    *_, objects, group, channels = (1, *x.shape)
-    return numbers(x.contiguous(), -1, objects, group, channels)
+    """The numbers of features `[..., O, 4, C]`, or `[N, 4, C]`, as `[B, O, 4, C]`, or `[N, 1, 4, C]`."""
+    objects = x.shape[-3] if x.dim() > 3 else 1
+    return numbers(x.contiguous(), -1, objects, *x.shape[-2:])
 
 
 def _layer(
