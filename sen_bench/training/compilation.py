@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, cast
 
 import torch
@@ -53,7 +54,8 @@ def compile_errors() -> Iterator[None]:
 
     Raises:
         CompileError: Instead of any error of torch.compile: no compiler on the machine, or a model with code
-            that it cannot see through.
+            that it cannot see through; or a file that a compilation left unfinished when its process was
+            killed, which PyTorch would load for ever. It is removed.
     """
     try:
         yield
@@ -63,7 +65,21 @@ def compile_errors() -> Iterator[None]:
         if dynamo is None or not isinstance(error, dynamo.TorchDynamoException):
             raise
         cause = getattr(error, "inner_exception", error)
+        if isinstance(cause, ImportError) and _remove_compiled(cause.path):
+            raise CompileError(
+                f"{cause.path}: what an earlier compilation left is damaged; it is removed, and the same"
+                " command compiles it again"
+            ) from error
         reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "no reason given")
         raise CompileError(
             f"the training step cannot be compiled ({type(cause).__name__}: {reason}); use --no-compile"
         ) from error
+
+
+def _remove_compiled(path: str | None) -> bool:
+    """Removes a file of compiled code from PyTorch's cache, and says whether that was one."""
+    cache = os.environ.get(_CACHE_VARIABLE)
+    if path is None or cache is None or not Path(path).resolve().is_relative_to(Path(cache).resolve()):
+        return False
+    Path(path).unlink(missing_ok=True)
+    return True

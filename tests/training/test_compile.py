@@ -30,7 +30,7 @@ from sen_bench.errors import CompileError
 from sen_bench.tasks.registry import get_task
 from sen_bench.training import Checkpoint, TrainingResult, contrastive_loss, loop, read_metrics, train
 from sen_bench.training import steps as training_steps
-from sen_bench.training.compilation import compiled_loss
+from sen_bench.training.compilation import compile_errors, compiled_loss
 from sen_bench.training.execution import Execution
 from tests.support.presets import TINY
 from tests.support.recorder import Recorder
@@ -260,6 +260,30 @@ def test_compiled_code_is_kept_in_our_cache(tmp_path: Path) -> None:
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == str(tmp_path / "compiled")
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("cache", r"half\.so: what an earlier compilation left is damaged; it is removed, and .* again$"),
+        ("elsewhere", r"cannot be compiled \(ImportError: file too short\); use --no-compile$"),
+    ],
+)
+def test_what_a_killed_compilation_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, said: str
+) -> None:
+    """PyTorch would load it for ever. Files elsewhere are not ours to remove."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    half = tmp_path / folder / "fo" / "half.so"
+    half.parent.mkdir(parents=True)
+    half.touch()
+
+    def backend(*_: object) -> None:
+        raise ImportError("file too short", path=str(half))
+
+    with pytest.raises(CompileError, match=said), compile_errors():
+        torch.compile(lambda x: x + 1, backend=backend)(torch.ones(1))
+    assert half.exists() == (folder == "elsewhere")
 
 
 def test_checkpoints_older_than_compiling_can_be_read(tmp_path: Path, transitions: Transitions) -> None:
