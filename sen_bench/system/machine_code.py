@@ -25,7 +25,7 @@ def compiled(function: _Function) -> _Function:
     dispatcher: Any = numba.njit(nogil=True)(function)
     try:
         cache = _MendingCache(function)
-    except RuntimeError:  # what Numba raises if it finds no place for its cache
+    except (RuntimeError, OSError):  # Numba finds no place for its cache, or the source is in no file
         return cast(_Function, dispatcher)
     # What njit(cache=True) does, with Numba's own class.
     dispatcher._cache = cache  # noqa: SLF001
@@ -33,7 +33,7 @@ def compiled(function: _Function) -> _Function:
 
 
 def in_any_order(function: _Function) -> _Function:
-    """Compiles a function that `compiled` ones of its module call, and that may add in any order.
+    """Compiles a function that `compiled` ones call, and that may add in any order.
 
     So several numbers are added at a time. Last digits depend on the processor then, as do those of products
     of matrices.

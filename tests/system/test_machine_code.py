@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -195,6 +196,14 @@ def test_a_change_of_what_a_function_calls_in_another_module_is_compiled(tmp_pat
     called.write_text(CALLED.replace("return 3", "return 30"))
     assert output(calling) == "391 0"
     assert output(calling) == "391 1"
+
+
+def test_functions_from_an_archive_work_without_a_cache(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "program.zip", "w") as archive:
+        archive.writestr("__main__.py", "from calling import triple\nprint(triple(13))")
+        archive.writestr("called.py", CALLED)
+        archive.writestr("calling.py", CALLING)
+    assert output(tmp_path / "program.zip") == "40"
 
 
 @pytest.mark.slow
