@@ -54,8 +54,8 @@ def compile_errors() -> Iterator[None]:
 
     Raises:
         CompileError: Instead of any error of torch.compile: no compiler on the machine, or a model with code
-            that it cannot see through; or a file that a compilation left unfinished when its process was
-            killed, which PyTorch would load for ever. It is removed.
+            that it cannot see through; or code in PyTorch's cache that cannot be loaded, as a compilation
+            leaves it whose process is killed. PyTorch would try for ever, so its file is removed.
     """
     try:
         yield
@@ -65,21 +65,24 @@ def compile_errors() -> Iterator[None]:
         if dynamo is None or not isinstance(error, dynamo.TorchDynamoException):
             raise
         cause = getattr(error, "inner_exception", error)
+        reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "no reason given")
         if isinstance(cause, ImportError) and _remove_compiled(cause.path):
             raise CompileError(
-                f"{cause.path}: what an earlier compilation left is damaged; it is removed, and the same"
-                " command compiles it again"
+                f"compiled code of before cannot be loaded ({reason}); its file is removed, and the same"
+                " command compiles it again; or use --no-compile"
             ) from error
-        reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "no reason given")
         raise CompileError(
             f"the training step cannot be compiled ({type(cause).__name__}: {reason}); use --no-compile"
         ) from error
 
 
 def _remove_compiled(path: str | None) -> bool:
-    """Removes a file of compiled code from PyTorch's cache, and says whether that was one."""
+    """Removes a file of compiled code from PyTorch's cache, and says whether it did."""
     cache = os.environ.get(_CACHE_VARIABLE)
     if path is None or cache is None or not Path(path).resolve().is_relative_to(Path(cache).resolve()):
         return False
-    Path(path).unlink(missing_ok=True)
+    try:
+        Path(path).unlink()
+    except OSError:  # of another user, or gone
+        return False
     return True
