@@ -69,7 +69,8 @@ def summed_pairs(to: Tensor, sent: Tensor, linear: nn.Linear | C4Linear, norm: n
 def _modules(x: Tensor, linear: nn.Linear | C4Linear, norm: nn.LayerNorm) -> Tensor:
     """`relu(norm(linear(x)))`, by one module after the other."""
     normed: Tensor = norm(linear(x))
-    return normed.relu_()
+    # With backward hooks it is a view, which autograd does not let us change.
+    return normed.relu_() if _as_they_come(norm, nn.LayerNorm) else normed.relu()
 
 
 def _by_loops(linear: nn.Linear | C4Linear, x: Tensor, norm: nn.LayerNorm) -> TypeGuard[C4Linear]:

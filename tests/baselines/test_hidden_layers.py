@@ -232,18 +232,21 @@ def test_other_layers_are_pytorchs_modules_and_leave_their_input_alone(
 
 @pytest.mark.parametrize("shapes", [FEATURES, PAIRS], ids=["features", "pairs"])
 @pytest.mark.parametrize("listened", [1, 2], ids=["linear", "norm"])
-def test_hooks_of_modules_are_called(shapes: Shapes, listened: int, used: list[bool]) -> None:
+@pytest.mark.parametrize(
+    "register",
+    ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"],
+)
+def test_hooks_of_modules_are_called(shapes: Shapes, listened: int, register: str, used: list[bool]) -> None:
     given = _given(shapes)
-    expected = _apply(*given)
+    expected = _values_and_gradients(given)
     assert used == [True]
-    heard: list[Tensor] = []
-    module = given[listened]
-    assert isinstance(module, nn.Module)
-    handle = module.register_forward_hook(lambda _module, _inputs, output: heard.append(output))
-    torch.testing.assert_close(_apply(*given), expected, rtol=1e-12, atol=1e-12)
-    assert len(heard) == 1
+    heard: list[str] = []
+    handle = getattr(given[listened], f"register_{register}")(lambda *_: heard.append(register))
+    for mine, theirs in zip(_values_and_gradients(given), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+    assert heard == [register]
     handle.remove()
-    _apply(*given)
+    _values_and_gradients(given)
     assert used == [True, True]
 
 
